@@ -1,0 +1,29 @@
+package dev.lorikeet.adapter;
+
+import java.util.Optional;
+
+/**
+ * A counted claim on an adapter's weights: while any lease on a generation is open, its weights
+ * stay where they are, unchanged, whatever is evicted, unregistered or registered anew. Several
+ * leases on one adapter may be open; each is closed by whoever acquired it. {@link #weights} may be
+ * called from any thread until then.
+ */
+public interface AdapterLease extends AutoCloseable {
+  /** Returns the description of the leased generation; callable after close as well. */
+  AdapterSpec spec();
+
+  /**
+   * Returns the weights for one target module, or empty if the adapter does not change it.
+   * Allocates nothing.
+   *
+   * @throws IllegalStateException if this lease is closed
+   */
+  Optional<LoraWeights> weights(TargetModule target);
+
+  /**
+   * Gives the claim back; idempotent. The weights that came from this lease must not be used any
+   * more.
+   */
+  @Override
+  void close();
+}

@@ -1,0 +1,18 @@
+package dev.lorikeet.adapter;
+
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.model.ModelShape;
+import java.util.Map;
+
+/**
+ * How to open an adapter store.
+ *
+ * @param shape the base model's sizes; adapters that do not fit are refused at registration
+ * @param pool where weights go; shared with the base model's KV cache; must outlive the store
+ * @param options settings of the chosen provider; an unknown key is refused
+ */
+public record StoreConfig(ModelShape shape, PagePool pool, Map<String, String> options) {
+  public StoreConfig {
+    options = Map.copyOf(options);
+  }
+}

@@ -1,0 +1,52 @@
+package dev.lorikeet.model;
+
+import dev.lorikeet.routing.Router;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * A frozen language model that serves requests for many adapters in one batch. Requests join and
+ * leave the batch at every iteration; the tokens of one request never depend on the others. All
+ * methods may be called from any thread. Rules M1 to M20 of the specification.
+ */
+public interface BaseModel extends AutoCloseable {
+  /** Returns what is known of the model. */
+  ModelInfo info();
+
+  /**
+   * Submits a request. Returns at once; the request waits until pages and adapters can be had.
+   *
+   * @throws dev.lorikeet.LorikeetException at once with code {@code INVALID_REQUEST}, {@code
+   *     ADAPTER_NOT_FOUND}, {@code TOO_LARGE}, {@code QUEUE_FULL}, {@code ROUTER_FAILED} or {@code
+   *     CLOSED}; later failures come through the generation
+   */
+  Generation submit(GenerationRequest request);
+
+  /**
+   * Computes log-probabilities, in the same batch as everything else. The future fails with a
+   * {@link dev.lorikeet.LorikeetException}.
+   */
+  CompletableFuture<Score> score(ScoreRequest request);
+
+  /**
+   * Makes a router known under a name, replacing one of that name for later requests; the caller
+   * closes it after this model.
+   */
+  void addRouter(String name, Router router);
+
+  /** Returns the token ids of a text, with the tokens that the tokenizer adds by itself. */
+  List<Integer> encode(String text);
+
+  /** Returns the text of token ids, without special tokens. */
+  String decode(List<Integer> tokens);
+
+  /** Returns counts for monitoring. */
+  ModelStats stats();
+
+  /**
+   * Fails waiting and running requests with code {@code CLOSED}, waits for the decoding thread to
+   * end, and releases the model. Idempotent.
+   */
+  @Override
+  void close();
+}

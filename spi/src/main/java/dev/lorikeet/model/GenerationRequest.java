@@ -1,0 +1,178 @@
+package dev.lorikeet.model;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * A request to continue a prompt.
+ *
+ * @param prompt what to continue
+ * @param adapter which adapters to use
+ * @param sampling how tokens are drawn
+ * @param stop when to end
+ * @param tenant on whose account the request runs; empty if it does not matter
+ * @param priority requests of higher priority are admitted first; 0 by default
+ * @param timeout how long the request may take from submission to its last token; empty for no
+ *     limit
+ * @param attributes anything that a router may want to know, such as a language
+ * @param onToken called for each token on the decoding thread; must be quick and not block
+ * @param onLogits sees the logits; empty by default
+ */
+public record GenerationRequest(
+    Prompt prompt,
+    AdapterChoice adapter,
+    Sampling sampling,
+    StopConditions stop,
+    String tenant,
+    int priority,
+    Optional<Duration> timeout,
+    Map<String, String> attributes,
+    Optional<Consumer<GeneratedToken>> onToken,
+    Optional<LogitsObserver> onLogits) {
+
+  /** How many tokens are generated unless a request says otherwise. */
+  public static final int DEFAULT_MAX_TOKENS = 256;
+
+  public GenerationRequest {
+    attributes = Map.copyOf(attributes);
+    if (timeout.isPresent() && (timeout.get().isNegative() || timeout.get().isZero())) {
+      throw new IllegalArgumentException(
+          "timeout: expected more than zero, found " + timeout.get());
+    }
+  }
+
+  /** Returns a builder for a text prompt. */
+  public static Builder text(String text) {
+    return new Builder(new Prompt.Text(text));
+  }
+
+  /** Returns a builder for a conversation. */
+  public static Builder chat(Prompt.ChatMessage... messages) {
+    return new Builder(new Prompt.Chat(List.of(messages)));
+  }
+
+  /** Returns a builder for a prompt of token ids. */
+  public static Builder tokens(List<Integer> tokens) {
+    return new Builder(new Prompt.Tokens(tokens));
+  }
+
+  /** Returns a builder for any prompt. */
+  public static Builder prompt(Prompt prompt) {
+    return new Builder(prompt);
+  }
+
+  /**
+   * Builds requests: the base model, greedy, {@value #DEFAULT_MAX_TOKENS} tokens unless told
+   * otherwise.
+   */
+  public static final class Builder {
+    private final Prompt prompt;
+    private AdapterChoice adapter = new AdapterChoice.None();
+    private Sampling sampling = Sampling.greedy();
+    private StopConditions stop = StopConditions.maxTokens(DEFAULT_MAX_TOKENS);
+    private String tenant = "";
+    private int priority;
+    private Optional<Duration> timeout = Optional.empty();
+    private final Map<String, String> attributes = new HashMap<>();
+    private Optional<Consumer<GeneratedToken>> onToken = Optional.empty();
+    private Optional<LogitsObserver> onLogits = Optional.empty();
+
+    private Builder(Prompt prompt) {
+      this.prompt = prompt;
+    }
+
+    /** Uses one adapter. */
+    public Builder adapter(String name) {
+      return adapter(new AdapterChoice.Named(name));
+    }
+
+    /** Uses what a router decides. */
+    public Builder router(String name) {
+      return adapter(new AdapterChoice.Routed(name));
+    }
+
+    /** Uses any choice of adapters. */
+    public Builder adapter(AdapterChoice choice) {
+      adapter = choice;
+      return this;
+    }
+
+    /** Sets how tokens are drawn. */
+    public Builder sampling(Sampling value) {
+      sampling = value;
+      return this;
+    }
+
+    /** Sets when to end. */
+    public Builder stop(StopConditions value) {
+      stop = value;
+      return this;
+    }
+
+    /** Sets how many tokens are generated at most. */
+    public Builder maxTokens(int maxTokens) {
+      return stop(new StopConditions(maxTokens, stop.strings(), stop.tokens(), stop.ignoreEos()));
+    }
+
+    /** Ends the generation at any of these texts. */
+    public Builder stopAt(String... strings) {
+      return stop(
+          new StopConditions(stop.maxTokens(), List.of(strings), stop.tokens(), stop.ignoreEos()));
+    }
+
+    /** Sets the tenant. */
+    public Builder tenant(String value) {
+      tenant = value;
+      return this;
+    }
+
+    /** Sets the priority. */
+    public Builder priority(int value) {
+      priority = value;
+      return this;
+    }
+
+    /** Limits the time from submission to the last token. */
+    public Builder timeout(Duration value) {
+      timeout = Optional.of(value);
+      return this;
+    }
+
+    /** Adds an attribute for routers. */
+    public Builder attribute(String key, String value) {
+      attributes.put(key, value);
+      return this;
+    }
+
+    /** Calls back for each token, on the decoding thread. */
+    public Builder onToken(Consumer<GeneratedToken> consumer) {
+      onToken = Optional.of(consumer);
+      return this;
+    }
+
+    /** Shows the logits to an observer. */
+    public Builder onLogits(LogitsObserver observer) {
+      onLogits = Optional.of(observer);
+      return this;
+    }
+
+    /** Returns the request. */
+    public GenerationRequest build() {
+      return new GenerationRequest(
+          prompt,
+          adapter,
+          sampling,
+          stop,
+          tenant,
+          priority,
+          timeout,
+          attributes,
+          onToken,
+          onLogits);
+    }
+  }
+}

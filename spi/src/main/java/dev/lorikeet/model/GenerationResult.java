@@ -1,0 +1,18 @@
+package dev.lorikeet.model;
+
+import java.util.List;
+
+/**
+ * A finished generation.
+ *
+ * @param text the generated text, without special tokens and without a stop string
+ * @param tokens the ids drawn, an ending end-of-sequence or stop token included
+ * @param finishReason why it ended
+ * @param usage what it took
+ */
+public record GenerationResult(
+    String text, List<Integer> tokens, FinishReason finishReason, Usage usage) {
+  public GenerationResult {
+    tokens = List.copyOf(tokens);
+  }
+}

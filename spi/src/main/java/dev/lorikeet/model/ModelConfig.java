@@ -1,0 +1,29 @@
+package dev.lorikeet.model;
+
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.Workers;
+import dev.lorikeet.memory.PagePool;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * How to open a base model.
+ *
+ * @param directory a Hugging Face model directory
+ * @param pool where the KV cache goes; shared with the adapters; must outlive the model
+ * @param adapters where adapters come from; must outlive the model
+ * @param executor opens the LoRA executor on the model's own worker threads; the model closes it
+ * @param options settings of the chosen provider; an unknown key is refused
+ */
+public record ModelConfig(
+    Path directory,
+    PagePool pool,
+    AdapterStore adapters,
+    Function<Workers, LoraExecutor> executor,
+    Map<String, String> options) {
+  public ModelConfig {
+    options = Map.copyOf(options);
+  }
+}

@@ -1,0 +1,80 @@
+package dev.lorikeet.model;
+
+import dev.lorikeet.adapter.Projection;
+
+/**
+ * The sizes of a decoder-only transformer with grouped-query attention and a gated MLP.
+ *
+ * @param layers number of decoder layers
+ * @param hidden width of the residual stream
+ * @param intermediate width of the MLP
+ * @param heads number of query heads
+ * @param kvHeads number of key and value heads; divides {@code heads}
+ * @param headDim width of one head
+ * @param vocabulary number of token ids
+ */
+public record ModelShape(
+    int layers, int hidden, int intermediate, int heads, int kvHeads, int headDim, int vocabulary) {
+
+  public ModelShape {
+    if (layers < 1
+        || hidden < 1
+        || intermediate < 1
+        || heads < 1
+        || kvHeads < 1
+        || headDim < 1
+        || vocabulary < 1) {
+      throw new IllegalArgumentException(
+          "model shape: expected sizes of at least 1, found layers "
+              + layers
+              + ", hidden "
+              + hidden
+              + ", intermediate "
+              + intermediate
+              + ", heads "
+              + heads
+              + ", kvHeads "
+              + kvHeads
+              + ", headDim "
+              + headDim
+              + ", vocabulary "
+              + vocabulary);
+    }
+    if (heads % kvHeads != 0) {
+      throw new IllegalArgumentException(
+          "model shape: expected heads to be a multiple of kvHeads, found "
+              + heads
+              + " and "
+              + kvHeads);
+    }
+  }
+
+  /** Returns the width of the query and of the attention output: {@code heads * headDim}. */
+  public int queryWidth() {
+    return heads * headDim;
+  }
+
+  /** Returns the width of a key or a value: {@code kvHeads * headDim}. */
+  public int kvWidth() {
+    return kvHeads * headDim;
+  }
+
+  /** Returns the number of input features of a projection. */
+  public int inFeatures(Projection projection) {
+    return switch (projection) {
+      case Q, K, V, GATE, UP -> hidden;
+      case O -> queryWidth();
+      case DOWN -> intermediate;
+    };
+  }
+
+  /** Returns the number of output features of a projection. */
+  public int outFeatures(Projection projection) {
+    return switch (projection) {
+      case Q -> queryWidth();
+      case K, V -> kvWidth();
+      case O, DOWN -> hidden;
+      case GATE, UP -> intermediate;
+    };
+  }
+}

@@ -1,0 +1,217 @@
+package dev.lorikeet.plugin;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.AdapterStoreProvider;
+import dev.lorikeet.executor.LoraExecutorProvider;
+import dev.lorikeet.memory.PagePoolProvider;
+import dev.lorikeet.model.BaseModelProvider;
+import dev.lorikeet.routing.RouterProvider;
+import java.security.CodeSource;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+
+/**
+ * The providers that can be found, each with its state and the reason for it, and the choice among
+ * them. A provider whose class does not load, or that throws when it is asked, is listed as failed
+ * and disturbs no other. Immutable; discover again to see a changed class path.
+ */
+public final class Plugins {
+  private final Map<Plugin, PluginProvider> found;
+
+  private Plugins(Map<Plugin, PluginProvider> found) {
+    this.found = found;
+  }
+
+  /**
+   * Finds all providers that the thread's context class loader sees, or this class's own loader if
+   * it has none. Never throws for what a provider does.
+   */
+  public static Plugins discover() {
+    ClassLoader context = Thread.currentThread().getContextClassLoader();
+    return discover(context == null ? Plugins.class.getClassLoader() : context);
+  }
+
+  /** Finds all providers that a class loader sees. */
+  public static Plugins discover(ClassLoader loader) {
+    Map<Plugin, PluginProvider> found = new LinkedHashMap<>();
+    for (PluginKind kind : PluginKind.values()) {
+      switch (kind) {
+        case PAGE_POOL -> find(kind, ServiceLoader.load(PagePoolProvider.class, loader), found);
+        case ADAPTER_STORE ->
+            find(kind, ServiceLoader.load(AdapterStoreProvider.class, loader), found);
+        case LORA_EXECUTOR ->
+            find(kind, ServiceLoader.load(LoraExecutorProvider.class, loader), found);
+        case ROUTER -> find(kind, ServiceLoader.load(RouterProvider.class, loader), found);
+        case BASE_MODEL -> find(kind, ServiceLoader.load(BaseModelProvider.class, loader), found);
+      }
+    }
+    return new Plugins(Collections.unmodifiableMap(found));
+  }
+
+  private static <P extends PluginProvider> void find(
+      PluginKind kind, ServiceLoader<P> services, Map<Plugin, PluginProvider> found) {
+    Iterator<ServiceLoader.Provider<P>> providers = services.stream().iterator();
+    // A damaged service file can make the iterator fail again and again at the same place.
+    String lastFailure = "";
+    while (true) {
+      String className = "";
+      String location = "";
+      try {
+        if (!providers.hasNext()) {
+          return;
+        }
+        ServiceLoader.Provider<P> provider = providers.next();
+        className = provider.type().getName();
+        location = location(provider.type());
+        ask(kind, className, location, provider.get(), found);
+        lastFailure = "";
+      } catch (ServiceConfigurationError | LinkageError e) {
+        String reason = oneLine(e);
+        if (className.isEmpty() && reason.equals(lastFailure)) {
+          return;
+        }
+        lastFailure = reason;
+        String name = className.isEmpty() ? kind.providerType().getSimpleName() : className;
+        found.putIfAbsent(
+            new Plugin(kind, name, 0, className, location, new Plugin.Failed(reason)),
+            Absent.PROVIDER);
+      }
+    }
+  }
+
+  // Whatever a provider throws when it is asked is its own failure; only errors of the virtual
+  // machine itself go on.
+  private static void ask(
+      PluginKind kind,
+      String className,
+      String location,
+      PluginProvider provider,
+      Map<Plugin, PluginProvider> found) {
+    Plugin plugin;
+    try {
+      String name = provider.name();
+      int priority = provider.priority();
+      Plugin.State state =
+          switch (provider.availability()) {
+            case Availability.Available available -> new Plugin.Ready(available.detail());
+            case Availability.Unavailable unavailable ->
+                new Plugin.Unavailable(unavailable.reason());
+          };
+      plugin = new Plugin(kind, name, priority, className, location, state);
+    } catch (RuntimeException | LinkageError e) {
+      plugin = new Plugin(kind, className, 0, className, location, new Plugin.Failed(oneLine(e)));
+    }
+    found.putIfAbsent(plugin, provider);
+  }
+
+  /**
+   * Returns every provider found, by kind, in the order in which they would be chosen: ready ones
+   * first, then by priority, then by name.
+   */
+  public List<Plugin> list() {
+    return found.keySet().stream()
+        .sorted(Comparator.comparing(Plugin::kind).thenComparing(ORDER))
+        .toList();
+  }
+
+  private static final Comparator<Plugin> ORDER =
+      Comparator.comparing(Plugin::isReady)
+          .reversed()
+          .thenComparing(Comparator.comparingInt(Plugin::priority).reversed())
+          .thenComparing(Plugin::name)
+          .thenComparing(Plugin::location);
+
+  /** Returns the page pool provider of this name, or the best one. */
+  public PagePoolProvider pagePool(Optional<String> name) {
+    return choose(PluginKind.PAGE_POOL, PagePoolProvider.class, name);
+  }
+
+  /** Returns the adapter store provider of this name, or the best one. */
+  public AdapterStoreProvider adapterStore(Optional<String> name) {
+    return choose(PluginKind.ADAPTER_STORE, AdapterStoreProvider.class, name);
+  }
+
+  /** Returns the LoRA executor provider of this name, or the best one. */
+  public LoraExecutorProvider loraExecutor(Optional<String> name) {
+    return choose(PluginKind.LORA_EXECUTOR, LoraExecutorProvider.class, name);
+  }
+
+  /** Returns the base model provider of this name, or the best one. */
+  public BaseModelProvider baseModel(Optional<String> name) {
+    return choose(PluginKind.BASE_MODEL, BaseModelProvider.class, name);
+  }
+
+  /** Returns the router provider of this name. */
+  public RouterProvider router(String name) {
+    return choose(PluginKind.ROUTER, RouterProvider.class, Optional.of(name));
+  }
+
+  /**
+   * Chooses a provider.
+   *
+   * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}; the message lists what was
+   *     found and why it can't be used
+   */
+  private <P> P choose(PluginKind kind, Class<P> type, Optional<String> name) {
+    List<Plugin> candidates =
+        list().stream()
+            .filter(p -> p.kind() == kind)
+            .filter(p -> name.isEmpty() || p.name().equals(name.get()))
+            .toList();
+    for (Plugin candidate : candidates) {
+      if (candidate.isReady()) {
+        return type.cast(Objects.requireNonNull(found.get(candidate)));
+      }
+    }
+    throw new LorikeetException(Code.PLUGIN_UNAVAILABLE, refusal(kind, name, candidates));
+  }
+
+  private String refusal(PluginKind kind, Optional<String> name, List<Plugin> candidates) {
+    String wanted = kind.title() + name.map(n -> " '" + n + "'").orElse("");
+    List<String> reasons = new ArrayList<>();
+    for (Plugin p :
+        candidates.isEmpty()
+            ? list().stream().filter(p -> p.kind() == kind).toList()
+            : candidates) {
+      reasons.add(p.name() + " (" + (p.isReady() ? "ready" : p.state().detail()) + ")");
+    }
+    return "no "
+        + wanted
+        + " can be used; found on the class path: "
+        + (reasons.isEmpty() ? "none (is the plugin's jar there?)" : String.join(", ", reasons));
+  }
+
+  private static String location(Class<?> type) {
+    CodeSource source = type.getProtectionDomain().getCodeSource();
+    return source == null || source.getLocation() == null ? "" : source.getLocation().toString();
+  }
+
+  private static String oneLine(Throwable failure) {
+    Throwable cause = failure.getCause();
+    String text = failure.getClass().getSimpleName() + ": " + failure.getMessage();
+    if (cause != null) {
+      text += " (" + cause + ")";
+    }
+    return text.lines().findFirst().orElse(failure.getClass().getName());
+  }
+
+  /** Stands for a provider that could not be made; never chosen, because its state is failed. */
+  private enum Absent implements PluginProvider {
+    PROVIDER;
+
+    @Override
+    public Availability availability() {
+      return Availability.unavailable("not loaded");
+    }
+  }
+}

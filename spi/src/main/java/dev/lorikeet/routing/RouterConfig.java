@@ -1,0 +1,16 @@
+package dev.lorikeet.routing;
+
+import dev.lorikeet.model.ModelInfo;
+import java.util.Map;
+
+/**
+ * How to open a router.
+ *
+ * @param model the base model that it will route for
+ * @param options settings of the router; an unknown key is refused
+ */
+public record RouterConfig(ModelInfo model, Map<String, String> options) {
+  public RouterConfig {
+    options = Map.copyOf(options);
+  }
+}
