@@ -1,0 +1,33 @@
+package dev.lorikeet.jlama.lora;
+
+import dev.lorikeet.executor.ExecutorConfig;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.LoraExecutorProvider;
+import dev.lorikeet.plugin.Availability;
+
+/** The provider {@code cpu-scalar}: plain loops, works everywhere, slow. Takes no options. */
+public final class ScalarLoraExecutorProvider implements LoraExecutorProvider {
+  /** Called by {@link java.util.ServiceLoader}. */
+  public ScalarLoraExecutorProvider() {}
+
+  @Override
+  public String name() {
+    return "cpu-scalar";
+  }
+
+  @Override
+  public int priority() {
+    return 10;
+  }
+
+  @Override
+  public Availability availability() {
+    return Availability.available("plain loops on one thread");
+  }
+
+  @Override
+  public LoraExecutor open(ExecutorConfig config) {
+    LoraArguments.checkNoOptions(name(), config);
+    return new ScalarLoraExecutor();
+  }
+}
