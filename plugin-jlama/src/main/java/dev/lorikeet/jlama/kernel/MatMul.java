@@ -1,0 +1,101 @@
+package dev.lorikeet.jlama.kernel;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * y = x W^T for a batch of tokens: x {@code [tokens, in]}, W {@code [out, in]}, y {@code [tokens,
+ * out]}; x and y are float32 rows at a given distance.
+ *
+ * <p>A product takes two steps, so that several weights share the first:
+ *
+ * <pre>{@code
+ * matMul.pack(panel, x, xStride, tokens, columns, shard, shards);
+ * team.barrier();                                     // all of x is packed
+ * matMul.multiply(q, panel, yq, yqStride, shard, shards);
+ * matMul.multiply(k, panel, yk, ykStride, shard, shards);
+ * team.barrier();                                     // all of yq and yk is written, and the panel may be packed anew
+ * }</pre>
+ *
+ * <p>The result for a token depends on that token's x and on W alone: not on the other tokens, on
+ * how many there are, or on the number of shards, bit for bit. It depends on the implementation and
+ * on the width of the vector unit. Sums are float32.
+ *
+ * <p>Implementations are stateless and allocate nothing. Segments must be native and stay alive
+ * while a call runs; sizes are checked once per call, with {@link IllegalArgumentException}.
+ */
+public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
+  /**
+   * The longest run of columns that kernels handle at once: two vectors of 512 bits. Packed rows
+   * are padded to a multiple of it.
+   */
+  int MAX_BLOCK = 32;
+
+  /** The largest number of tokens that kernels handle at once. */
+  int MAX_TOKEN_BLOCK = 4;
+
+  /** Rows of weights that make a tile: a shard's slice of the output is a whole number of tiles. */
+  int TILE_ROWS = 16;
+
+  /** The largest number of tokens for which weights go to the registers directly. */
+  int MAX_DIRECT_TOKENS = 16;
+
+  /**
+   * Copies one shard's part of x into the panel.
+   *
+   * @param panel receives x; its former content is lost
+   * @param x float32 rows
+   * @param xStride bytes between rows of x
+   * @param tokens the number of rows
+   * @param columns the number of features
+   * @param shard this shard
+   * @param shards the number of shards; all must call, and all must be done before any calls {@link
+   *     #multiply}
+   */
+  void pack(
+      ActivationPanel panel,
+      MemorySegment x,
+      long xStride,
+      int tokens,
+      int columns,
+      int shard,
+      int shards);
+
+  /**
+   * Computes one shard's slice of the output features for all packed tokens.
+   *
+   * @param weights W; as many columns as were packed
+   * @param panel the packed activations
+   * @param y receives the product, float32 rows; overwritten
+   * @param yStride bytes between rows of y
+   * @param shard this shard
+   * @param shards the number of shards
+   */
+  void multiply(
+      WeightMatrix weights,
+      ActivationPanel panel,
+      MemorySegment y,
+      long yStride,
+      int shard,
+      int shards);
+
+  /**
+   * Returns the scratch memory of a shard for rows of at most {@code paddedColumns}: sums of a tile
+   * and a tile of widened weights.
+   */
+  static long scratchBytes(long paddedColumns) {
+    return SUMS_BYTES + TILE_ROWS * paddedColumns * Float.BYTES;
+  }
+
+  /**
+   * Bytes of a shard's scratch that hold the sums of a tile: one 512-bit vector for each row and
+   * each directly handled token.
+   */
+  long SUMS_BYTES = (long) MAX_DIRECT_TOKENS * TILE_ROWS * 64;
+
+  /** Checks the operands of {@link #multiply} and returns the address of y. */
+  static long checkOutput(
+      WeightMatrix weights, ActivationPanel panel, MemorySegment y, long yStride) {
+    panel.checkFits(weights);
+    return NativeMemory.address("y", y, panel.tokens(), weights.rows() * 4L, yStride);
+  }
+}

@@ -1,0 +1,71 @@
+package dev.lorikeet.jlama.kernel;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * How kernels reach memory: an address inside one constant segment that spans the address space.
+ *
+ * <p>The loads of an inner loop must compile to bare instructions. With ordinary segments C2
+ * rewrites a loop of long offsets into a nest with a check of every operand, which costs more than
+ * a row of 576 weights; and the type of the segments seen so far (mapped, allocated, heap) leaks
+ * into every kernel. Against a constant segment of length 2^63 - 1 a check folds away once the type
+ * of the offset shows that it is not negative, hence {@code & ADDRESS}. So nothing is checked
+ * inside a kernel: every public entry checks its operands once per call with {@link #address}, and
+ * callers keep the memory alive while the call runs.
+ */
+final class NativeMemory {
+  /** All of memory; offsets are addresses. */
+  static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  /** The bits of a user-space address on all 64-bit platforms of the JDK. */
+  static final long ADDRESS = (1L << 56) - 1;
+
+  private NativeMemory() {}
+
+  /**
+   * Returns the address of a native segment after checking that {@code rows} rows of {@code
+   * rowBytes} bytes at distance {@code stride} lie in it.
+   *
+   * @throws IllegalArgumentException if the segment is on the heap or too small
+   */
+  static long address(String what, MemorySegment segment, long rows, long rowBytes, long stride) {
+    if (!segment.isNative()) {
+      throw new IllegalArgumentException(
+          what + ": expected a native segment, found a heap segment");
+    }
+    if (rows < 0 || rowBytes < 0 || (rows > 1 && stride < 0)) {
+      throw new IllegalArgumentException(
+          what
+              + ": expected sizes >= 0, found "
+              + rows
+              + " rows of "
+              + rowBytes
+              + " bytes at stride "
+              + stride);
+    }
+    long needed = rows == 0 ? 0 : Math.addExact(Math.multiplyExact(rows - 1, stride), rowBytes);
+    if (needed > segment.byteSize()) {
+      throw new IllegalArgumentException(
+          what
+              + ": "
+              + rows
+              + " rows of "
+              + rowBytes
+              + " bytes at stride "
+              + stride
+              + " need "
+              + needed
+              + " bytes, found "
+              + segment.byteSize());
+    }
+    return segment.address();
+  }
+
+  /**
+   * Returns the first of {@code count} items of shard {@code shard}: contiguous, in order, sizes
+   * differ by at most one.
+   */
+  static int firstOf(int shard, int shards, int count) {
+    return (int) ((long) count * shard / shards);
+  }
+}

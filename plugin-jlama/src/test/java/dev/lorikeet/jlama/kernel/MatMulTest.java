@@ -1,0 +1,245 @@
+package dev.lorikeet.jlama.kernel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+class MatMulTest {
+  private static final int[] TOKENS = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 37};
+  private final long seed = Long.getLong("lorikeet.seed", System.nanoTime());
+  private final Random random = new Random(seed);
+
+  @Test
+  void productsAgreeWithFloat64ForEveryTypeAndRaggedShapes() {
+    for (int round = 0; round < 40; round++) {
+      int rows = 1 + random.nextInt(70);
+      int columns = random.nextBoolean() ? 32 * (1 + random.nextInt(6)) : 1 + random.nextInt(150);
+      int tokens = TOKENS[random.nextInt(TOKENS.length)];
+      int shards = 1 + random.nextInt(4);
+      try (Arena arena = Arena.ofConfined()) {
+        for (WeightMatrix weights : everyType(arena, rows, columns)) {
+          checkAgainstFloat64(new VectorMatMul(), arena, weights, tokens, shards);
+          checkAgainstFloat64(new ScalarMatMul(), arena, weights, tokens, shards);
+        }
+      }
+    }
+  }
+
+  private WeightMatrix[] everyType(Arena arena, int rows, int columns) {
+    return new WeightMatrix[] {
+      RandomWeights.matrix(arena, random, ElementType.BF16, rows, columns),
+      RandomWeights.matrix(arena, random, ElementType.F16, rows, columns),
+      RandomWeights.matrix(arena, random, ElementType.F32, rows, columns),
+      RandomWeights.q4(arena, random, rows, (int) ActivationPanel.roundUp(columns, 32))
+    };
+  }
+
+  private void checkAgainstFloat64(
+      MatMul matMul, Arena arena, WeightMatrix weights, int tokens, int shards) {
+    int columns = weights.columns();
+    long xStride = (columns + random.nextInt(5)) * 4L;
+    long yStride = (weights.rows() + random.nextInt(5)) * 4L;
+    MemorySegment x = RandomWeights.floats(arena, random, tokens * xStride / 4);
+    MemorySegment y = arena.allocate(tokens * yStride);
+    fillNaN(y);
+    product(matMul, weights, x, xStride, tokens, y, yStride, shards);
+    for (int token = 0; token < tokens; token++) {
+      for (int row = 0; row < weights.rows(); row++) {
+        double sum = 0;
+        double magnitude = 0;
+        for (int column = 0; column < columns; column++) {
+          double term =
+              (double) weights.get(row, column)
+                  * x.get(ValueLayout.JAVA_FLOAT, token * xStride + column * 4L);
+          sum += term;
+          magnitude += Math.abs(term);
+        }
+        float found = y.get(ValueLayout.JAVA_FLOAT, token * yStride + row * 4L);
+        double expected = sum;
+        double bound = magnitude * (columns / 4 + 8) * 0x1p-24 + 0x1p-126;
+        assertTrue(
+            Math.abs(found - sum) <= bound,
+            () ->
+                "seed "
+                    + seed
+                    + " "
+                    + matMul
+                    + " "
+                    + weights
+                    + " tokens "
+                    + tokens
+                    + ": expected "
+                    + expected
+                    + ", found "
+                    + found);
+      }
+      for (long gap = weights.rows() * 4L; gap < yStride; gap += 4) {
+        assertTrue(
+            Float.isNaN(y.get(ValueLayout.JAVA_FLOAT, token * yStride + gap)),
+            () -> "seed " + seed + ": wrote between rows");
+      }
+    }
+  }
+
+  @Test
+  void aTokensResultDoesNotDependOnTheBatchOrTheShards() {
+    for (int round = 0; round < 20; round++) {
+      int rows = 1 + random.nextInt(70);
+      int columns = random.nextBoolean() ? 32 * (1 + random.nextInt(6)) : 1 + random.nextInt(150);
+      try (Arena arena = Arena.ofConfined()) {
+        for (WeightMatrix weights : everyType(arena, rows, columns)) {
+          int width = weights.columns();
+          int most = 37;
+          MemorySegment x = RandomWeights.floats(arena, random, (long) most * width);
+          MemorySegment alone = arena.allocate(most * rows * 4L);
+          for (int token = 0; token < most; token++) {
+            product(
+                new VectorMatMul(),
+                weights,
+                x.asSlice(token * width * 4L),
+                width * 4L,
+                1,
+                alone.asSlice(token * rows * 4L),
+                rows * 4L,
+                1);
+          }
+          int tokens = TOKENS[random.nextInt(TOKENS.length)];
+          int first = random.nextInt(most - tokens + 1);
+          MemorySegment together = arena.allocate(tokens * rows * 4L);
+          product(
+              new VectorMatMul(),
+              weights,
+              x.asSlice(first * width * 4L),
+              width * 4L,
+              tokens,
+              together,
+              rows * 4L,
+              1 + random.nextInt(4));
+          assertEquals(
+              -1,
+              together.mismatch(alone.asSlice(first * rows * 4L, tokens * rows * 4L)),
+              () -> "seed " + seed + " " + weights);
+        }
+      }
+    }
+  }
+
+  @Test
+  void everyF16AndBf16ValueIsWidenedExactly() {
+    try (Arena arena = Arena.ofConfined()) {
+      int columns = 1 << 16;
+      MemorySegment all = arena.allocate(columns * 2L);
+      for (int i = 0; i < columns; i++) {
+        all.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) i);
+      }
+      MemorySegment wide = arena.allocate(columns * 4L);
+      for (ElementType type : new ElementType[] {ElementType.F16, ElementType.BF16}) {
+        WeightMatrix weights = WeightMatrix.of(all, type, 1, columns);
+        WeightTile.widen(weights, 0, 1, wide.address(), columns);
+        for (int i = 0; i < columns; i++) {
+          float expected = weights.get(0, i);
+          float found =
+              wide.get(
+                  ValueLayout.JAVA_FLOAT,
+                  i / Lanes.BLOCK * Lanes.BLOCK_BYTES + WeightTile.place(i % Lanes.BLOCK));
+          int bits = i;
+          if (Float.isNaN(expected)) {
+            assertTrue(Float.isNaN(found), () -> type + " " + Integer.toHexString(bits));
+          } else {
+            assertEquals(
+                Float.floatToRawIntBits(expected),
+                Float.floatToRawIntBits(found),
+                () -> type + " " + Integer.toHexString(bits));
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void aWarmProductAllocatesNothing() {
+    var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+    try (Arena arena = Arena.ofConfined();
+        ActivationPanel panel = new ActivationPanel(20, 64, 1)) {
+      MatMul matMul = new VectorMatMul();
+      for (WeightMatrix weights : everyType(arena, 48, 64)) {
+        MemorySegment x = RandomWeights.floats(arena, random, 20 * 64);
+        MemorySegment y = arena.allocate(20 * 48 * 4L);
+        long bytesPerCall = Long.MAX_VALUE;
+        for (int attempt = 0; attempt < 60 && bytesPerCall >= 16; attempt++) {
+          int calls = 500;
+          long before = threads.getCurrentThreadAllocatedBytes();
+          for (int call = 0; call < calls; call++) {
+            int tokens = 1 + call % 20;
+            matMul.pack(panel, x, 256, tokens, 64, 0, 1);
+            matMul.multiply(weights, panel, y, 192, 0, 1);
+          }
+          bytesPerCall = (threads.getCurrentThreadAllocatedBytes() - before) / calls;
+        }
+        assertTrue(bytesPerCall < 16, "allocated " + bytesPerCall + " bytes per call, " + weights);
+      }
+    }
+  }
+
+  @Test
+  void operandsThatDoNotFitAreRefusedByName() {
+    try (Arena arena = Arena.ofConfined();
+        ActivationPanel panel = new ActivationPanel(4, 64, 1)) {
+      for (MatMul matMul : new MatMul[] {new VectorMatMul(), new ScalarMatMul()}) {
+        WeightMatrix weights = RandomWeights.matrix(arena, random, ElementType.F32, 8, 32);
+        MemorySegment x = arena.allocate(4 * 64 * 4L);
+        assertRefused("x:", () -> matMul.pack(panel, x.asSlice(4), 256, 4, 64, 0, 1));
+        assertRefused("activation panel", () -> matMul.pack(panel, x, 256, 5, 64, 0, 1));
+        assertRefused(
+            "heap",
+            () -> matMul.pack(panel, MemorySegment.ofArray(new float[64]), 256, 1, 64, 0, 1));
+        matMul.pack(panel, x, 256, 2, 64, 0, 1);
+        assertRefused("columns", () -> matMul.multiply(weights, panel, x, 32, 0, 1));
+        matMul.pack(panel, x, 256, 2, 32, 0, 1);
+        assertRefused("y:", () -> matMul.multiply(weights, panel, arena.allocate(60), 32, 0, 1));
+      }
+      assertRefused("weights", () -> WeightMatrix.of(arena.allocate(63), ElementType.BF16, 1, 32));
+      assertRefused(
+          "multiple of 32",
+          () -> new WeightMatrix.Q4(arena.allocate(64), arena.allocate(64), 1, 33));
+    }
+  }
+
+  private static void assertRefused(String word, Runnable call) {
+    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call::run);
+    assertTrue(String.valueOf(e.getMessage()).contains(word), e::getMessage);
+  }
+
+  static void product(
+      MatMul matMul,
+      WeightMatrix weights,
+      MemorySegment x,
+      long xStride,
+      int tokens,
+      MemorySegment y,
+      long yStride,
+      int shards) {
+    try (ActivationPanel panel = new ActivationPanel(tokens, weights.columns(), shards)) {
+      for (int shard = 0; shard < shards; shard++) {
+        matMul.pack(panel, x, xStride, tokens, weights.columns(), shard, shards);
+      }
+      for (int shard = 0; shard < shards; shard++) {
+        matMul.multiply(weights, panel, y, yStride, shard, shards);
+      }
+    }
+  }
+
+  private static void fillNaN(MemorySegment segment) {
+    for (long i = 0; i < segment.byteSize() / 4; i++) {
+      segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.NaN);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+package dev.lorikeet.jlama.kernel;
+
+import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Random;
+
+/** Random operands for tests and benchmarks. */
+final class RandomWeights {
+  private RandomWeights() {}
+
+  static MemorySegment floats(Arena arena, Random random, long count) {
+    MemorySegment segment = arena.allocate(Math.max(1, count) * 4, 64);
+    for (long i = 0; i < count; i++) {
+      segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+    }
+    return segment;
+  }
+
+  static MemorySegment elements(Arena arena, Random random, ElementType type, long count) {
+    MemorySegment segment =
+        arena.allocate(count * type.bytes() + 1, 64).asSlice(0, count * type.bytes());
+    for (long i = 0; i < count; i++) {
+      store(segment, type, i, (float) random.nextGaussian() * 0.1f);
+    }
+    return segment;
+  }
+
+  static void store(MemorySegment segment, ElementType type, long index, float value) {
+    switch (type) {
+      case F32 -> segment.set(LittleEndian.FLOAT, index * 4, value);
+      case F16 -> segment.set(LittleEndian.SHORT, index * 2, Float.floatToFloat16(value));
+      case BF16 ->
+          segment.set(LittleEndian.SHORT, index * 2, (short) (Float.floatToIntBits(value) >>> 16));
+    }
+  }
+
+  static WeightMatrix matrix(Arena arena, Random random, ElementType type, int rows, int columns) {
+    return WeightMatrix.of(
+        elements(arena, random, type, (long) rows * columns), type, rows, columns);
+  }
+
+  static WeightMatrix q4(Arena arena, Random random, int rows, int columns) {
+    MemorySegment nibbles = arena.allocate((long) rows * columns / 2);
+    byte[] bytes = new byte[rows * columns / 2];
+    random.nextBytes(bytes);
+    MemorySegment.copy(bytes, 0, nibbles, ValueLayout.JAVA_BYTE, 0, bytes.length);
+    return new WeightMatrix.Q4(
+        nibbles, floats(arena, random, (long) rows * columns / 32), rows, columns);
+  }
+}
