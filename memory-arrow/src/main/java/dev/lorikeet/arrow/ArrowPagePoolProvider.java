@@ -1,0 +1,41 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.memory.PagePoolProvider;
+import dev.lorikeet.memory.PoolConfig;
+import dev.lorikeet.plugin.Availability;
+import java.util.Set;
+
+/**
+ * Opens page pools on one Apache Arrow allocation each, from memory that {@code java.lang.foreign}
+ * manages.
+ *
+ * <p>Option {@code pretouch} ({@code true} or {@code false}, default {@code false}): whether to
+ * write all memory when the pool is opened, so that the system provides it then and not while
+ * requests run.
+ */
+public final class ArrowPagePoolProvider implements PagePoolProvider {
+  /** Creates the provider; does no work. */
+  public ArrowPagePoolProvider() {}
+
+  @Override
+  public String name() {
+    return "arrow";
+  }
+
+  @Override
+  public int priority() {
+    return 50;
+  }
+
+  @Override
+  public Availability availability() {
+    return ArrowAvailability.check();
+  }
+
+  @Override
+  public PagePool open(PoolConfig config) {
+    var options = new Options("arrow page pool", config.options(), Set.of("pretouch"));
+    return ArrowPagePool.open(config, options.flag("pretouch", false));
+  }
+}

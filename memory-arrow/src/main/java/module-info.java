@@ -1,0 +1,23 @@
+/**
+ * Off-heap memory on Apache Arrow: a page pool that KV cache and adapters share, and an adapter
+ * store that reads PEFT adapters into it.
+ *
+ * <p>Arrow needs {@code --add-opens=java.base/java.nio=org.apache.arrow.memory.core}, or {@code
+ * ALL-UNNAMED} in place of the module on the class path.
+ */
+module dev.lorikeet.arrow {
+  requires transitive dev.lorikeet.spi;
+  requires static org.jspecify;
+  requires com.fasterxml.jackson.core;
+  requires com.fasterxml.jackson.databind;
+  requires jdk.management;
+  requires org.apache.arrow.memory.core;
+
+  exports dev.lorikeet.arrow;
+
+  opens org.apache.arrow.memory.unsafe to
+      org.apache.arrow.memory.core;
+
+  provides dev.lorikeet.memory.PagePoolProvider with
+      dev.lorikeet.arrow.ArrowPagePoolProvider;
+}
