@@ -1,0 +1,5 @@
+/** The LoRA executor for NVIDIA GPUs. */
+@NullMarked
+package dev.lorikeet.cuda;
+
+import org.jspecify.annotations.NullMarked;
