@@ -1,0 +1,87 @@
+package dev.lorikeet.conformance;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.PluginProvider;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/**
+ * What the suites of all contracts share: the rules of providers (V1 to V3), and a {@link Trial}
+ * for each test.
+ */
+@ExtendWith(TrialExtension.class)
+@Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+abstract class Conformance {
+  /** An option that no plugin has any use for. */
+  static final String UNKNOWN_OPTION = "no-such-option-7b1f";
+
+  Trial trial = new Trial(0, "", Profile.QUICK, java.time.Duration.ofSeconds(60));
+
+  Conformance() {}
+
+  /** Returns the provider under test, or empty if there is none. */
+  abstract Optional<? extends PluginProvider> providerUnderTest();
+
+  /** Opens what the provider provides, with these options, and closes it. */
+  abstract void openAndClose(Map<String, String> options) throws Exception;
+
+  @Test
+  public final void required_V1_theNameIsWellFormedAndStable() {
+    PluginProvider provider = requireProvider();
+    String name = provider.name();
+    assertTrue(
+        name.matches("[a-z0-9]+(-[a-z0-9]+)*"),
+        () -> "name: expected lower case letters, digits and single hyphens, found '" + name + "'");
+    for (int i = 0; i < 10; i++) {
+      assertEquals(name, provider.name(), "name: expected the same every time");
+    }
+  }
+
+  @Test
+  public final void required_V2_availabilityIsHonest() {
+    PluginProvider provider = requireProvider();
+    Availability availability =
+        assertDoesNotThrow(provider::availability, "availability: expected no exception");
+    switch (availability) {
+      case Availability.Available available ->
+          assertDoesNotThrow(
+              () -> openAndClose(Map.of()),
+              () -> "says that it is available (" + available.detail() + "), but does not open");
+      case Availability.Unavailable unavailable ->
+          assertTrue(!unavailable.reason().isBlank(), "unavailable: expected a reason, found none");
+    }
+  }
+
+  @Test
+  public final void required_V3_unknownOptionsAreRejectedByName() {
+    refusesUnknownOptions();
+  }
+
+  /** Checks that an unknown option is refused and named. */
+  final void refusesUnknownOptions() {
+    if (requireProvider().availability() instanceof Availability.Unavailable unavailable) {
+      throw Trial.notApplicable("the provider is not available: " + unavailable.reason());
+    }
+    IllegalArgumentException refusal =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> openAndClose(Map.of(UNKNOWN_OPTION, "1")),
+            "an unknown option: expected IllegalArgumentException");
+    Expect.message(refusal, UNKNOWN_OPTION);
+  }
+
+  private PluginProvider requireProvider() {
+    return providerUnderTest()
+        .map(PluginProvider.class::cast)
+        .orElseThrow(() -> Trial.notApplicable("no provider was given"));
+  }
+}

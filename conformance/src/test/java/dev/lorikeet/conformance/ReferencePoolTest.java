@@ -1,0 +1,11 @@
+package dev.lorikeet.conformance;
+
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.memory.PoolConfig;
+
+class ReferencePoolTest extends PagePoolConformance {
+  @Override
+  protected PagePool createPool(PoolConfig config) {
+    return new ReferencePool(config);
+  }
+}
