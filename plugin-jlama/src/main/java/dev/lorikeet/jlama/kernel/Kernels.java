@@ -9,9 +9,12 @@ import java.lang.System.Logger.Level;
  * #FORCE_SCALAR} is {@code true}. The choice and its reason are logged.
  *
  * @param matMul matrix products
+ * @param elementwise norms, activations and the like
+ * @param attention attention over a paged KV cache
  * @param description which kernels these are, and why, in one line
  */
-public record Kernels(MatMul matMul, String description) {
+public record Kernels(
+    MatMul matMul, Elementwise elementwise, PagedAttention attention, String description) {
   /** System property that forces the scalar kernels. */
   public static final String FORCE_SCALAR = "lorikeet.kernels.scalar";
 
@@ -23,7 +26,11 @@ public record Kernels(MatMul matMul, String description) {
   }
 
   static Kernels scalar(String reason) {
-    return new Kernels(new ScalarMatMul(), "scalar kernels: " + reason);
+    return new Kernels(
+        new ScalarMatMul(),
+        new ScalarElementwise(),
+        new ScalarPagedAttention(),
+        "scalar kernels: " + reason);
   }
 
   private static Kernels choose() {
@@ -46,7 +53,10 @@ public record Kernels(MatMul matMul, String description) {
       return scalar("vectors of " + Lanes.L + " floats are too short");
     }
     return new Kernels(
-        new VectorMatMul(), "Vector API kernels with " + Lanes.L * Float.SIZE + "-bit vectors");
+        new VectorMatMul(),
+        new VectorElementwise(),
+        new VectorPagedAttention(),
+        "Vector API kernels with " + Lanes.L * Float.SIZE + "-bit vectors");
   }
 
   private static final class Holder {

@@ -42,6 +42,8 @@ final class Lanes {
 
   static final VectorShuffle<Float> EVEN = VectorShuffle.makeUnzip(F, 0);
   static final VectorShuffle<Float> ODD = VectorShuffle.makeUnzip(F, 1);
+  static final VectorShuffle<Float> JOIN_LOW = VectorShuffle.makeZip(F, 0);
+  static final VectorShuffle<Float> JOIN_HIGH = VectorShuffle.makeZip(F, 1);
 
   private static final VectorMask<Float> BIT1 = laneBit(1);
   private static final VectorMask<Float> BIT2 = laneBit(2);

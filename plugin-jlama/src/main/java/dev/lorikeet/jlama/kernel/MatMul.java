@@ -92,6 +92,11 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
    */
   long SUMS_BYTES = (long) MAX_DIRECT_TOKENS * TILE_ROWS * 64;
 
+  /** Returns the number of tokens of a block of which {@code left} tokens are left: 1, 2 or 4. */
+  static int blockWidth(int left) {
+    return left > 2 ? MAX_TOKEN_BLOCK : left;
+  }
+
   /** Checks the operands of {@link #multiply} and returns the address of y. */
   static long checkOutput(
       WeightMatrix weights, ActivationPanel panel, MemorySegment y, long yStride) {

@@ -50,7 +50,7 @@ final class VectorMatMul implements MatMul {
     int end = NativeMemory.firstOf(shard + 1, shards, tokens);
     for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
       int first = token / MAX_TOKEN_BLOCK * MAX_TOKEN_BLOCK;
-      int width = blockWidth(tokens - first);
+      int width = MatMul.blockWidth(tokens - first);
       packToken(
           from + token * xStride,
           columns,
@@ -59,12 +59,8 @@ final class VectorMatMul implements MatMul {
     }
   }
 
-  /** Returns the number of tokens of a block of which {@code left} tokens are left: 1, 2 or 4. */
-  private static int blockWidth(int left) {
-    return left > 2 ? 4 : left;
-  }
-
-  private static void packToken(long from, int columns, long to, long step) {
+  /** Packs a row: blocks of evens and odds at a distance of {@code step} bytes, zero-padded. */
+  static void packToken(long from, int columns, long to, long step) {
     int blocks = columns / BLOCK;
     long source = from & ADDRESS;
     long target = to & ADDRESS;
@@ -164,7 +160,7 @@ final class VectorMatMul implements MatMul {
         int rows = Math.min(TILE_ROWS, endRow - row);
         WeightTile.widen(weights, row, rows, tile, padded);
         for (int token = begin; token < end; token += MAX_TOKEN_BLOCK) {
-          int width = blockWidth(tokens - token);
+          int width = MatMul.blockWidth(tokens - token);
           long x = panel.packed().address() + token * padded * Float.BYTES;
           for (int r = 0; r < TILE_ROWS; r += 4) {
             f32(
@@ -190,7 +186,7 @@ final class VectorMatMul implements MatMul {
     for (int token = 0; token < tokens; token += MAX_TOKEN_BLOCK) {
       long xs = x + (long) token * columns * Float.BYTES;
       long to = sums + token * TOKEN_SUMS;
-      switch (blockWidth(tokens - token)) {
+      switch (MatMul.blockWidth(tokens - token)) {
         case 1 -> Bf16Kernels.rows4x1(w, rowBytes, xs, to, blocks);
         case 2 -> Bf16Kernels.rows4x2(w, rowBytes, xs, to, blocks);
         default -> Bf16Kernels.rows4x4(w, rowBytes, xs, to, blocks);
@@ -198,7 +194,8 @@ final class VectorMatMul implements MatMul {
     }
   }
 
-  private static void f32(int width, long w, long rowBytes, long x, long sums, int blocks) {
+  /** Multiplies four widened rows by a block of {@code width} packed tokens. */
+  static void f32(int width, long w, long rowBytes, long x, long sums, int blocks) {
     switch (width) {
       case 1 -> F32Kernels.rows4x1(w, rowBytes, x, sums, blocks);
       case 2 -> F32Kernels.rows4x2(w, rowBytes, x, sums, blocks);

@@ -12,6 +12,7 @@ import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
 import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
+import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -48,10 +49,14 @@ final class WeightTile {
   }
 
   private static void widen(WeightMatrix.Floats weights, int row, long to) {
-    int columns = weights.columns();
+    long rowBytes = (long) weights.columns() * weights.type().bytes();
+    widenRow(weights.type(), weights.segment().address() + row * rowBytes, weights.columns(), to);
+  }
+
+  /** Widens one row of {@code columns} elements. */
+  static void widenRow(ElementType type, long from, int columns, long to) {
     int blocks = columns / BLOCK;
-    long from = weights.segment().address() + (long) row * columns * weights.type().bytes();
-    switch (weights.type()) {
+    switch (type) {
       case BF16 -> widenBf16(from, blocks, to);
       case F16 -> widenF16(from, blocks, to);
       case F32 -> split(from, blocks, to);
@@ -60,9 +65,8 @@ final class WeightTile {
     if (rest > 0) {
       long target = to + blocks * BLOCK_BYTES;
       for (int i = 0; i < BLOCK; i++) {
-        long offset = ((long) row * columns + blocks * BLOCK + i) * weights.type().bytes();
-        float value =
-            i < rest ? WeightMatrix.element(weights.segment(), weights.type(), offset) : 0;
+        long at = from + ((long) blocks * BLOCK + i) * type.bytes();
+        float value = i < rest ? WeightMatrix.element(ALL, type, at) : 0;
         ALL.set(ValueLayout.JAVA_FLOAT, target + place(i), value);
       }
     }

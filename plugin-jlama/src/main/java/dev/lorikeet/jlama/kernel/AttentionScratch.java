@@ -1,0 +1,52 @@
+package dev.lorikeet.jlama.kernel;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Each shard's scratch memory for {@link PagedAttention}. Allocated once by the host; {@link
+ * #close()} frees it.
+ */
+public final class AttentionScratch implements AutoCloseable {
+  private final Arena arena = Arena.ofShared();
+  private final AttentionShape shape;
+  private final AttentionTile tile;
+  private final MemorySegment[] scratch;
+
+  /**
+   * Allocates scratch memory.
+   *
+   * @param shape the shape it serves
+   * @param shards the number of shards that will use it
+   */
+  public AttentionScratch(AttentionShape shape, int shards) {
+    if (shards < 1) {
+      throw new IllegalArgumentException(
+          "attention scratch: expected shards >= 1, found " + shards);
+    }
+    this.shape = shape;
+    this.scratch = new MemorySegment[shards];
+    this.tile = AttentionTile.of(shape);
+    for (int shard = 0; shard < shards; shard++) {
+      scratch[shard] = arena.allocate(tile.bytes(), 64);
+    }
+  }
+
+  MemorySegment of(AttentionShape expected, int shard) {
+    if (!shape.equals(expected)) {
+      throw new IllegalArgumentException(
+          "attention scratch: expected " + expected + ", found " + shape);
+    }
+    return scratch[shard];
+  }
+
+  AttentionTile tile() {
+    return tile;
+  }
+
+  /** Frees the memory. Must not overlap a kernel that uses it. */
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,341 @@
+package dev.lorikeet.jlama.kernel;
+
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.F;
+import static dev.lorikeet.jlama.kernel.Lanes.L;
+import static dev.lorikeet.jlama.kernel.Lanes.LE;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Elementwise operations on the Vector API. The last, partial vector of a run is handled by the
+ * same operations under a mask, so an element's result does not depend on where in its row it lies.
+ */
+final class VectorElementwise implements Elementwise {
+  /*
+   * exp(x) = 2^n * exp(r) with n = round(x / ln 2), |r| <= ln(2) / 2, r computed with ln 2 in two parts (Cody and Waite), exp(r) by the polynomial of degree 6 of
+   * Cephes' expf. n comes out of the low bits of x / ln 2 + 1.5 * 2^23. The error is below 2 units in the last place; below -87.33 the result is 0, above 88.37 it is
+   * exp(88.37), NaN stays NaN. (Cephes mathematical library, S. L. Moshier.)
+   *
+   * Sums across a row are kept in one vector, element i in lane i mod L, and reduced in the order of the lanes.
+   */
+  private static final float EXP_LOW = -87.33654f;
+  private static final float EXP_HIGH = 88.37626f;
+  private static final float LOG2_E = 1.44269504f;
+  private static final float ROUND = 12582912f;
+  private static final float LN2_HIGH = 0.693359375f;
+  private static final float LN2_LOW = -2.12194440e-4f;
+
+  @Override
+  public void rmsNorm(
+      MemorySegment x,
+      long xStride,
+      MemorySegment weight,
+      float epsilon,
+      MemorySegment y,
+      long yStride,
+      int tokens,
+      int columns,
+      int shard,
+      int shards) {
+    long xa = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
+    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
+    long wa = NativeMemory.address("weight", weight, 1, columns * 4L, 0);
+    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
+    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+      rmsNorm(xa + token * xStride, wa, epsilon, ya + token * yStride, columns);
+    }
+  }
+
+  private static void rmsNorm(long from, long weight, float epsilon, long to, int columns) {
+    long x = from & ADDRESS;
+    long w = weight & ADDRESS;
+    long y = to & ADDRESS;
+    int vectors = columns / L;
+    FloatVector squares = FloatVector.zero(F);
+    for (int i = 0; i < vectors; i++) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE);
+      squares = value.fma(value, squares);
+    }
+    VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
+    long tail = vectors * BYTES;
+    if (rest.anyTrue()) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
+      squares = value.fma(value, squares);
+    }
+    float sum = 0;
+    for (int i = 0; i < L; i++) {
+      sum += squares.lane(i);
+    }
+    float scale = (float) (1 / Math.sqrt(sum / columns + epsilon));
+    for (int i = 0; i < vectors; i++) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE);
+      value
+          .mul(scale)
+          .mul(FloatVector.fromMemorySegment(F, ALL, w + i * BYTES, LE))
+          .intoMemorySegment(ALL, y + i * BYTES, LE);
+    }
+    if (rest.anyTrue()) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
+      value
+          .mul(scale)
+          .mul(FloatVector.fromMemorySegment(F, ALL, w + tail, LE, rest))
+          .intoMemorySegment(ALL, y + tail, LE, rest);
+    }
+  }
+
+  @Override
+  public void add(
+      MemorySegment x,
+      long xStride,
+      MemorySegment y,
+      long yStride,
+      int tokens,
+      int columns,
+      int shard,
+      int shards) {
+    long xa = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
+    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
+    int first = firstColumn(shard, shards, columns);
+    int count = firstColumn(shard + 1, shards, columns) - first;
+    for (int token = 0; token < tokens; token++) {
+      add(xa + token * xStride + first * 4L, ya + token * yStride + first * 4L, count);
+    }
+  }
+
+  @Override
+  public void addBias(
+      MemorySegment bias,
+      MemorySegment y,
+      long yStride,
+      int tokens,
+      int columns,
+      int shard,
+      int shards) {
+    add(bias, 0, y, yStride, tokens, columns, shard, shards);
+  }
+
+  private static void add(long from, long to, int count) {
+    long x = from & ADDRESS;
+    long y = to & ADDRESS;
+    int vectors = count / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE);
+      FloatVector.fromMemorySegment(F, ALL, y + i * BYTES, LE)
+          .add(value)
+          .intoMemorySegment(ALL, y + i * BYTES, LE);
+    }
+    VectorMask<Float> rest = F.indexInRange(vectors * L, count);
+    if (rest.anyTrue()) {
+      long tail = vectors * BYTES;
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
+      FloatVector.fromMemorySegment(F, ALL, y + tail, LE, rest)
+          .add(value)
+          .intoMemorySegment(ALL, y + tail, LE, rest);
+    }
+  }
+
+  /** Returns the first column of a shard: whole cache lines. */
+  private static int firstColumn(int shard, int shards, int columns) {
+    int lines = (columns + 15) / 16;
+    return Math.min(columns, NativeMemory.firstOf(shard, shards, lines) * 16);
+  }
+
+  @Override
+  public void swiGlu(
+      MemorySegment gate,
+      long gateStride,
+      MemorySegment up,
+      long upStride,
+      MemorySegment y,
+      long yStride,
+      int tokens,
+      int columns,
+      int shard,
+      int shards) {
+    long ga = NativeMemory.address("gate", gate, tokens, columns * 4L, gateStride);
+    long ua = NativeMemory.address("up", up, tokens, columns * 4L, upStride);
+    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
+    int first = firstColumn(shard, shards, columns);
+    int count = firstColumn(shard + 1, shards, columns) - first;
+    for (int token = 0; token < tokens; token++) {
+      long at = first * 4L;
+      swiGlu(
+          ga + token * gateStride + at,
+          ua + token * upStride + at,
+          ya + token * yStride + at,
+          count);
+    }
+  }
+
+  private static void swiGlu(long gate, long up, long to, int count) {
+    long g = gate & ADDRESS;
+    long u = up & ADDRESS;
+    long y = to & ADDRESS;
+    int vectors = count / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, g + i * BYTES, LE);
+      FloatVector silu = value.div(exp(value.neg()).add(1));
+      silu.mul(FloatVector.fromMemorySegment(F, ALL, u + i * BYTES, LE))
+          .intoMemorySegment(ALL, y + i * BYTES, LE);
+    }
+    VectorMask<Float> rest = F.indexInRange(vectors * L, count);
+    if (rest.anyTrue()) {
+      long tail = vectors * BYTES;
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, g + tail, LE, rest);
+      FloatVector silu = value.div(exp(value.neg()).add(1));
+      silu.mul(FloatVector.fromMemorySegment(F, ALL, u + tail, LE, rest))
+          .intoMemorySegment(ALL, y + tail, LE, rest);
+    }
+  }
+
+  /** See the comment at the head. Small enough for C2 to inline, or its result would be boxed. */
+  static FloatVector exp(FloatVector x) {
+    FloatVector clamped = x.min(EXP_HIGH);
+    FloatVector shifted =
+        clamped.fma(FloatVector.broadcast(F, LOG2_E), FloatVector.broadcast(F, ROUND));
+    FloatVector n = shifted.sub(ROUND);
+    FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_HIGH), clamped);
+    r = n.fma(FloatVector.broadcast(F, -LN2_LOW), r);
+    FloatVector p =
+        r.fma(
+            FloatVector.broadcast(F, 1.9875691500e-4f), FloatVector.broadcast(F, 1.3981999507e-3f));
+    p = p.fma(r, FloatVector.broadcast(F, 8.3334519073e-3f));
+    p = p.fma(r, FloatVector.broadcast(F, 4.1665795894e-2f));
+    p = p.fma(r, FloatVector.broadcast(F, 1.6666665459e-1f));
+    p = p.fma(r, FloatVector.broadcast(F, 5.0000001201e-1f));
+    p = p.fma(r.mul(r), r).add(1);
+    FloatVector power =
+        shifted
+            .reinterpretAsInts()
+            .lanewise(VectorOperators.LSHL, 23)
+            .add(0x3f800000)
+            .reinterpretAsFloats();
+    return p.mul(power).blend(0f, x.compare(VectorOperators.LT, EXP_LOW));
+  }
+
+  @Override
+  public void rope(
+      MemorySegment x,
+      long xStride,
+      int heads,
+      int headDim,
+      MemorySegment cos,
+      MemorySegment sin,
+      Positions positions,
+      int tokens,
+      int shard,
+      int shards) {
+    if (headDim % 2 != 0) {
+      throw new IllegalArgumentException("rope: expected an even headDim, found " + headDim);
+    }
+    long xa = NativeMemory.address("x", x, tokens, heads * headDim * 4L, xStride);
+    long rowBytes = headDim * 2L;
+    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
+    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+      long row = positions.position(token);
+      long ca = NativeMemory.address("cos", cos, row + 1, rowBytes, rowBytes) + row * rowBytes;
+      long sa = NativeMemory.address("sin", sin, row + 1, rowBytes, rowBytes) + row * rowBytes;
+      for (int head = 0; head < heads; head++) {
+        rotate(xa + token * xStride + (long) head * headDim * 4, headDim / 2, ca, sa);
+      }
+    }
+  }
+
+  private static void rotate(long head, int half, long cosRow, long sinRow) {
+    long low = head & ADDRESS;
+    long high = head + half * 4L & ADDRESS;
+    long cos = cosRow & ADDRESS;
+    long sin = sinRow & ADDRESS;
+    int vectors = half / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector a = FloatVector.fromMemorySegment(F, ALL, low + i * BYTES, LE);
+      FloatVector b = FloatVector.fromMemorySegment(F, ALL, high + i * BYTES, LE);
+      FloatVector c = FloatVector.fromMemorySegment(F, ALL, cos + i * BYTES, LE);
+      FloatVector s = FloatVector.fromMemorySegment(F, ALL, sin + i * BYTES, LE);
+      a.mul(c).sub(b.mul(s)).intoMemorySegment(ALL, low + i * BYTES, LE);
+      b.mul(c).add(a.mul(s)).intoMemorySegment(ALL, high + i * BYTES, LE);
+    }
+    for (int i = vectors * L; i < half; i++) {
+      float a = ALL.get(ValueLayout.JAVA_FLOAT, low + i * 4L);
+      float b = ALL.get(ValueLayout.JAVA_FLOAT, high + i * 4L);
+      float c = ALL.get(ValueLayout.JAVA_FLOAT, cos + i * 4L);
+      float s = ALL.get(ValueLayout.JAVA_FLOAT, sin + i * 4L);
+      ALL.set(ValueLayout.JAVA_FLOAT, low + i * 4L, a * c - b * s);
+      ALL.set(ValueLayout.JAVA_FLOAT, high + i * 4L, b * c + a * s);
+    }
+  }
+
+  @Override
+  public void softmax(MemorySegment x, int columns) {
+    long at = NativeMemory.address("x", x, 1, columns * 4L, 0) & ADDRESS;
+    int vectors = columns / L;
+    long tail = vectors * BYTES;
+    VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
+    FloatVector most = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
+    for (int i = 0; i < vectors; i++) {
+      most = most.max(FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE));
+    }
+    most =
+        most.lanewise(
+            VectorOperators.MAX, FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest), rest);
+    float max = most.reduceLanes(VectorOperators.MAX);
+    FloatVector sums = FloatVector.zero(F);
+    for (int i = 0; i < vectors; i++) {
+      FloatVector e = exp(FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE).sub(max));
+      e.intoMemorySegment(ALL, at + i * BYTES, LE);
+      sums = sums.add(e);
+    }
+    FloatVector e = exp(FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest).sub(max));
+    e.intoMemorySegment(ALL, at + tail, LE, rest);
+    sums = sums.add(e, rest);
+    double sum = 0;
+    for (int i = 0; i < L; i++) {
+      sum += sums.lane(i);
+    }
+    float scale = (float) (1 / sum);
+    for (int i = 0; i < vectors; i++) {
+      FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE)
+          .mul(scale)
+          .intoMemorySegment(ALL, at + i * BYTES, LE);
+    }
+    FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest)
+        .mul(scale)
+        .intoMemorySegment(ALL, at + tail, LE, rest);
+  }
+
+  @Override
+  public int argmax(MemorySegment x, int columns) {
+    long at = NativeMemory.address("x", x, 1, columns * 4L, 0) & ADDRESS;
+    int vectors = columns / L;
+    float most = Float.NEGATIVE_INFINITY;
+    int best = 0;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector values = FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE);
+      VectorMask<Float> larger = values.compare(VectorOperators.GT, most);
+      if (larger.anyTrue()) {
+        for (int lane = 0; lane < L; lane++) {
+          float value = ALL.get(ValueLayout.JAVA_FLOAT, at + i * BYTES + lane * 4L);
+          if (value > most) {
+            most = value;
+            best = i * L + lane;
+          }
+        }
+      }
+    }
+    for (int i = vectors * L; i < columns; i++) {
+      float value = ALL.get(ValueLayout.JAVA_FLOAT, at + i * 4L);
+      if (value > most) {
+        most = value;
+        best = i;
+      }
+    }
+    return best;
+  }
+}

@@ -1,0 +1,280 @@
+package dev.lorikeet.jlama.kernel;
+
+import static dev.lorikeet.jlama.kernel.AttentionTile.TILE;
+import static dev.lorikeet.jlama.kernel.AttentionTile.TOKENS;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK_BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.L;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
+
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** Paged attention on the Vector API. */
+final class VectorPagedAttention implements PagedAttention {
+  /*
+   * Idea. Streaming softmax (Milakov and Gimelshein 2018, FlashAttention 2022) over the pages where they lie (PagedAttention, SOSP 2023): a unit of work is a run of up to
+   * 16 adjacent tokens of a sequence and one key and value head. It walks the positions once, in tiles of at most 16 that never cross a block, and keeps for each token
+   * and query head the largest score, the sum of the weights and the weighted sum of the values. A decode token is a run of one; in a prefill chunk 16 tokens times all
+   * query heads of the group share each key and value that is read and widened.
+   *
+   * Layout. Keys and values of a tile are widened to float32 in scratch memory, evens before odds as matrix rows are (WeightTile), so that scores are the products of 16
+   * "rows" with the group's queries: the kernels of MatMul. The weighted sum adds position after position (AttentionKernels), in the same split order; the result is
+   * joined again once at the end.
+   *
+   * Invariance. For a token the tiles, and the order within them, depend on its position and blockTokens alone. Positions behind a token's own are cut off, not
+   * multiplied by zero.
+   *
+   * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops for each token and query head.
+   */
+  @Override
+  public void write(
+      AttentionShape shape,
+      AttentionBatch batch,
+      int layer,
+      MemorySegment k,
+      long kStride,
+      MemorySegment v,
+      long vStride,
+      MemorySegment pool,
+      int shard,
+      int shards) {
+    int tokens = batch.tokens();
+    int width = shape.kvHeads() * shape.headDim();
+    long ka = NativeMemory.address("k", k, tokens, width * 4L, kStride);
+    long va = NativeMemory.address("v", v, tokens, width * 4L, vStride);
+    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
+    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+      int position = batch.position(token);
+      long block =
+          PagedAttention.block(
+              shape, batch, batch.sequenceOf(token), position / shape.blockTokens(), layer, pool);
+      long row = block + position % shape.blockTokens() * shape.rowBytes();
+      store(shape.type(), ka + token * kStride, width, row);
+      store(
+          shape.type(), va + token * vStride, width, row + shape.blockTokens() * shape.rowBytes());
+    }
+  }
+
+  private static void store(ElementType type, long from, int count, long to) {
+    if (type == ElementType.F32) {
+      MemorySegment.copy(ALL, from, ALL, to, count * 4L);
+    } else {
+      for (int i = 0; i < count; i++) {
+        ALL.set(
+            ValueLayout.JAVA_SHORT_UNALIGNED,
+            to + i * 2L,
+            Float.floatToFloat16(ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, from + i * 4L)));
+      }
+    }
+  }
+
+  @Override
+  public void attend(
+      AttentionShape shape,
+      AttentionBatch batch,
+      int layer,
+      MemorySegment pool,
+      MemorySegment q,
+      long qStride,
+      MemorySegment out,
+      long outStride,
+      AttentionScratch scratch,
+      int shard,
+      int shards) {
+    int tokens = batch.tokens();
+    long rowBytes = (long) shape.heads() * shape.headDim() * 4;
+    long qa = NativeMemory.address("q", q, tokens, rowBytes, qStride);
+    long oa = NativeMemory.address("out", out, tokens, rowBytes, outStride);
+    long memory = scratch.of(shape, shard).address();
+    AttentionTile tile = scratch.tile();
+    long total = 0;
+    for (int token = 0; token < tokens; token = endOfRun(batch, token)) {
+      total += cost(batch, token) * shape.kvHeads();
+    }
+    long done = 0;
+    for (int token = 0; token < tokens; ) {
+      int end = endOfRun(batch, token);
+      long cost = cost(batch, token);
+      for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
+        // A unit belongs to the shard in whose part of the total cost it begins.
+        if (done * shards / total == shard) {
+          run(
+              shape, tile, batch, layer, pool, token, end, kvHead, qa, qStride, oa, outStride,
+              memory);
+        }
+        done += cost;
+      }
+      token = end;
+    }
+  }
+
+  /** Returns the end of the run that begins at a token: the same sequence, at most TOKENS. */
+  private static int endOfRun(AttentionBatch batch, int first) {
+    int sequence = batch.sequenceOf(first);
+    int most = Math.min(batch.tokens(), first + TOKENS);
+    int end = first + 1;
+    while (end < most && batch.sequenceOf(end) == sequence) {
+      end++;
+    }
+    return end;
+  }
+
+  private static long cost(AttentionBatch batch, int first) {
+    int end = endOfRun(batch, first);
+    return (long) (batch.position(end - 1) + 1) * (end - first);
+  }
+
+  private static void run(
+      AttentionShape shape,
+      AttentionTile tile,
+      AttentionBatch batch,
+      int layer,
+      MemorySegment pool,
+      int first,
+      int end,
+      int kvHead,
+      long q,
+      long qStride,
+      long out,
+      long outStride,
+      long memory) {
+    int slots = tile.slots();
+    int group = shape.group();
+    long headBytes = (long) kvHead * group * shape.headDim() * 4;
+    for (int token = first; token < end; token++) {
+      int slot = (token - first) * slots;
+      packQueries(
+          shape,
+          tile,
+          q + token * qStride + headBytes,
+          memory + tile.queries() + (long) slot * tile.padded() * 4);
+      clear(tile, memory, slot, slots);
+    }
+    int sequence = batch.sequenceOf(first);
+    int last = batch.position(end - 1);
+    long keyOffset = (long) kvHead * shape.headDim() * shape.type().bytes();
+    int blockTokens = shape.blockTokens();
+    for (int begin = 0; begin <= last; begin += blockTokens) {
+      long keys =
+          PagedAttention.block(shape, batch, sequence, begin / blockTokens, layer, pool)
+              + keyOffset;
+      long values = keys + blockTokens * shape.rowBytes();
+      int endOfBlock = Math.min(begin + blockTokens, last + 1);
+      for (int from = begin; from < endOfBlock; from += TILE) {
+        int count = Math.min(TILE, endOfBlock - from);
+        long skip = (from - begin) * shape.rowBytes();
+        widen(shape, tile, keys + skip, count, memory + tile.keys());
+        widen(shape, tile, values + skip, count, memory + tile.values());
+        for (int token = first; token < end; token++) {
+          int visible = Math.min(count, batch.position(token) + 1 - from);
+          if (visible > 0) {
+            step(shape, tile, (token - first) * slots, visible, memory);
+          }
+        }
+      }
+    }
+    for (int token = first; token < end; token++) {
+      for (int g = 0; g < group; g++) {
+        long to = out + token * outStride + headBytes + (long) g * shape.headDim() * 4;
+        AttentionKernels.finish(
+            memory + tile.out() + ((long) (token - first) * slots + g) * tile.padded() * 4,
+            memory + tile.state() + ((token - first) * slots + g) * TILE * 4L,
+            shape.headDim(),
+            to);
+      }
+    }
+  }
+
+  /** Packs a token's query heads of a group as the kernels of MatMul read activations. */
+  private static void packQueries(AttentionShape shape, AttentionTile tile, long from, long to) {
+    int group = shape.group();
+    for (int g = 0; g < group; g++) {
+      int block = g / MatMul.MAX_TOKEN_BLOCK * MatMul.MAX_TOKEN_BLOCK;
+      int width = MatMul.blockWidth(group - block);
+      long target = to + ((long) block * padded(shape) + (g - block) * BLOCK) * 4;
+      VectorMatMul.packToken(
+          from + (long) g * shape.headDim() * 4, shape.headDim(), target, width * BLOCK_BYTES);
+    }
+  }
+
+  private static long padded(AttentionShape shape) {
+    return ActivationPanel.roundUp(shape.headDim(), BLOCK);
+  }
+
+  private static void clear(AttentionTile tile, long memory, int slot, int slots) {
+    AttentionKernels.zero(memory + tile.state() + slot * TILE * 4L, slots * TILE);
+    AttentionKernels.zero(
+        memory + tile.out() + (long) slot * tile.padded() * 4, slots * tile.padded());
+    for (int s = slot; s < slot + slots; s++) {
+      ALL.set(ValueLayout.JAVA_FLOAT, memory + tile.max() + s * 4L, Float.NEGATIVE_INFINITY);
+    }
+  }
+
+  private static void widen(
+      AttentionShape shape, AttentionTile tile, long from, int count, long to) {
+    for (int row = 0; row < count; row++) {
+      WeightTile.widenRow(
+          shape.type(),
+          from + row * shape.rowBytes(),
+          shape.headDim(),
+          to + (long) row * tile.padded() * 4);
+    }
+  }
+
+  /** Takes {@code visible} positions of the tile into one token's slots. */
+  private static void step(
+      AttentionShape shape, AttentionTile tile, int slot, int visible, long memory) {
+    int group = shape.group();
+    long paddedBytes = tile.padded() * 4L;
+    int blocks = (int) (padded(shape) / BLOCK);
+    long queries = memory + tile.queries() + slot * paddedBytes;
+    long sums = memory + tile.sums();
+    long weights = memory + tile.weights();
+    for (int g = 0; g < group; g += MatMul.MAX_TOKEN_BLOCK) {
+      int width = MatMul.blockWidth(group - g);
+      for (int row = 0; row < visible; row += 4) {
+        VectorMatMul.f32(
+            width,
+            memory + tile.keys() + row * paddedBytes,
+            paddedBytes,
+            queries + (long) g * padded(shape) * 4,
+            sums + (g * TILE + row) * BYTES,
+            blocks);
+      }
+    }
+    for (int g = 0; g < group; g++) {
+      for (int row = 0; row < visible; row += L) {
+        Lanes.sums(sums + (g * TILE + row) * BYTES, weights + (g * TILE + row) * 4L, L);
+      }
+      long at = slot + g;
+      AttentionKernels.softmaxStep(
+          weights + g * TILE * 4L,
+          visible,
+          shape.scale(),
+          memory + tile.max() + at * 4,
+          memory + tile.state() + at * TILE * 4,
+          memory + tile.out() + at * paddedBytes,
+          blocks);
+    }
+    for (int g = 0; g < group; g += MatMul.MAX_TOKEN_BLOCK) {
+      long out = memory + tile.out() + (slot + g) * paddedBytes;
+      if (MatMul.blockWidth(group - g) == 4) {
+        AttentionKernels.values4(
+            weights + g * TILE * 4L, visible, memory + tile.values(), paddedBytes, out, blocks);
+      } else {
+        for (int single = g; single < group; single++) {
+          AttentionKernels.values1(
+              weights + single * TILE * 4L,
+              visible,
+              memory + tile.values(),
+              paddedBytes,
+              out + (single - g) * paddedBytes,
+              blocks);
+        }
+      }
+    }
+  }
+}
