@@ -55,21 +55,19 @@ final class AttentionKernels {
     float now = Math.max(before, largest);
     ALL.set(ValueLayout.JAVA_FLOAT, max, now);
     long ta = state & ADDRESS;
-    if (now != before) {
-      rescale(before - now, ta, out & ADDRESS, blocks);
+    if (now != before && before != Float.NEGATIVE_INFINITY) {
+      rescale((float) StrictMath.exp(before - now), ta, out & ADDRESS, blocks);
     }
+    VectorElementwise.exp(scores, TILE, now);
     for (int i = 0; i < TILE; i += L) {
-      FloatVector weight =
-          VectorElementwise.exp(FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE).sub(now));
-      weight.intoMemorySegment(ALL, sa + i * 4L, LE);
+      FloatVector weight = FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE);
       FloatVector.fromMemorySegment(F, ALL, ta + i * 4L, LE)
           .add(weight)
           .intoMemorySegment(ALL, ta + i * 4L, LE);
     }
   }
 
-  private static void rescale(float exponent, long state, long out, int blocks) {
-    FloatVector factor = VectorElementwise.exp(FloatVector.broadcast(F, exponent));
+  private static void rescale(float factor, long state, long out, int blocks) {
     for (int i = 0; i < TILE; i += L) {
       FloatVector.fromMemorySegment(F, ALL, state + i * 4L, LE)
           .mul(factor)

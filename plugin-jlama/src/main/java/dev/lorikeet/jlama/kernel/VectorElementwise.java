@@ -21,7 +21,8 @@ final class VectorElementwise implements Elementwise {
   /*
    * exp(x) = 2^n * exp(r) with n = round(x / ln 2), |r| <= ln(2) / 2, r computed with ln 2 in two parts (Cody and Waite), exp(r) by the polynomial of degree 6 of
    * Cephes' expf. n comes out of the low bits of x / ln 2 + 1.5 * 2^23. The error is below 2 units in the last place; below -87.33 the result is 0, above 88.37 it is
-   * exp(88.37), NaN stays NaN. (Cephes mathematical library, S. L. Moshier.)
+   * exp(88.37), NaN stays NaN. Written out twice: C2 does not inline a method that it has already compiled to much code, and a vector that crosses a call is boxed.
+   * Elements behind the last whole vector use StrictMath. (Cephes mathematical library, S. L. Moshier.)
    *
    * Sums across a row are kept in one vector, element i in lane i mod L, and reduced in the order of the lanes.
    */
@@ -31,6 +32,13 @@ final class VectorElementwise implements Elementwise {
   private static final float ROUND = 12582912f;
   private static final float LN2_HIGH = 0.693359375f;
   private static final float LN2_LOW = -2.12194440e-4f;
+  private static final float C1 = 5.0000001201e-1f;
+  private static final float C2 = 1.6666665459e-1f;
+  private static final float C3 = 4.1665795894e-2f;
+  private static final float C4 = 8.3334519073e-3f;
+  private static final float C5 = 1.3981999507e-3f;
+  private static final float C6 = 1.9875691500e-4f;
+  private static final int ONE_BITS = 0x3f800000;
 
   @Override
   public void rmsNorm(
@@ -175,49 +183,74 @@ final class VectorElementwise implements Elementwise {
   }
 
   private static void swiGlu(long gate, long up, long to, int count) {
-    long g = gate & ADDRESS;
-    long u = up & ADDRESS;
-    long y = to & ADDRESS;
+    long ga = gate & ADDRESS;
+    long ua = up & ADDRESS;
+    long ya = to & ADDRESS;
     int vectors = count / L;
     for (int i = 0; i < vectors; i++) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, g + i * BYTES, LE);
-      FloatVector silu = value.div(exp(value.neg()).add(1));
-      silu.mul(FloatVector.fromMemorySegment(F, ALL, u + i * BYTES, LE))
-          .intoMemorySegment(ALL, y + i * BYTES, LE);
+      FloatVector g = FloatVector.fromMemorySegment(F, ALL, ga + i * BYTES, LE);
+      FloatVector x = g.neg().min(EXP_HIGH);
+      FloatVector shifted =
+          x.fma(FloatVector.broadcast(F, LOG2_E), FloatVector.broadcast(F, ROUND));
+      FloatVector n = shifted.sub(ROUND);
+      FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_HIGH), x);
+      r = n.fma(FloatVector.broadcast(F, -LN2_LOW), r);
+      FloatVector p = r.fma(FloatVector.broadcast(F, C6), FloatVector.broadcast(F, C5));
+      p = p.fma(r, FloatVector.broadcast(F, C4));
+      p = p.fma(r, FloatVector.broadcast(F, C3));
+      p = p.fma(r, FloatVector.broadcast(F, C2));
+      p = p.fma(r, FloatVector.broadcast(F, C1));
+      p = p.fma(r.mul(r), r).add(1);
+      FloatVector power =
+          shifted
+              .reinterpretAsInts()
+              .lanewise(VectorOperators.LSHL, 23)
+              .add(ONE_BITS)
+              .reinterpretAsFloats();
+      FloatVector e = p.mul(power).blend(0f, x.compare(VectorOperators.LT, EXP_LOW));
+      FloatVector u = FloatVector.fromMemorySegment(F, ALL, ua + i * BYTES, LE);
+      g.div(e.add(1)).mul(u).intoMemorySegment(ALL, ya + i * BYTES, LE);
     }
-    VectorMask<Float> rest = F.indexInRange(vectors * L, count);
-    if (rest.anyTrue()) {
-      long tail = vectors * BYTES;
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, g + tail, LE, rest);
-      FloatVector silu = value.div(exp(value.neg()).add(1));
-      silu.mul(FloatVector.fromMemorySegment(F, ALL, u + tail, LE, rest))
-          .intoMemorySegment(ALL, y + tail, LE, rest);
+    for (int i = vectors * L; i < count; i++) {
+      float g = ALL.get(ValueLayout.JAVA_FLOAT, ga + i * 4L);
+      float silu = (float) (g / (1 + StrictMath.exp(-g)));
+      ALL.set(
+          ValueLayout.JAVA_FLOAT, ya + i * 4L, silu * ALL.get(ValueLayout.JAVA_FLOAT, ua + i * 4L));
     }
   }
 
-  /** See the comment at the head. Small enough for C2 to inline, or its result would be boxed. */
-  static FloatVector exp(FloatVector x) {
-    FloatVector clamped = x.min(EXP_HIGH);
-    FloatVector shifted =
-        clamped.fma(FloatVector.broadcast(F, LOG2_E), FloatVector.broadcast(F, ROUND));
-    FloatVector n = shifted.sub(ROUND);
-    FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_HIGH), clamped);
-    r = n.fma(FloatVector.broadcast(F, -LN2_LOW), r);
-    FloatVector p =
-        r.fma(
-            FloatVector.broadcast(F, 1.9875691500e-4f), FloatVector.broadcast(F, 1.3981999507e-3f));
-    p = p.fma(r, FloatVector.broadcast(F, 8.3334519073e-3f));
-    p = p.fma(r, FloatVector.broadcast(F, 4.1665795894e-2f));
-    p = p.fma(r, FloatVector.broadcast(F, 1.6666665459e-1f));
-    p = p.fma(r, FloatVector.broadcast(F, 5.0000001201e-1f));
-    p = p.fma(r.mul(r), r).add(1);
-    FloatVector power =
-        shifted
-            .reinterpretAsInts()
-            .lanewise(VectorOperators.LSHL, 23)
-            .add(0x3f800000)
-            .reinterpretAsFloats();
-    return p.mul(power).blend(0f, x.compare(VectorOperators.LT, EXP_LOW));
+  /** Replaces {@code count} elements by exp(x - shift). */
+  static void exp(long at, int count, float shift) {
+    long a = at & ADDRESS;
+    int vectors = count / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector x =
+          FloatVector.fromMemorySegment(F, ALL, a + i * BYTES, LE).sub(shift).min(EXP_HIGH);
+      FloatVector shifted =
+          x.fma(FloatVector.broadcast(F, LOG2_E), FloatVector.broadcast(F, ROUND));
+      FloatVector n = shifted.sub(ROUND);
+      FloatVector r = n.fma(FloatVector.broadcast(F, -LN2_HIGH), x);
+      r = n.fma(FloatVector.broadcast(F, -LN2_LOW), r);
+      FloatVector p = r.fma(FloatVector.broadcast(F, C6), FloatVector.broadcast(F, C5));
+      p = p.fma(r, FloatVector.broadcast(F, C4));
+      p = p.fma(r, FloatVector.broadcast(F, C3));
+      p = p.fma(r, FloatVector.broadcast(F, C2));
+      p = p.fma(r, FloatVector.broadcast(F, C1));
+      p = p.fma(r.mul(r), r).add(1);
+      FloatVector power =
+          shifted
+              .reinterpretAsInts()
+              .lanewise(VectorOperators.LSHL, 23)
+              .add(ONE_BITS)
+              .reinterpretAsFloats();
+      p.mul(power)
+          .blend(0f, x.compare(VectorOperators.LT, EXP_LOW))
+          .intoMemorySegment(ALL, a + i * BYTES, LE);
+    }
+    for (int i = vectors * L; i < count; i++) {
+      float x = ALL.get(ValueLayout.JAVA_FLOAT, a + i * 4L);
+      ALL.set(ValueLayout.JAVA_FLOAT, a + i * 4L, (float) StrictMath.exp(x - shift));
+    }
   }
 
   @Override
@@ -286,15 +319,12 @@ final class VectorElementwise implements Elementwise {
         most.lanewise(
             VectorOperators.MAX, FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest), rest);
     float max = most.reduceLanes(VectorOperators.MAX);
+    exp(at, columns, max);
     FloatVector sums = FloatVector.zero(F);
     for (int i = 0; i < vectors; i++) {
-      FloatVector e = exp(FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE).sub(max));
-      e.intoMemorySegment(ALL, at + i * BYTES, LE);
-      sums = sums.add(e);
+      sums = sums.add(FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE));
     }
-    FloatVector e = exp(FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest).sub(max));
-    e.intoMemorySegment(ALL, at + tail, LE, rest);
-    sums = sums.add(e, rest);
+    sums = sums.add(FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest));
     double sum = 0;
     for (int i = 0; i < L; i++) {
       sum += sums.lane(i);

@@ -87,30 +87,28 @@ final class WeightTile {
     }
   }
 
-  static void widenF16(long from, int blocks, long to) {
-    long source = from & ADDRESS;
-    long target = to & ADDRESS;
-    for (int b = 0; b < blocks; b++) {
-      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + b * BYTES, LE);
-      f16(pairs.and(0xffff)).intoMemorySegment(ALL, target + b * BLOCK_BYTES, LE);
-      f16(pairs.lanewise(VectorOperators.LSHR, 16))
-          .intoMemorySegment(ALL, target + b * BLOCK_BYTES + BYTES, LE);
-    }
-  }
-
   /**
-   * Binary16 in the low half of each lane to binary32. The exponent moves by 112; infinities and
+   * Binary16 to binary32, a half of each pair at a time. The exponent moves by 112; infinities and
    * NaNs move by 112 once more; a subnormal is built as a normal number one binade above the
    * smallest, from which that binade is subtracted, exactly.
    */
-  static FloatVector f16(IntVector half) {
-    IntVector magnitude = half.and(F16_MAGNITUDE);
-    IntVector sign = half.and(F16_SIGN).lanewise(VectorOperators.LSHL, 16);
-    IntVector wide = magnitude.lanewise(VectorOperators.LSHL, 13).add(REBIAS);
-    VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, F16_INFINITY);
-    VectorMask<Integer> subnormal = magnitude.compare(VectorOperators.LT, F16_SMALLEST_NORMAL);
-    IntVector small = wide.add(1 << 23).reinterpretAsFloats().sub(0x1p-14f).reinterpretAsInts();
-    return wide.add(REBIAS, special).blend(small, subnormal).or(sign).reinterpretAsFloats();
+  static void widenF16(long from, int blocks, long to) {
+    long source = from & ADDRESS;
+    long target = to & ADDRESS;
+    for (int i = 0; i < 2 * blocks; i++) {
+      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + (i >> 1) * BYTES, LE);
+      IntVector half = pairs.lanewise(VectorOperators.LSHR, (i & 1) << 4);
+      IntVector magnitude = half.and(F16_MAGNITUDE);
+      IntVector sign = half.and(F16_SIGN).lanewise(VectorOperators.LSHL, 16);
+      IntVector wide = magnitude.lanewise(VectorOperators.LSHL, 13).add(REBIAS);
+      VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, F16_INFINITY);
+      VectorMask<Integer> subnormal = magnitude.compare(VectorOperators.LT, F16_SMALLEST_NORMAL);
+      IntVector small = wide.add(1 << 23).reinterpretAsFloats().sub(0x1p-14f).reinterpretAsInts();
+      wide.add(REBIAS, special)
+          .blend(small, subnormal)
+          .or(sign)
+          .intoMemorySegment(ALL, target + i * BYTES, LE);
+    }
   }
 
   /** Splits float32 elements into even and odd vectors. */

@@ -174,7 +174,7 @@ class MatMulTest {
         MemorySegment x = RandomWeights.floats(arena, random, 20 * 64);
         MemorySegment y = arena.allocate(20 * 48 * 4L);
         long bytesPerCall = Long.MAX_VALUE;
-        for (int attempt = 0; attempt < 60 && bytesPerCall >= 16; attempt++) {
+        for (int attempt = 0; attempt < 600 && bytesPerCall >= 16; attempt++) {
           int calls = 500;
           long before = threads.getCurrentThreadAllocatedBytes();
           for (int call = 0; call < calls; call++) {
