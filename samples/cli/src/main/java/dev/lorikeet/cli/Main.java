@@ -1,0 +1,77 @@
+package dev.lorikeet.cli;
+
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import picocli.CommandLine;
+import picocli.CommandLine.RunLast;
+
+/** Runs the {@code lorikeet} command. */
+public final class Main {
+  private static final Duration GRACE = Duration.ofSeconds(5);
+
+  private Main() {}
+
+  /** Runs a command and ends the process with its exit code. */
+  public static void main(String[] args) {
+    // Ctrl-C interrupts this thread, which cancels what runs, closes the model and returns.
+    Thread main = Thread.currentThread();
+    Thread hook =
+        new Thread(
+            () -> {
+              main.interrupt();
+              try {
+                main.join(GRACE);
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            },
+            "lorikeet-interrupt");
+    Runtime.getRuntime().addShutdownHook(hook);
+    int exitCode = run(Console.system(), args);
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException shuttingDown) {
+      return; // the process ends by the signal's own exit code
+    }
+    System.exit(exitCode);
+  }
+
+  /** Runs a command and returns its exit code; never throws. */
+  static int run(Console console, String... args) {
+    LorikeetCommand top = new LorikeetCommand();
+    CommandLine commands = new CommandLine(top);
+    commands
+        .addSubcommand(new DemoCommand(console))
+        .addSubcommand(new GenerateCommand(console))
+        .addSubcommand(new ScoreCommand(console))
+        .addSubcommand(new PluginsCommand(console));
+    Errors errors = new Errors(console, top, Arrays.asList(args).contains("--json"));
+    commands
+        .setOut(console.out())
+        .setErr(console.err())
+        .setColorScheme(CommandLine.Help.defaultColorScheme(console.ansi()))
+        .setUsageHelpAutoWidth(true)
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler(errors)
+        .setExecutionExceptionHandler(errors)
+        .setExecutionStrategy(
+            parsed -> {
+              quietLogs(top.verbose);
+              return new RunLast().execute(parsed);
+            });
+    int exitCode = commands.execute(args);
+    console.out().flush();
+    console.err().flush();
+    return exitCode;
+  }
+
+  // Libraries log through java.util.logging; someone who configures it gets what they ask for.
+  private static void quietLogs(boolean verbose) {
+    if (System.getProperty("java.util.logging.config.file") == null
+        && System.getProperty("java.util.logging.config.class") == null) {
+      Logger.getLogger("").setLevel(verbose ? Level.INFO : Level.SEVERE);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+package dev.lorikeet.cli;
+
+import dev.lorikeet.plugin.Plugin;
+import dev.lorikeet.plugin.PluginKind;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Lists the providers that were found. */
+@Command(
+    name = "plugins",
+    sortOptions = false,
+    description =
+        "Lists every plugin found, with its state and the reason for it. A star marks those that are used when none is named.")
+final class PluginsCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Option(names = "--json", description = "Print JSON.")
+  private boolean json;
+
+  PluginsCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    List<Json.PluginEntry> entries = entries(console.plugins().get().list());
+    if (json) {
+      Json.print(console.out(), new Json.PluginList(entries));
+    } else {
+      table(entries);
+    }
+    return ExitCode.OK;
+  }
+
+  // The list comes in the order of choice, so that the first ready one of a kind is the one used.
+  private static List<Json.PluginEntry> entries(List<Plugin> plugins) {
+    List<Json.PluginEntry> entries = new ArrayList<>();
+    Set<PluginKind> open = EnumSet.complementOf(EnumSet.of(PluginKind.ROUTER));
+    for (Plugin plugin : plugins) {
+      boolean chosen = plugin.isReady() && open.remove(plugin.kind());
+      entries.add(
+          new Json.PluginEntry(
+              HostOptions.key(plugin.kind()),
+              plugin.name(),
+              plugin.priority(),
+              plugin.state().getClass().getSimpleName().toLowerCase(Locale.ROOT),
+              plugin.state().detail(),
+              chosen,
+              plugin.className(),
+              plugin.location()));
+    }
+    return entries;
+  }
+
+  private void table(List<Json.PluginEntry> entries) {
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("KIND", "NAME", "PRIORITY", "STATE", "FROM", "REASON"));
+    for (Json.PluginEntry entry : entries) {
+      rows.add(
+          List.of(
+              PluginKind.valueOf(entry.kind().toUpperCase(Locale.ROOT)).title(),
+              (entry.chosen() ? "*" : " ") + Visible.oneLine(entry.name()),
+              Integer.toString(entry.priority()),
+              entry.state(),
+              fileName(entry.location()),
+              Visible.oneLine(entry.reason())));
+    }
+    Table.print(console.out(), rows);
+    if (entries.isEmpty()) {
+      console.out().println("none: are the plugins' jars on the class path?");
+    }
+  }
+
+  private static String fileName(String location) {
+    String path = location.endsWith("/") ? location.substring(0, location.length() - 1) : location;
+    return path.substring(path.lastIndexOf('/') + 1);
+  }
+}

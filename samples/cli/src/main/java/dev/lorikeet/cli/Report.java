@@ -1,0 +1,156 @@
+package dev.lorikeet.cli;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.memory.PoolStats;
+import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.ModelInfo;
+import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.Usage;
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** What is told of a batch when it has ended. */
+final class Report {
+  private Report() {}
+
+  /** Prints the table for people. */
+  static void table(PrintWriter out, Batch batch, int prompts, int voices, int adapters) {
+    PoolStats pool = batch.pool();
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(
+        List.of(
+            "batch",
+            prompts
+                + " prompts x "
+                + voices
+                + " voices; at most "
+                + batch.stats().largestBatch()
+                + " sequences in one step"));
+    rows.add(
+        List.of(
+            "speed",
+            String.format(
+                Locale.ROOT,
+                "%.1f tokens/s: %d tokens in %.2f s and %d steps, prefill included",
+                batch.tokensPerSecond(),
+                batch.generatedTokens(),
+                batch.seconds(),
+                batch.stats().steps())));
+    rows.add(List.of("KV cache", pages(batch.kvCachePeak(), pool.pageBytes()) + " at its peak"));
+    rows.add(
+        List.of(
+            "adapters",
+            pages(pool.adapterPages(), pool.pageBytes()) + " for " + adapters + " adapters"));
+    rows.add(
+        List.of(
+            "pool",
+            pages(pool.pages(), pool.pageBytes())
+                + " of "
+                + ByteSize.text(pool.pageBytes())
+                + " each"));
+    out.println();
+    Table.print(out, rows);
+  }
+
+  private static String pages(int pages, int pageBytes) {
+    return pages + " pages (" + ByteSize.text((long) pages * pageBytes) + ")";
+  }
+
+  /** Returns all of it for scripts. */
+  static Json.Run json(Lorikeet lorikeet, Map<String, String> plugins, Batch batch) {
+    return new Json.Run(
+        model(lorikeet.model().info()),
+        plugins,
+        generations(lorikeet.model(), batch),
+        batch(batch),
+        pages(batch));
+  }
+
+  static List<Json.GenerationEntry> generations(BaseModel model, Batch batch) {
+    List<Json.GenerationEntry> entries = new ArrayList<>();
+    for (int i = 0; i < batch.sequences().size(); i++) {
+      Sequence sequence = batch.sequences().get(i);
+      entries.add(
+          switch (batch.outcomes().get(i)) {
+            case Outcome.Done(var result) ->
+                new Json.GenerationEntry(
+                    sequence.text(),
+                    promptIds(model, sequence.prompt()),
+                    sequence.voice().label(),
+                    sequence.voice().adapter(),
+                    result.tokens(),
+                    result.text(),
+                    result.finishReason().name().toLowerCase(Locale.ROOT),
+                    usage(result.usage()),
+                    null);
+            case Outcome.Failed(var failure) ->
+                new Json.GenerationEntry(
+                    sequence.text(),
+                    null,
+                    sequence.voice().label(),
+                    sequence.voice().adapter(),
+                    null,
+                    null,
+                    null,
+                    null,
+                    new Json.Problem(failure.code().name(), String.valueOf(failure.getMessage())));
+          });
+    }
+    return entries;
+  }
+
+  // What a chat template makes of a conversation is known to the model alone.
+  private static @Nullable List<Integer> promptIds(BaseModel model, Prompt prompt) {
+    return switch (prompt) {
+      case Prompt.Text(String text) -> model.encode(text);
+      case Prompt.Tokens(List<Integer> tokens) -> tokens;
+      case Prompt.Chat chat -> null;
+    };
+  }
+
+  static Json.ModelEntry model(ModelInfo info) {
+    return new Json.ModelEntry(
+        info.directory().toString(),
+        info.family(),
+        info.weightType(),
+        info.shape().layers(),
+        info.shape().hidden(),
+        info.shape().vocabulary(),
+        info.maxPositions());
+  }
+
+  private static Json.UsageEntry usage(Usage usage) {
+    return new Json.UsageEntry(
+        usage.promptTokens(),
+        usage.generatedTokens(),
+        milliseconds(usage.queued()),
+        milliseconds(usage.timeToFirstToken()),
+        milliseconds(usage.total()));
+  }
+
+  private static double milliseconds(Duration duration) {
+    return Math.rint(duration.toNanos() / 1e3) / 1e3;
+  }
+
+  static Json.BatchEntry batch(Batch batch) {
+    return new Json.BatchEntry(
+        batch.sequences().size(),
+        batch.stats().largestBatch(),
+        batch.stats().steps(),
+        batch.stats().prefillTokens(),
+        batch.stats().decodeTokens(),
+        batch.seconds(),
+        batch.tokensPerSecond());
+  }
+
+  static Json.PageEntry pages(Batch batch) {
+    PoolStats pool = batch.pool();
+    return new Json.PageEntry(
+        pool.pageBytes(), pool.pages(), batch.kvCachePeak(), pool.adapterPages(), pool.usedPages());
+  }
+}
