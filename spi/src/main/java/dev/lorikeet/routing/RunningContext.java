@@ -20,8 +20,8 @@ public sealed interface RunningContext {
   }
 
   /**
-   * The final hidden state (after the last norm) of the token before, zeros for the first token of
-   * a sequence and for prompt tokens of one chunk.
+   * For a generated token, the final hidden state (after the last norm) of the token before it; for
+   * a prompt token, zeros.
    */
   record LastHidden() implements RunningContext {}
 }
