@@ -8,7 +8,6 @@ import java.io.InputStream;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.jline.terminal.Terminal;
@@ -38,7 +37,9 @@ record Console(
 
   /** Returns the process's own. */
   static Console system() {
-    boolean interactive = Objects.requireNonNull(System.console()).isTerminal();
+    // Some JDKs return no console where the process isn't interactive, others one that says so.
+    boolean interactive =
+        Optional.ofNullable(System.console()).filter(c -> c.isTerminal()).isPresent();
     return new Console(
         System.in,
         !interactive,
