@@ -18,6 +18,8 @@ module dev.lorikeet.arrow {
   opens org.apache.arrow.memory.unsafe to
       org.apache.arrow.memory.core;
 
+  provides dev.lorikeet.adapter.AdapterStoreProvider with
+      dev.lorikeet.arrow.ArrowAdapterStoreProvider;
   provides dev.lorikeet.memory.PagePoolProvider with
       dev.lorikeet.arrow.ArrowPagePoolProvider;
 }

@@ -1,0 +1,130 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.memory.PageOwner;
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Reads adapters: checks them for registration, and brings them into pages. Keeps nothing but
+ * descriptions that several adapters share. Thread-safe.
+ */
+final class AdapterLoader {
+  private static final int MAX_SHARED = 1024;
+
+  private final ModelShape shape;
+  private final PagePool pool;
+  private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
+
+  AdapterLoader(ModelShape shape, PagePool pool) {
+    this.shape = shape;
+    this.pool = pool;
+  }
+
+  /**
+   * What registration learns of an adapter.
+   *
+   * @param targets the target modules
+   * @param digest the digest of all weights
+   */
+  record Checked(List<TargetSpec> targets, long digest) {}
+
+  /** Reads and checks an adapter, all its weights included. */
+  Checked check(AdapterSource source) {
+    try (AdapterFile file = open(source.path())) {
+      List<TargetSpec> targets = share(file.targets());
+      checkSize(file.path(), targets);
+      return new Checked(targets, file.read(new FiniteCheck(file.path())));
+    } catch (IOException e) {
+      throw unreadable(source.path(), e);
+    }
+  }
+
+  /** Brings a registered adapter into pages; it must be as it was at registration. */
+  Resident load(Path path, Checked registered) {
+    try (AdapterFile file = open(path)) {
+      if (!file.targets().equals(registered.targets())) {
+        throw changed(file.path());
+      }
+      PageLayout layout = PageLayout.of(registered.targets(), pool.pageBytes());
+      int[] pages = new int[layout.pages()];
+      if (!pool.allocate(PageOwner.ADAPTER, pages, 0, pages.length)) {
+        throw new LorikeetException(
+            LorikeetException.Code.POOL_EXHAUSTED,
+            path
+                + ": expected "
+                + pages.length
+                + " free pages for the adapter, found: "
+                + pool.stats());
+      }
+      try {
+        var writer = new PageWriter(registered.targets(), layout, pages, pool.memory());
+        if (file.read(writer) != registered.digest()) {
+          throw changed(file.path());
+        }
+        return new Resident(pages, writer.table());
+      } catch (IOException | RuntimeException | Error e) {
+        pool.free(pages, 0, pages.length);
+        throw e;
+      }
+    } catch (IOException e) {
+      throw unreadable(path, e);
+    }
+  }
+
+  private AdapterFile open(Path path) throws IOException {
+    return PeftAdapterFile.open(path, shape);
+  }
+
+  /** Adapters trained alike have equal descriptions; ten thousand of them share one. */
+  private List<TargetSpec> share(List<TargetSpec> targets) {
+    if (shared.size() >= MAX_SHARED) {
+      shared.clear();
+    }
+    List<TargetSpec> known = shared.putIfAbsent(targets, targets);
+    return known == null ? targets : known;
+  }
+
+  private void checkSize(Path file, List<TargetSpec> targets) {
+    int longest = PageLayout.longestRow(targets);
+    if (longest > pool.pageBytes()) {
+      throw tooLarge(
+          file,
+          "expected rows of at most a page of "
+              + pool.pageBytes()
+              + " bytes, found rows of "
+              + longest
+              + "; open the pool with larger pages");
+    }
+    int pages = PageLayout.of(targets, pool.pageBytes()).pages();
+    if (pages > pool.pageCount()) {
+      throw tooLarge(
+          file,
+          "expected an adapter of at most the pool's "
+              + pool.pageCount()
+              + " pages, found one of "
+              + pages);
+    }
+  }
+
+  private static LorikeetException tooLarge(Path file, String message) {
+    return new LorikeetException(LorikeetException.Code.TOO_LARGE, file + ": " + message);
+  }
+
+  private static LorikeetException changed(Path file) {
+    return Refusal.invalid(
+        file,
+        "expected the adapter as it was registered, found other content; register it again to use it");
+  }
+
+  private static LorikeetException unreadable(Path path, IOException e) {
+    return Refusal.invalid(path, "expected a readable adapter, found: " + e, e);
+  }
+}

@@ -1,0 +1,31 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** The adapters of the tiny model, which PEFT's format was written for by a trainer of its own. */
+final class TinyModel {
+  static final ModelShape SHAPE = new ModelShape(6, 256, 768, 8, 4, 32, 2048);
+  static final List<String> ADAPTERS = List.of("scripture", "voyage", "jargon", "glossary");
+
+  private TinyModel() {}
+
+  /** Copies an adapter out of its jar. */
+  static Path copy(String adapter, Path directory) throws IOException {
+    Path target = Files.createDirectories(directory.resolve(adapter));
+    for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+      String resource = "META-INF/lorikeet/tiny-model/adapters/" + adapter + "/" + file;
+      try (InputStream in = TinyModel.class.getClassLoader().getResourceAsStream(resource)) {
+        if (in == null) {
+          throw new IllegalStateException("no resource " + resource);
+        }
+        Files.copy(in, target.resolve(file));
+      }
+    }
+    return target;
+  }
+}
