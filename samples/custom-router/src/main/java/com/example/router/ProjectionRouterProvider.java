@@ -1,0 +1,78 @@
+package com.example.router;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.routing.Experts;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.routing.RouterConfig;
+import dev.lorikeet.routing.RouterProvider;
+import dev.lorikeet.routing.RoutingInput;
+import dev.lorikeet.routing.RoutingOutput;
+import dev.lorikeet.routing.TokenRouter;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * A token router without training: each expert has a random direction in the space of embeddings,
+ * and a token goes to the expert whose direction its embedding is nearest to. Options: {@code
+ * adapters} (names, separated by commas) and {@code seed}.
+ */
+public final class ProjectionRouterProvider implements RouterProvider {
+  @Override
+  public String name() {
+    return "projection";
+  }
+
+  @Override
+  public Availability availability() {
+    return Availability.available("");
+  }
+
+  @Override
+  public Router open(RouterConfig config) {
+    for (String key : config.options().keySet()) {
+      if (!List.of("adapters", "seed").contains(key)) {
+        throw new IllegalArgumentException(
+            "projection router: expected the options adapters and seed, found '" + key + "'");
+      }
+    }
+    List<String> adapters = Arrays.asList(config.options().getOrDefault("adapters", "").split(","));
+    Random random = new Random(Long.parseLong(config.options().getOrDefault("seed", "0")));
+    float[][] directions = new float[adapters.size()][config.model().shape().hidden()];
+    for (float[] direction : directions) {
+      for (int i = 0; i < direction.length; i++) {
+        direction[i] = (float) random.nextGaussian();
+      }
+    }
+    return new ProjectionRouter(new Experts(adapters, 1), directions);
+  }
+
+  private record ProjectionRouter(Experts experts, float[][] directions) implements TokenRouter {
+    @Override
+    public void route(RoutingInput in, RoutingOutput out) {
+      for (int token = 0; token < in.tokens(); token++) {
+        int best = 0;
+        float bestScore = Float.NEGATIVE_INFINITY;
+        for (int expert = 0; expert < directions.length; expert++) {
+          float score = score(in, token, directions[expert]);
+          if (score > bestScore) {
+            best = expert;
+            bestScore = score;
+          }
+        }
+        out.choose(token, best, 1f);
+      }
+    }
+
+    private static float score(RoutingInput in, int token, float[] direction) {
+      long row = token * in.hidden().rowStrideBytes();
+      float sum = 0;
+      for (int i = 0; i < direction.length; i++) {
+        sum += direction[i] * in.hidden().segment().get(JAVA_FLOAT_UNALIGNED, row + 4L * i);
+      }
+      return sum;
+    }
+  }
+}
