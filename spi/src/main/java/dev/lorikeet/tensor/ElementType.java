@@ -23,12 +23,12 @@ public enum ElementType {
     return bytes;
   }
 
-  /** Returns the half-width relative rounding error of this type: 2^-24, 2^-9 or 2^-12. */
+  /** Returns the largest relative error of rounding to this type: 2^-24, 2^-8 or 2^-11. */
   public double unitRoundoff() {
     return switch (this) {
       case F32 -> 0x1p-24;
-      case BF16 -> 0x1p-9;
-      case F16 -> 0x1p-12;
+      case BF16 -> 0x1p-8;
+      case F16 -> 0x1p-11;
     };
   }
 }
