@@ -10,7 +10,7 @@ import dev.lorikeet.routing.RouterProvider;
 import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
 import dev.lorikeet.routing.TokenRouter;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 
@@ -38,25 +38,32 @@ public final class ProjectionRouterProvider implements RouterProvider {
             "projection router: expected the options adapters and seed, found '" + key + "'");
       }
     }
-    List<String> adapters = Arrays.asList(config.options().getOrDefault("adapters", "").split(","));
+    String adapters = config.options().get("adapters");
+    if (adapters == null) {
+      throw new IllegalArgumentException("projection router: expected the option adapters");
+    }
+    Experts experts = new Experts(List.of(adapters.split(",")), 1);
     Random random = new Random(Long.parseLong(config.options().getOrDefault("seed", "0")));
-    float[][] directions = new float[adapters.size()][config.model().shape().hidden()];
-    for (float[] direction : directions) {
+    List<float[]> directions = new ArrayList<>();
+    for (int expert = 0; expert < experts.adapters().size(); expert++) {
+      float[] direction = new float[config.model().shape().hidden()];
       for (int i = 0; i < direction.length; i++) {
         direction[i] = (float) random.nextGaussian();
       }
+      directions.add(direction);
     }
-    return new ProjectionRouter(new Experts(adapters, 1), directions);
+    return new ProjectionRouter(experts, directions);
   }
 
-  private record ProjectionRouter(Experts experts, float[][] directions) implements TokenRouter {
+  private record ProjectionRouter(Experts experts, List<float[]> directions)
+      implements TokenRouter {
     @Override
     public void route(RoutingInput in, RoutingOutput out) {
       for (int token = 0; token < in.tokens(); token++) {
         int best = 0;
         float bestScore = Float.NEGATIVE_INFINITY;
-        for (int expert = 0; expert < directions.length; expert++) {
-          float score = score(in, token, directions[expert]);
+        for (int expert = 0; expert < directions.size(); expert++) {
+          float score = score(in, token, directions.get(expert));
           if (score > bestScore) {
             best = expert;
             bestScore = score;

@@ -100,4 +100,9 @@ class ProjectionRouterTest {
             IllegalArgumentException.class, () -> open(Map.of("adapters", "a", "colour", "red")));
     assertTrue(String.valueOf(refusal.getMessage()).contains("found 'colour'"));
   }
+
+  @Test
+  void theAdaptersMustBeGiven() {
+    assertThrows(IllegalArgumentException.class, () -> open(Map.of()));
+  }
 }
