@@ -1,0 +1,86 @@
+package dev.lorikeet.jlama;
+
+import dev.lorikeet.jlama.serving.Limits;
+import dev.lorikeet.tensor.ElementType;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The options of {@link JlamaModelProvider}, from their text form.
+ *
+ * @param threads worker threads, the decoding thread included
+ * @param limits sizes of batch and queue
+ * @param kvType how keys and values are stored
+ */
+record ModelOptions(int threads, Limits limits, ElementType kvType) {
+  private static final String THREADS = "threads";
+  private static final String BATCH_SIZE = "max-batch-size";
+  private static final String BATCH_TOKENS = "max-batch-tokens";
+  private static final String QUEUE = "max-queue";
+  private static final String KV_TYPE = "kv-type";
+  private static final Set<String> KNOWN =
+      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE);
+
+  private static final int DEFAULT_BATCH_SIZE = 32;
+  private static final int DEFAULT_BATCH_TOKENS = 256;
+  private static final int DEFAULT_QUEUE = 1024;
+
+  static ModelOptions parse(Map<String, String> options) {
+    for (String key : options.keySet()) {
+      if (!KNOWN.contains(key)) {
+        throw new IllegalArgumentException(
+            "option '"
+                + key
+                + "': unknown to the base model plugin '"
+                + JlamaModelProvider.NAME
+                + "', expected one of "
+                + KNOWN.stream().sorted().toList());
+      }
+    }
+    int threads = number(options, THREADS, Runtime.getRuntime().availableProcessors(), 1, 1024);
+    int sequences = number(options, BATCH_SIZE, DEFAULT_BATCH_SIZE, 1, 4096);
+    int tokens =
+        number(options, BATCH_TOKENS, Math.max(DEFAULT_BATCH_TOKENS, sequences), sequences, 65_536);
+    int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
+    return new ModelOptions(
+        threads, new Limits(tokens, sequences, queue, sequences), kvType(options));
+  }
+
+  private static int number(
+      Map<String, String> options, String key, int otherwise, int least, int most) {
+    String text = options.get(key);
+    if (text == null) {
+      return otherwise;
+    }
+    try {
+      int value = Integer.parseInt(text.strip());
+      if (value >= least && value <= most) {
+        return value;
+      }
+    } catch (NumberFormatException e) {
+      // Falls through to the refusal, which shows the text.
+    }
+    throw new IllegalArgumentException(
+        "option '"
+            + key
+            + "': expected a number from "
+            + least
+            + " to "
+            + most
+            + ", found '"
+            + text
+            + "'");
+  }
+
+  private static ElementType kvType(Map<String, String> options) {
+    String text = options.getOrDefault(KV_TYPE, "f16");
+    return switch (text.toLowerCase(Locale.ROOT)) {
+      case "f16" -> ElementType.F16;
+      case "f32" -> ElementType.F32;
+      default ->
+          throw new IllegalArgumentException(
+              "option '" + KV_TYPE + "': expected f16 or f32, found '" + text + "'");
+    };
+  }
+}

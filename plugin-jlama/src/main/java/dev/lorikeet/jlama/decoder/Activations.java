@@ -1,0 +1,52 @@
+package dev.lorikeet.jlama.decoder;
+
+import dev.lorikeet.model.ModelShape;
+import java.lang.foreign.Arena;
+
+/**
+ * The buffers of a forward pass, one row per token, allocated once for the largest batch.
+ *
+ * @param residual the residual stream, {@code [tokens, hidden]}
+ * @param normed the input of the current block, {@code [tokens, hidden]}
+ * @param q queries, {@code [tokens, heads * headDim]}
+ * @param k keys, {@code [tokens, kvHeads * headDim]}
+ * @param v values, {@code [tokens, kvHeads * headDim]}
+ * @param attention output of attention, {@code [tokens, heads * headDim]}
+ * @param gate gate and, after the activation, input of the down-projection, {@code [tokens,
+ *     intermediate]}
+ * @param up up-projection, {@code [tokens, intermediate]}
+ * @param block what a block adds to the residual stream, {@code [tokens, hidden]}
+ * @param last final hidden states of the tokens whose logits are wanted, {@code [logits, hidden]}
+ * @param logits {@code [logits, vocabulary]}
+ * @param probabilities scratch of each shard, {@code [shards, vocabulary]}
+ */
+record Activations(
+    Rows residual,
+    Rows normed,
+    Rows q,
+    Rows k,
+    Rows v,
+    Rows attention,
+    Rows gate,
+    Rows up,
+    Rows block,
+    Rows last,
+    Rows logits,
+    Rows probabilities) {
+
+  static Activations allocate(Arena arena, ModelShape shape, int tokens, int logits, int shards) {
+    return new Activations(
+        Rows.allocate(arena, tokens, shape.hidden()),
+        Rows.allocate(arena, tokens, shape.hidden()),
+        Rows.allocate(arena, tokens, shape.queryWidth()),
+        Rows.allocate(arena, tokens, shape.kvWidth()),
+        Rows.allocate(arena, tokens, shape.kvWidth()),
+        Rows.allocate(arena, tokens, shape.queryWidth()),
+        Rows.allocate(arena, tokens, shape.intermediate()),
+        Rows.allocate(arena, tokens, shape.intermediate()),
+        Rows.allocate(arena, tokens, shape.hidden()),
+        Rows.allocate(arena, logits, shape.hidden()),
+        Rows.allocate(arena, logits, shape.vocabulary()),
+        Rows.allocate(arena, shards, shape.vocabulary()));
+  }
+}

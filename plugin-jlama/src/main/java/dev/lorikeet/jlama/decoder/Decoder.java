@@ -1,0 +1,388 @@
+package dev.lorikeet.jlama.decoder;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.executor.Workers;
+import dev.lorikeet.jlama.kernel.ActivationPanel;
+import dev.lorikeet.jlama.kernel.AttentionScratch;
+import dev.lorikeet.jlama.kernel.AttentionShape;
+import dev.lorikeet.jlama.kernel.Elementwise;
+import dev.lorikeet.jlama.kernel.Kernels;
+import dev.lorikeet.jlama.kernel.MatMul;
+import dev.lorikeet.jlama.kernel.PagedAttention;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.loading.LayerWeights;
+import dev.lorikeet.jlama.loading.ModelConfig;
+import dev.lorikeet.jlama.loading.ModelWeights;
+import dev.lorikeet.jlama.loading.RopeFrequencies;
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The forward pass of a Llama-like decoder over a ragged batch, with LoRA on every projection. Used
+ * by one decoding thread, which is shard 0 of the worker team. The logits of a token do not depend,
+ * bit for bit, on the other tokens of the batch.
+ */
+public final class Decoder implements AutoCloseable {
+  /*
+   * Idea: every weight is read once per step for the whole batch, whatever mix of prefill chunks and decode tokens it is. A layer is four tasks of the worker team (q, k, v; attention
+   * and o; gate, up; down), with barriers where one kernel needs all of another's output, and after each task one call into the LoRA executor for the whole batch.
+   *
+   * Layout: activations are float32 rows, one per token, in buffers for the largest batch; weights stay as the files store them; keys and values go to pages of the pool.
+   *
+   * Cost per step: bytes of all weights once, plus keys and values of all sequences, plus the adapters in use; arithmetic 2 * parameters * tokens. Nothing is allocated on
+   * the heap.
+   */
+  private final ModelShape shape;
+  private final float epsilon;
+  private final ModelWeights weights;
+  private final MatMul matMul = Kernels.get().matMul();
+  private final Elementwise elementwise = Kernels.get().elementwise();
+  private final PagedAttention attention = Kernels.get().attention();
+  private final WorkerTeam team;
+  private final LoraExecutor executor;
+  private final Arena arena = Arena.ofShared();
+  private final Activations a;
+  private final ActivationPanel panel;
+  private final AttentionShape attentionShape;
+  private final AttentionScratch attentionScratch;
+  private final RopeTable rope;
+  private final KvCache kv;
+  private final MemorySegment poolMemory;
+  private final List<Groups> groups = new ArrayList<>();
+  private final List<Tensor> qkvOut;
+  private final List<Tensor> blockOut;
+  private final List<Tensor> gateUpOut;
+  private final int[] best;
+  private final double[] logSumExp;
+
+  // The step under way, read by the shards.
+  private StepBatch batch;
+  private LayerWeights layerWeights;
+  private int layer;
+  private boolean wantsFinalHidden;
+  private final Workers.ShardTask embed = this::embed;
+  private final Workers.ShardTask queryKeyValue = this::queryKeyValue;
+  private final Workers.ShardTask attend = this::attend;
+  private final Workers.ShardTask gateUp = this::gateUp;
+  private final Workers.ShardTask down = this::down;
+  private final Workers.ShardTask output = this::output;
+
+  /** The target groups of a layer. */
+  private record Groups(TargetGroup qkv, TargetGroup o, TargetGroup gateUp, TargetGroup down) {}
+
+  /**
+   * Creates a decoder.
+   *
+   * @param weights the weights
+   * @param pool where keys and values go
+   * @param team the worker threads; shard 0 is the decoding thread
+   * @param executor the LoRA executor, on the same team
+   * @param maxTokens the most tokens of a batch
+   * @param maxLogits the most rows of logits of a batch
+   * @param kvType how keys and values are stored, F32 or F16
+   */
+  public Decoder(
+      ModelConfig config,
+      ModelWeights weights,
+      PagePool pool,
+      WorkerTeam team,
+      LoraExecutor executor,
+      int maxTokens,
+      int maxLogits,
+      ElementType kvType) {
+    this.shape = config.shape();
+    this.epsilon = (float) config.rmsNormEps();
+    this.weights = weights;
+    this.kv = new KvCache(pool, kvType, shape.layers(), shape.kvWidth());
+    this.poolMemory = pool.memory();
+    this.team = team;
+    this.executor = executor;
+    int threads = team.parallelism();
+    this.a = Activations.allocate(arena, shape, maxTokens, maxLogits, threads);
+    int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
+    this.panel = new ActivationPanel(Math.max(maxTokens, maxLogits), widest, threads);
+    this.attentionShape =
+        new AttentionShape(
+            shape.heads(), shape.kvHeads(), shape.headDim(), kv.geometry().blockTokens(), kvType);
+    this.attentionScratch = new AttentionScratch(attentionShape, threads);
+    this.rope = new RopeTable(RopeFrequencies.of(config));
+    for (int l = 0; l < shape.layers(); l++) {
+      groups.add(
+          new Groups(
+              TargetGroup.of(l, Projection.Q, Projection.K, Projection.V),
+              TargetGroup.of(l, Projection.O),
+              TargetGroup.of(l, Projection.GATE, Projection.UP),
+              TargetGroup.of(l, Projection.DOWN)));
+    }
+    this.qkvOut = List.of(a.q().tensor(), a.k().tensor(), a.v().tensor());
+    this.blockOut = List.of(a.block().tensor());
+    this.gateUpOut = List.of(a.gate().tensor(), a.up().tensor());
+    this.best = new int[maxLogits];
+    this.logSumExp = new double[maxLogits];
+    this.batch = new StepBatch(1, 1, 1);
+    this.layerWeights = weights.layers().getFirst();
+  }
+
+  /** Returns the KV cache. */
+  public KvCache kv() {
+    return kv;
+  }
+
+  /** Computes a batch: keys and values of all its tokens, logits of those that want them. */
+  public void forward(StepBatch step, DeltaPlan plan) {
+    batch = step;
+    wantsFinalHidden = plan.wantsFinalHidden();
+    rope.cover(step.endPosition());
+    team.run(embed);
+    LoraBatch lora = plan.beforeLayers(a.residual().tensor());
+    for (layer = 0; layer < shape.layers(); layer++) {
+      layerWeights = weights.layers().get(layer);
+      Groups targets = groups.get(layer);
+      team.run(queryKeyValue);
+      if (plan.perLayer()) {
+        lora = plan.atLayer(layer, a.normed().tensor());
+      }
+      addDelta(targets.qkv(), lora, a.normed(), qkvOut);
+      team.run(attend);
+      addDelta(targets.o(), lora, a.attention(), blockOut);
+      team.run(gateUp);
+      addDelta(targets.gateUp(), lora, a.normed(), gateUpOut);
+      team.run(down);
+      addDelta(targets.down(), lora, a.gate(), blockOut);
+    }
+    team.run(output);
+    if (wantsFinalHidden) {
+      plan.afterLayers(a.normed().tensor());
+    }
+  }
+
+  private void addDelta(TargetGroup targets, LoraBatch lora, Rows x, List<Tensor> y) {
+    if (lora.entries() > 0) {
+      executor.addDelta(targets, lora, x.tensor(), y);
+    }
+  }
+
+  private void embed(int shard, int shards) {
+    WeightMatrix table = weights.embedding();
+    for (int t = shard; t < batch.tokens(); t += shards) {
+      MemorySegment row = a.residual().row(t);
+      for (int i = 0; i < shape.hidden(); i++) {
+        row.setAtIndex(ValueLayout.JAVA_FLOAT, i, table.get(batch.tokenId(t), i));
+      }
+    }
+  }
+
+  private void queryKeyValue(int shard, int shards) {
+    if (layer > 0) {
+      addBlockToResidual(shard, shards);
+    }
+    normalize(layerWeights.inputNorm(), shard, shards);
+    multiply(layerWeights.q(), a.q(), shard, shards);
+    multiply(layerWeights.k(), a.k(), shard, shards);
+    multiply(layerWeights.v(), a.v(), shard, shards);
+  }
+
+  private void attend(int shard, int shards) {
+    int tokens = batch.tokens();
+    rotate(a.q(), shape.heads(), shard, shards);
+    rotate(a.k(), shape.kvHeads(), shard, shards);
+    team.barrier();
+    attention.write(
+        attentionShape,
+        batch,
+        layer,
+        a.k().segment(),
+        a.k().stride(),
+        a.v().segment(),
+        a.v().stride(),
+        poolMemory,
+        shard,
+        shards);
+    team.barrier();
+    attention.attend(
+        attentionShape,
+        batch,
+        layer,
+        poolMemory,
+        a.q().segment(),
+        a.q().stride(),
+        a.attention().segment(),
+        a.attention().stride(),
+        attentionScratch,
+        shard,
+        shards);
+    team.barrier();
+    pack(a.attention(), tokens, shard, shards);
+    multiply(layerWeights.o(), a.block(), shard, shards);
+  }
+
+  private void gateUp(int shard, int shards) {
+    addBlockToResidual(shard, shards);
+    normalize(layerWeights.postAttentionNorm(), shard, shards);
+    multiply(layerWeights.gate(), a.gate(), shard, shards);
+    multiply(layerWeights.up(), a.up(), shard, shards);
+  }
+
+  private void down(int shard, int shards) {
+    Rows gate = a.gate();
+    elementwise.swiGlu(
+        gate.segment(),
+        gate.stride(),
+        a.up().segment(),
+        a.up().stride(),
+        gate.segment(),
+        gate.stride(),
+        batch.tokens(),
+        gate.columns(),
+        shard,
+        shards);
+    team.barrier();
+    pack(gate, batch.tokens(), shard, shards);
+    multiply(layerWeights.down(), a.block(), shard, shards);
+  }
+
+  /**
+   * Final norm, output matrix, and for each row of logits its largest and the logarithm of the sum
+   * of exponentials.
+   */
+  private void output(int shard, int shards) {
+    addBlockToResidual(shard, shards);
+    int rows = batch.logits();
+    Rows last = a.last();
+    for (int r = shard; r < rows; r += shards) {
+      MemorySegment row = a.residual().row(batch.logitToken(r));
+      elementwise.rmsNorm(
+          row,
+          a.residual().stride(),
+          weights.finalNorm(),
+          epsilon,
+          last.row(r),
+          last.stride(),
+          1,
+          shape.hidden(),
+          0,
+          1);
+    }
+    if (wantsFinalHidden) {
+      rmsNorm(weights.finalNorm(), shard, shards);
+    }
+    if (rows == 0) {
+      return;
+    }
+    team.barrier();
+    pack(last, rows, shard, shards);
+    Rows logits = a.logits();
+    matMul.multiply(weights.output(), panel, logits.segment(), logits.stride(), shard, shards);
+    team.barrier();
+    MemorySegment scratch = a.probabilities().row(shard);
+    for (int r = shard; r < rows; r += shards) {
+      MemorySegment row = logits.row(r);
+      best[r] = elementwise.argmax(row, shape.vocabulary());
+      // The largest probability is 1 / sum of exp(logit - max), which gives the sum.
+      MemorySegment.copy(row, 0, scratch, 0, row.byteSize());
+      elementwise.softmax(scratch, shape.vocabulary());
+      logSumExp[r] =
+          row.getAtIndex(ValueLayout.JAVA_FLOAT, best[r])
+              - Math.log(scratch.getAtIndex(ValueLayout.JAVA_FLOAT, best[r]));
+    }
+  }
+
+  private void addBlockToResidual(int shard, int shards) {
+    Rows block = a.block();
+    Rows residual = a.residual();
+    elementwise.add(
+        block.segment(),
+        block.stride(),
+        residual.segment(),
+        residual.stride(),
+        batch.tokens(),
+        shape.hidden(),
+        shard,
+        shards);
+    team.barrier();
+  }
+
+  /** Writes the norm of the residual stream and packs it for the products that follow. */
+  private void normalize(MemorySegment norm, int shard, int shards) {
+    rmsNorm(norm, shard, shards);
+    team.barrier();
+    pack(a.normed(), batch.tokens(), shard, shards);
+  }
+
+  private void rmsNorm(MemorySegment norm, int shard, int shards) {
+    elementwise.rmsNorm(
+        a.residual().segment(),
+        a.residual().stride(),
+        norm,
+        epsilon,
+        a.normed().segment(),
+        a.normed().stride(),
+        batch.tokens(),
+        shape.hidden(),
+        shard,
+        shards);
+  }
+
+  private void pack(Rows x, int rows, int shard, int shards) {
+    matMul.pack(panel, x.segment(), x.stride(), rows, x.columns(), shard, shards);
+    team.barrier();
+  }
+
+  private void multiply(LayerWeights.Linear linear, Rows y, int shard, int shards) {
+    matMul.multiply(linear.weight(), panel, y.segment(), y.stride(), shard, shards);
+    if (linear.bias().isPresent()) {
+      team.barrier();
+      elementwise.addBias(
+          linear.bias().get(), y.segment(), y.stride(), batch.tokens(), y.columns(), shard, shards);
+    }
+  }
+
+  private void rotate(Rows x, int heads, int shard, int shards) {
+    elementwise.rope(
+        x.segment(),
+        x.stride(),
+        heads,
+        shape.headDim(),
+        rope.cos(),
+        rope.sin(),
+        batch,
+        batch.tokens(),
+        shard,
+        shards);
+  }
+
+  /** Returns a row of logits of the last batch, {@code [vocabulary]} F32, valid until the next. */
+  public MemorySegment logits(int row) {
+    return a.logits().row(row);
+  }
+
+  /** Returns the token with the largest logit of a row, the smallest id among equals. */
+  public int best(int row) {
+    return best[row];
+  }
+
+  /** Returns the logarithm of the sum of exponentials of a row of logits. */
+  public double logSumExp(int row) {
+    return logSumExp[row];
+  }
+
+  /** Releases the buffers, after the decoding thread has ended; the rest belongs to the caller. */
+  @Override
+  public void close() {
+    panel.close();
+    attentionScratch.close();
+    rope.close();
+    arena.close();
+  }
+}

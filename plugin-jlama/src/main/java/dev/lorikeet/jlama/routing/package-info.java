@@ -1,0 +1,5 @@
+/** Routers that need no training. */
+@NullMarked
+package dev.lorikeet.jlama.routing;
+
+import org.jspecify.annotations.NullMarked;

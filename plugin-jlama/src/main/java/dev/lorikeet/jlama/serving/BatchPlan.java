@@ -1,0 +1,224 @@
+package dev.lorikeet.jlama.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.jlama.decoder.DeltaPlan;
+import dev.lorikeet.routing.Experts;
+import dev.lorikeet.routing.Mixture;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.routing.RoutingInput;
+import dev.lorikeet.routing.RoutingOutput;
+import dev.lorikeet.routing.RunningContext;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Which adapters the tokens of the current step use: fixed mixtures, token routers asked once
+ * before the first layer, layer routers asked at every layer. Used by the decoding thread alone. A
+ * router that fails marks the sequences that use it; the others go on.
+ */
+final class BatchPlan implements DeltaPlan {
+  private final int hidden;
+  private final LoraBatch batch = new LoraBatch();
+  private final EntryTable table = new EntryTable();
+  private final List<Sequence> sequences = new ArrayList<>();
+  private final RoutingOutput decisions = new RoutingOutput();
+  private final List<Sequence> asked = new ArrayList<>();
+  private final MemorySegment rows;
+  private final MemorySegment contexts;
+  private int tokens;
+  private int fixedEntries;
+  private boolean perLayer;
+  private boolean wantsFinalHidden;
+
+  BatchPlan(Arena arena, int maxTokens, int hidden) {
+    this.hidden = hidden;
+    this.rows = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
+    this.contexts = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
+  }
+
+  void reset() {
+    table.clear();
+    sequences.clear();
+    tokens = 0;
+    perLayer = false;
+    wantsFinalHidden = false;
+  }
+
+  /** Adds a sequence whose step tokens follow those of the sequences before. */
+  void add(Sequence sequence, int count) {
+    sequences.add(sequence);
+    sequence.stepFirst = tokens;
+    tokens += count;
+    sequence.stepEnd = tokens;
+    perLayer |= sequence.selection() instanceof Selection.ByLayer;
+    wantsFinalHidden |= sequence.routing().map(RoutingContextState::oneByOne).orElse(false);
+  }
+
+  @Override
+  public LoraBatch beforeLayers(Tensor embeddings) {
+    for (int i = 0; i < sequences.size(); i++) {
+      Sequence sequence = sequences.get(i);
+      switch (sequence.selection()) {
+        case Selection.Fixed fixed -> addFixed(sequence, fixed.mixture());
+        case Selection.ByToken byToken -> {
+          if (isFirstOf(i, byToken.router())) {
+            routeTokens(i, byToken, embeddings);
+          }
+        }
+        case Selection.ByLayer byLayer -> {}
+      }
+    }
+    fixedEntries = table.size();
+    table.fill(batch, tokens);
+    return batch;
+  }
+
+  @Override
+  public boolean perLayer() {
+    return perLayer;
+  }
+
+  @Override
+  public LoraBatch atLayer(int layer, Tensor normed) {
+    table.truncate(fixedEntries);
+    for (int i = 0; i < sequences.size(); i++) {
+      if (sequences.get(i).selection() instanceof Selection.ByLayer byLayer
+          && isFirstOf(i, byLayer.router())) {
+        gather(i, byLayer.router(), normed, false);
+        Tensor input = Tensor.host(rows, ElementType.F32, askedTokens(), hidden);
+        ask(
+            byLayer.name(),
+            byLayer.experts(),
+            () ->
+                byLayer
+                    .router()
+                    .route(
+                        new RoutingInput(askedTokens(), layer, input, Optional.empty()),
+                        decisions));
+      }
+    }
+    table.fill(batch, tokens);
+    return batch;
+  }
+
+  @Override
+  public boolean wantsFinalHidden() {
+    return wantsFinalHidden;
+  }
+
+  @Override
+  public void afterLayers(Tensor finalHidden) {
+    for (Sequence sequence : sequences) {
+      sequence.routing().ifPresent(r -> r.finalHidden(row(finalHidden, sequence.stepEnd - 1)));
+    }
+  }
+
+  private void addFixed(Sequence sequence, Mixture mixture) {
+    List<Mixture.Share> shares = mixture.shares();
+    for (int a = 0; a < shares.size(); a++) {
+      int slot = table.slot(sequence.leases().get(a));
+      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++) {
+        table.add(slot, t, shares.get(a).weight());
+      }
+    }
+  }
+
+  /** Several sequences may use one router; the first of them asks it for all. */
+  private boolean isFirstOf(int index, Router router) {
+    for (int i = 0; i < index; i++) {
+      if (uses(sequences.get(i), router)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static boolean uses(Sequence sequence, Router router) {
+    return switch (sequence.selection()) {
+      case Selection.Fixed fixed -> false;
+      case Selection.ByToken byToken -> byToken.router() == router;
+      case Selection.ByLayer byLayer -> byLayer.router() == router;
+    };
+  }
+
+  private void routeTokens(int first, Selection.ByToken byToken, Tensor embeddings) {
+    gather(first, byToken.router(), embeddings, true);
+    int count = askedTokens();
+    Tensor input = Tensor.host(rows, ElementType.F32, count, hidden);
+    boolean wantsContext = !(byToken.router().context() instanceof RunningContext.None);
+    Optional<Tensor> context =
+        wantsContext
+            ? Optional.of(Tensor.host(contexts, ElementType.F32, count, hidden))
+            : Optional.empty();
+    ask(
+        byToken.name(),
+        byToken.experts(),
+        () -> byToken.router().route(new RoutingInput(count, 0, input, context), decisions));
+  }
+
+  /**
+   * Copies the rows of all sequences that use a router, and their running contexts, so that they
+   * follow one another.
+   */
+  private void gather(int first, Router router, Tensor source, boolean withContext) {
+    asked.clear();
+    long rowBytes = (long) hidden * Float.BYTES;
+    long target = 0;
+    for (int i = first; i < sequences.size(); i++) {
+      Sequence sequence = sequences.get(i);
+      if (!uses(sequence, router)) {
+        continue;
+      }
+      asked.add(sequence);
+      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, target += rowBytes) {
+        MemorySegment row = row(source, t);
+        MemorySegment.copy(row, 0, rows, target, rowBytes);
+        if (withContext && sequence.routing().isPresent()) {
+          boolean promptToken =
+              sequence.computed() + t - sequence.stepFirst < sequence.promptLength();
+          sequence.routing().get().next(row, promptToken, contexts.asSlice(target, rowBytes));
+        }
+      }
+    }
+  }
+
+  private int askedTokens() {
+    int count = 0;
+    for (Sequence sequence : asked) {
+      count += sequence.stepEnd - sequence.stepFirst;
+    }
+    return count;
+  }
+
+  private void ask(String name, Experts experts, Runnable question) {
+    decisions.reset(askedTokens(), experts);
+    try {
+      question.run();
+    } catch (RuntimeException | StackOverflowError e) {
+      LorikeetException failure =
+          new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e);
+      asked.forEach(s -> s.fail(failure));
+      return;
+    }
+    int decision = 0;
+    for (Sequence sequence : asked) {
+      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, decision++) {
+        for (int k = 0; k < decisions.count(decision); k++) {
+          int slot = table.slot(sequence.leases().get(decisions.expert(decision, k)));
+          table.add(slot, t, decisions.weight(decision, k));
+        }
+      }
+    }
+  }
+
+  private MemorySegment row(Tensor tensor, int row) {
+    return tensor.segment().asSlice(row * tensor.rowStrideBytes(), (long) hidden * Float.BYTES);
+  }
+}

@@ -1,0 +1,139 @@
+package dev.lorikeet.jlama.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.jlama.text.StreamDecoder;
+import dev.lorikeet.model.FinishReason;
+import dev.lorikeet.model.GeneratedToken;
+import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.Usage;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.random.RandomGenerator;
+import java.util.random.RandomGeneratorFactory;
+
+/** Turns drawn tokens into a streamed text and decides when it ends. */
+final class GenerateTask implements Task {
+  private final GenerationRequest request;
+  private final TokenLog log;
+  private final StreamDecoder decoder;
+  private final StopText stopText;
+  private final Set<Integer> eosTokens;
+  private final int promptTokens;
+  private final int maxTokens;
+  private final long submittedNanos;
+  private final RandomGenerator random;
+  private final List<Integer> tokens = new ArrayList<>();
+  private final StringBuilder text = new StringBuilder();
+  private long firstTokenNanos;
+
+  /**
+   * Creates a task.
+   *
+   * @param maxTokens how many tokens can be generated at most, by the request and by the model's
+   *     longest sequence
+   */
+  GenerateTask(
+      GenerationRequest request,
+      TokenLog log,
+      StreamDecoder decoder,
+      Set<Integer> eosTokens,
+      int promptTokens,
+      int maxTokens,
+      long submittedNanos) {
+    this.request = request;
+    this.log = log;
+    this.decoder = decoder;
+    this.stopText = new StopText(request.stop().strings());
+    this.eosTokens = request.stop().ignoreEos() ? Set.of() : eosTokens;
+    this.promptTokens = promptTokens;
+    this.maxTokens = maxTokens;
+    this.submittedNanos = submittedNanos;
+    this.random = RandomGeneratorFactory.of("L64X128MixRandom").create(request.sampling().seed());
+  }
+
+  GenerationRequest request() {
+    return request;
+  }
+
+  RandomGenerator random() {
+    return random;
+  }
+
+  int generated() {
+    return tokens.size();
+  }
+
+  @Override
+  public boolean wantsAllLogits() {
+    return false;
+  }
+
+  /**
+   * Takes the next token.
+   *
+   * @param startedNanos when the request's first token was computed
+   * @return the result, if the generation has ended
+   */
+  Optional<GenerationResult> accept(int token, float logProbability, long startedNanos) {
+    long now = System.nanoTime();
+    if (tokens.isEmpty()) {
+      firstTokenNanos = now;
+    }
+    tokens.add(token);
+    boolean ending = eosTokens.contains(token) || request.stop().tokens().contains(token);
+    String piece = ending ? "" : stopText.append(decoder.next(token));
+    Optional<FinishReason> reason = Optional.empty();
+    if (ending) {
+      reason = Optional.of(FinishReason.STOP_TOKEN);
+    } else if (stopText.stopped()) {
+      reason = Optional.of(FinishReason.STOP_STRING);
+    } else if (tokens.size() == maxTokens) {
+      reason = Optional.of(FinishReason.LENGTH);
+    }
+    if (reason.isPresent() && !stopText.stopped()) {
+      piece += stopText.append(decoder.finish());
+      if (stopText.stopped()) {
+        reason = Optional.of(FinishReason.STOP_STRING);
+      } else {
+        piece += stopText.flush();
+      }
+    }
+    text.append(piece);
+    GeneratedToken generated = new GeneratedToken(tokens.size() - 1, token, piece, logProbability);
+    log.append(generated);
+    request.onToken().ifPresent(consumer -> consumer.accept(generated));
+    if (reason.isEmpty()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        new GenerationResult(
+            text.toString(),
+            tokens,
+            reason.get(),
+            new Usage(
+                promptTokens,
+                tokens.size(),
+                Duration.ofNanos(startedNanos - submittedNanos),
+                Duration.ofNanos(firstTokenNanos - submittedNanos),
+                Duration.ofNanos(now - submittedNanos))));
+  }
+
+  void finish(GenerationResult result) {
+    log.finish(result);
+  }
+
+  @Override
+  public void fail(LorikeetException failure) {
+    log.fail(failure);
+  }
+
+  /** Returns the failure of a request whose callback threw. */
+  static LorikeetException callbackFailed(String what, RuntimeException e) {
+    return new LorikeetException(Code.INVALID_REQUEST, "the request's " + what + " threw " + e, e);
+  }
+}

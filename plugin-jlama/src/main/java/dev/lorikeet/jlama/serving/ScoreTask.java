@@ -1,0 +1,58 @@
+package dev.lorikeet.jlama.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.model.Score;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** Collects the log-probabilities of given tokens. */
+final class ScoreTask implements Task {
+  private final CompletableFuture<Score> future;
+  private final int[] tokens;
+  private final double[] logProbabilities;
+
+  ScoreTask(int[] tokens, Runnable onCancel) {
+    this.future =
+        new CompletableFuture<>() {
+          @Override
+          public boolean cancel(boolean mayInterruptIfRunning) {
+            onCancel.run();
+            return super.cancel(mayInterruptIfRunning);
+          }
+        };
+    this.tokens = tokens;
+    this.logProbabilities = new double[tokens.length - 1];
+  }
+
+  CompletableFuture<Score> future() {
+    return future;
+  }
+
+  @Override
+  public boolean wantsAllLogits() {
+    return true;
+  }
+
+  /**
+   * Notes the log-probability of the token at a position, given those before. A position may come
+   * again after preemption.
+   */
+  void note(int position, double logProbability) {
+    logProbabilities[position - 1] = logProbability;
+  }
+
+  void finish() {
+    List<Double> values = new ArrayList<>(logProbabilities.length);
+    for (double value : logProbabilities) {
+      values.add(value);
+    }
+    future.complete(new Score(Arrays.stream(tokens).boxed().toList(), values));
+  }
+
+  @Override
+  public void fail(LorikeetException failure) {
+    future.completeExceptionally(failure);
+  }
+}

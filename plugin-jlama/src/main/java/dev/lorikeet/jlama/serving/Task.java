@@ -1,0 +1,12 @@
+package dev.lorikeet.jlama.serving;
+
+import dev.lorikeet.LorikeetException;
+
+/** What a sequence is for. Called on the decoding thread, but for the constructors of its forms. */
+sealed interface Task permits GenerateTask, ScoreTask {
+  /** Returns whether logits are wanted after every token, rather than after the last known one. */
+  boolean wantsAllLogits();
+
+  /** Ends the request with a failure. */
+  void fail(LorikeetException failure);
+}
