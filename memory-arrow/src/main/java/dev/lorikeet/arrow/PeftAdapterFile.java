@@ -179,7 +179,9 @@ final class PeftAdapterFile implements AdapterFile {
             SafetensorsHeader.tensor(tensor.name())
                 + ": expected shape "
                 + expected
-                + " "
+                + " as "
+                + CONFIG
+                + " has it, "
                 + meaning
                 + (blocks == 1 ? "" : " in " + blocks + " diagonal blocks")
                 + ", found "
