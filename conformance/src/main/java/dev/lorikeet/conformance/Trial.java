@@ -67,9 +67,4 @@ final class Trial {
   static TestAbortedException notApplicable(String reason) {
     return new TestAbortedException(Verdicts.NOT_APPLICABLE + reason);
   }
-
-  /** Ends a test that stands for a rule that no test can check. */
-  static TestAbortedException untested(String reason) {
-    return new TestAbortedException(Verdicts.UNTESTED + reason);
-  }
 }
