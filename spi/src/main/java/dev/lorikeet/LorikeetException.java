@@ -62,6 +62,11 @@ public final class LorikeetException extends RuntimeException {
     this.code = Objects.requireNonNull(code, "code");
   }
 
+  @Override
+  public String getMessage() {
+    return String.valueOf(super.getMessage());
+  }
+
   /** Returns the stable code. */
   public Code code() {
     return code;
