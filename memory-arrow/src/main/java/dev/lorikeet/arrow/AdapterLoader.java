@@ -88,8 +88,9 @@ final class AdapterLoader {
     if (shared.size() >= MAX_SHARED) {
       shared.clear();
     }
-    List<TargetSpec> known = shared.putIfAbsent(targets, targets);
-    return known == null ? targets : known;
+    List<TargetSpec> fixed = List.copyOf(targets); // AdapterSpec keeps this very list
+    List<TargetSpec> known = shared.putIfAbsent(fixed, fixed);
+    return known == null ? fixed : known;
   }
 
   private void checkSize(Path file, List<TargetSpec> targets) {

@@ -1,0 +1,351 @@
+package dev.lorikeet.arrow;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.memory.PageOwner;
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.memory.PoolConfig;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The life of adapters in a pool that holds three of them. */
+class ArrowAdapterStoreTest {
+  private static final int PAGE = 4096;
+  private static final int PAGES_EACH = 2;
+  private static final TargetModule Q0 = new TargetModule(0, Projection.Q);
+
+  @TempDir Path directory;
+  private PagePool pool;
+  private AdapterStore store;
+
+  @BeforeEach
+  void open() {
+    pool =
+        new ArrowPagePoolProvider()
+            .open(new PoolConfig((3L * PAGES_EACH + 1) * PAGE, PAGE, Map.of()));
+    store = openStore();
+  }
+
+  @AfterEach
+  void close() {
+    store.close();
+    assertEquals(0, pool.stats().usedPages());
+    pool.close();
+  }
+
+  private AdapterStore openStore() {
+    return new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+  }
+
+  /** Writes an adapter of 2 layers x 16 rows x (24 + 24) x 4 bytes: 6,144 bytes, two pages. */
+  private Path write(String name, long seed) {
+    return PeftWriter.of(PeftWriter.SHAPE, 16, "F32", EnumSet.of(Projection.Q), new Random(seed))
+        .write(directory.resolve(name));
+  }
+
+  private AdapterSpec register(String id) {
+    return store.register(new AdapterSource(id, write(id, id.hashCode())));
+  }
+
+  private static float first(AdapterLease lease) {
+    LoraWeights weights = lease.weights(Q0).orElseThrow();
+    return weights.a().memory().get(ValueLayout.JAVA_FLOAT, weights.a().rowOffset(0));
+  }
+
+  @Test
+  void registrationCostsNoPagesAndAcquiringLoadsOnce() {
+    AdapterSpec spec = register("a");
+    assertEquals(0, pool.stats().usedPages());
+    assertEquals(spec, store.find("a").orElseThrow());
+    assertTrue(store.acquireIfResident("a").isEmpty());
+    try (AdapterLease one = store.acquire("a");
+        AdapterLease two = store.acquireIfResident("a").orElseThrow()) {
+      assertSame(one.weights(Q0), two.weights(Q0));
+      assertEquals(PAGES_EACH, pool.stats().adapterPages());
+      var stats = store.stats();
+      assertEquals(1, stats.loads());
+      assertEquals(1, stats.hits());
+      assertEquals(1, stats.leased());
+      assertEquals(6144, stats.residentBytes());
+      assertEquals(PAGES_EACH, stats.residentPages());
+    }
+    assertEquals(0, store.stats().leased());
+    assertEquals(1, store.stats().resident());
+  }
+
+  @Test
+  void unknownNamesAreNotFound() {
+    var thrown = assertThrows(LorikeetException.class, () -> store.acquire("nobody"));
+    assertEquals(Code.ADAPTER_NOT_FOUND, thrown.code());
+    Expect.mentions(thrown, "nobody");
+    assertTrue(store.acquireIfResident("nobody").isEmpty());
+    assertTrue(store.find("nobody").isEmpty());
+    assertFalse(store.unregister("nobody"));
+    assertDoesNotThrow(() -> store.prefetch(List.of("nobody")));
+  }
+
+  @Test
+  void theLeastRecentlyUsedUnleasedAdapterLeavesFirst() {
+    List.of("a", "b", "c", "d").forEach(this::register);
+    AdapterLease a = store.acquire("a");
+    store.acquire("b").close();
+    store.acquire("c").close();
+    store.acquire("b").close();
+    store.acquire("d").close();
+    assertTrue(store.acquireIfResident("c").isEmpty());
+    a.close();
+    store.acquireIfResident("b").orElseThrow().close();
+    store.acquire("c").close();
+    assertTrue(store.acquireIfResident("d").isEmpty());
+    assertEquals(2, store.stats().evictions());
+    assertEquals(3, store.stats().resident());
+    float before;
+    try (AdapterLease lease = store.acquire("b")) {
+      before = first(lease);
+    }
+    evictAll();
+    try (AdapterLease lease = store.acquire("b")) {
+      assertEquals(before, first(lease));
+    }
+  }
+
+  @Test
+  void leasedAdaptersStayAndAFullPoolSaysSo() {
+    List.of("a", "b", "c", "d").forEach(this::register);
+    List<AdapterLease> leases = new ArrayList<>();
+    List.of("a", "b", "c").forEach(id -> leases.add(store.acquire(id)));
+    float before = first(leases.getFirst());
+    var thrown = assertThrows(LorikeetException.class, () -> store.acquire("d"));
+    assertEquals(Code.POOL_EXHAUSTED, thrown.code());
+    assertFalse(pool.allocate(PageOwner.KV_CACHE, new int[2], 0, 2));
+    assertEquals(before, first(leases.getFirst()));
+    leases.get(1).close();
+    store.acquire("d").close();
+    assertTrue(store.acquireIfResident("b").isEmpty());
+    leases.forEach(AdapterLease::close);
+  }
+
+  @Test
+  void theKeyValueCacheMayUseWhatIdleAdaptersHold() {
+    List.of("a", "b", "c")
+        .forEach(
+            id -> {
+              register(id);
+              store.acquire(id).close();
+            });
+    int[] pages = new int[4];
+    assertTrue(pool.allocate(PageOwner.KV_CACHE, pages, 0, 4));
+    assertEquals(1, store.stats().resident());
+    assertTrue(store.acquireIfResident("a").isEmpty());
+    assertTrue(store.acquireIfResident("b").isEmpty());
+    store.acquireIfResident("c").orElseThrow().close();
+    pool.free(pages, 0, 4);
+  }
+
+  @Test
+  void aNewRegistrationServesLaterLeasesAndLeavesEarlierOnesAlone() {
+    AdapterSpec first = register("a");
+    AdapterLease old = store.acquire("a");
+    float oldWeight = first(old);
+    AdapterSpec second = store.register(new AdapterSource("a", write("replacement", 99)));
+    assertNotEquals(first.generation(), second.generation());
+    assertTrue(store.acquireIfResident("a").isEmpty());
+    try (AdapterLease now = store.acquire("a")) {
+      assertEquals(second, now.spec());
+      assertNotEquals(oldWeight, first(now));
+      assertEquals(oldWeight, first(old));
+      assertEquals(2 * PAGES_EACH, pool.stats().adapterPages());
+      assertEquals(2, store.stats().resident());
+      assertEquals(1, store.stats().registered());
+    }
+    old.close();
+    assertEquals(PAGES_EACH, pool.stats().adapterPages());
+    assertEquals(first, old.spec());
+  }
+
+  @Test
+  void unregisteringFreesWhenTheLastLeaseCloses() {
+    register("a");
+    AdapterLease one = store.acquire("a");
+    AdapterLease two = store.acquire("a");
+    assertTrue(store.unregister("a"));
+    assertFalse(store.unregister("a"));
+    assertThrows(LorikeetException.class, () -> store.acquire("a"));
+    one.close();
+    one.close();
+    assertEquals(PAGES_EACH, pool.stats().adapterPages());
+    assertTrue(two.weights(Q0).isPresent());
+    two.close();
+    assertEquals(0, pool.stats().usedPages());
+  }
+
+  @Test
+  void aClosedLeaseGivesNoWeightsButStillItsDescription() {
+    register("a");
+    AdapterLease lease = store.acquire("a");
+    assertTrue(lease.weights(new TargetModule(0, Projection.K)).isEmpty());
+    assertTrue(lease.weights(new TargetModule(500, Projection.Q)).isEmpty());
+    lease.close();
+    assertThrows(IllegalStateException.class, () -> lease.weights(Q0));
+    assertEquals("a", lease.spec().id());
+  }
+
+  @Test
+  void filesThatChangedSinceRegistrationAreRefusedUntilRegisteredAgain() throws IOException {
+    register("a");
+    store.acquire("a").close();
+    evictAll();
+    Path other = write("other", 5);
+    for (String file : List.of("adapter_model.safetensors", "adapter_config.json")) {
+      byte[] kept = Files.readAllBytes(directory.resolve("a").resolve(file));
+      byte[] changed = Files.readAllBytes(other.resolve(file));
+      if (file.endsWith(".json")) {
+        changed =
+            new String(kept, java.nio.charset.StandardCharsets.UTF_8)
+                .replace("\"lora_alpha\" : 32", "\"lora_alpha\" : 31")
+                .getBytes(java.nio.charset.StandardCharsets.UTF_8);
+      }
+      Files.write(directory.resolve("a").resolve(file), changed);
+      var thrown = assertThrows(LorikeetException.class, () -> store.acquire("a"));
+      assertEquals(Code.ADAPTER_INVALID, thrown.code());
+      Expect.mentions(thrown, "register it again");
+      assertEquals(0, pool.stats().usedPages());
+      Files.write(directory.resolve("a").resolve(file), kept);
+      store.acquire("a").close();
+      evictAll();
+    }
+    Files.delete(directory.resolve("a").resolve("adapter_model.safetensors"));
+    var thrown = assertThrows(LorikeetException.class, () -> store.acquire("a"));
+    assertEquals(Code.ADAPTER_INVALID, thrown.code());
+    assertEquals(0, pool.stats().usedPages());
+  }
+
+  private void evictAll() {
+    int[] all = new int[pool.pageCount()];
+    assertTrue(pool.allocate(PageOwner.OTHER, all, 0, all.length));
+    pool.free(all, 0, all.length);
+  }
+
+  @Test
+  void adaptersThatCanNeverFitAreTooLargeAtRegistration() {
+    var random = new Random(1);
+    Path rank =
+        PeftWriter.of(PeftWriter.SHAPE, 300, "F32", EnumSet.of(Projection.Q), random)
+            .write(directory.resolve("rank"));
+    var thrown =
+        assertThrows(
+            LorikeetException.class, () -> store.register(new AdapterSource("rank", rank)));
+    assertEquals(Code.TOO_LARGE, thrown.code());
+    Expect.mentions(thrown, "adapter_model.safetensors", "7 pages");
+    var wide = new dev.lorikeet.model.ModelShape(1, 8, 1025, 1, 1, 8, 10);
+    Path row =
+        PeftWriter.of(wide, 1, "F32", EnumSet.of(Projection.DOWN), random)
+            .write(directory.resolve("row"));
+    try (AdapterStore other =
+        new ArrowAdapterStoreProvider().open(new StoreConfig(wide, pool, Map.of()))) {
+      thrown =
+          assertThrows(
+              LorikeetException.class, () -> other.register(new AdapterSource("row", row)));
+      assertEquals(Code.TOO_LARGE, thrown.code());
+      Expect.mentions(thrown, "4096 bytes", "4100", "larger pages");
+    }
+    assertTrue(store.list().isEmpty());
+  }
+
+  @Test
+  void aFailedRegistrationLeavesTheNameAsItWas() throws IOException {
+    AdapterSpec good = register("a");
+    Path bad = write("bad", 3);
+    Files.writeString(bad.resolve("adapter_config.json"), "{}");
+    assertThrows(LorikeetException.class, () -> store.register(new AdapterSource("a", bad)));
+    assertEquals(good, store.find("a").orElseThrow());
+    store.acquire("a").close();
+  }
+
+  @Test
+  void prefetchBringsAdaptersInBeforeTheyAreAskedFor() throws InterruptedException {
+    register("a");
+    register("b");
+    store.prefetch(List.of("a", "b", "a", "unknown"));
+    store.prefetch(List.of("a"));
+    try (AdapterLease a = store.acquire("a");
+        AdapterLease b = store.acquire("b")) {
+      assertEquals(2, store.stats().loads());
+      assertTrue(a.weights(Q0).isPresent() && b.weights(Q0).isPresent());
+    }
+  }
+
+  @Test
+  void anInterruptedThreadStillGetsItsLeaseAndStaysInterrupted() {
+    register("a");
+    Thread.currentThread().interrupt();
+    try (AdapterLease lease = store.acquire("a")) {
+      assertTrue(lease.weights(Q0).isPresent());
+    } finally {
+      assertTrue(Thread.interrupted());
+    }
+  }
+
+  @Test
+  void closeFreesWhatIsNotLeasedNamesTheRestAndIsIdempotent() {
+    register("a");
+    register("b");
+    AdapterLease a = store.acquire("a");
+    store.acquire("b").close();
+    var thrown = assertThrows(IllegalStateException.class, store::close);
+    Expect.mentions(thrown, "[a]");
+    assertEquals(PAGES_EACH, pool.stats().adapterPages());
+    assertTrue(a.weights(Q0).isPresent());
+    assertDoesNotThrow(store::close);
+    a.close();
+    assertEquals(0, pool.stats().usedPages());
+    assertThrows(IllegalStateException.class, () -> store.acquire("a"));
+    assertThrows(
+        IllegalStateException.class,
+        () -> store.register(new AdapterSource("a", directory.resolve("a"))));
+    assertThrows(IllegalStateException.class, () -> store.find("a"));
+  }
+
+  @Test
+  void specificationsAreListedByName() {
+    List.of("c", "a", "b").forEach(this::register);
+    assertEquals(List.of("a", "b", "c"), store.list().stream().map(AdapterSpec::id).toList());
+    assertSame(store.list().get(0).targets(), store.list().get(1).targets());
+  }
+
+  @Test
+  void optionsAreChecked() {
+    var config = new StoreConfig(PeftWriter.SHAPE, pool, Map.of("prefetch-threads", "0"));
+    var thrown =
+        assertThrows(
+            IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));
+    Expect.mentions(thrown, "prefetch-threads", "1 to 64", "0");
+  }
+}

@@ -1,0 +1,166 @@
+package dev.lorikeet.arrow;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.memory.PageOwner;
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.memory.PoolConfig;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Many threads on one store. */
+class StoreConcurrencyTest {
+  private static final int PAGE = 4096;
+  private static final int THREADS = 16;
+  private static final int ADAPTERS = 6;
+  private static final TargetModule Q0 = new TargetModule(0, Projection.Q);
+
+  @TempDir Path directory;
+
+  /** Writes an adapter whose weights are all the same number, so that a mix-up shows. */
+  private Path write(int number) {
+    PeftWriter writer =
+        PeftWriter.of(PeftWriter.SHAPE, 8 + number, "F32", EnumSet.of(Projection.Q), new Random(1));
+    for (var tensor : writer.tensors.values()) {
+      var data = java.nio.ByteBuffer.wrap(tensor.data).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+      while (data.hasRemaining()) {
+        data.putFloat(number);
+      }
+    }
+    return writer.write(directory.resolve("adapter-" + number));
+  }
+
+  private static void assertAll(LoraWeights weights, float number) {
+    for (var factor : List.of(weights.a(), weights.b())) {
+      for (int r = 0; r < factor.rank(); r++) {
+        for (int i = 0; i < factor.rowLength(); i++) {
+          assertEquals(
+              number, factor.memory().get(ValueLayout.JAVA_FLOAT, factor.rowOffset(r) + 4L * i));
+        }
+      }
+    }
+  }
+
+  @Test
+  void anyInterleavingKeepsWeightsWholeAndGivesEveryPageBack() throws Exception {
+    long seed = new Random().nextLong();
+    System.out.println("anyInterleavingKeepsWeightsWholeAndGivesEveryPageBack seed " + seed);
+    List<Path> paths = new ArrayList<>();
+    for (int i = 0; i < ADAPTERS; i++) {
+      paths.add(write(i));
+    }
+    try (PagePool pool =
+            new ArrowPagePoolProvider().open(new PoolConfig(9L * PAGE, PAGE, Map.of()));
+        var threads = Executors.newFixedThreadPool(THREADS)) {
+      try (AdapterStore store =
+          new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()))) {
+        for (int i = 0; i < ADAPTERS; i++) {
+          store.register(new AdapterSource("a" + i, paths.get(i)));
+        }
+        List<Callable<Integer>> work = new ArrayList<>();
+        for (int t = 0; t < THREADS; t++) {
+          var random = new Random(seed + t);
+          work.add(() -> run(store, pool, paths, random));
+        }
+        int served = 0;
+        for (var done : threads.invokeAll(work)) {
+          served += done.get();
+        }
+        assertTrue(served > 0);
+        var stats = store.stats();
+        assertEquals(0, stats.leased());
+        assertEquals(pool.stats().adapterPages(), stats.residentPages());
+        assertEquals(pool.stats().usedPages(), stats.residentPages());
+      }
+      assertEquals(0, pool.stats().usedPages());
+    }
+  }
+
+  private static int run(AdapterStore store, PagePool pool, List<Path> paths, Random random) {
+    int served = 0;
+    for (int step = 0; step < 150; step++) {
+      int number = random.nextInt(ADAPTERS);
+      String id = "a" + number;
+      switch (random.nextInt(12)) {
+        case 0 -> store.unregister(id);
+        case 1, 2 -> store.register(new AdapterSource(id, paths.get(number)));
+        case 3 -> store.prefetch(List.of(id, "a" + random.nextInt(ADAPTERS)));
+        case 4 -> {
+          int[] pages = new int[1 + random.nextInt(4)];
+          if (pool.allocate(PageOwner.KV_CACHE, pages, 0, pages.length)) {
+            pool.free(pages, 0, pages.length);
+          }
+        }
+        case 5 ->
+            store
+                .acquireIfResident(id)
+                .ifPresent(
+                    lease -> {
+                      assertAll(lease.weights(Q0).orElseThrow(), number);
+                      lease.close();
+                    });
+        default -> {
+          try (AdapterLease lease = store.acquire(id)) {
+            assertAll(lease.weights(Q0).orElseThrow(), number);
+            served++;
+          } catch (LorikeetException e) {
+            assertTrue(
+                e.code() == LorikeetException.Code.POOL_EXHAUSTED
+                    || e.code() == LorikeetException.Code.ADAPTER_NOT_FOUND,
+                e.toString());
+          }
+        }
+      }
+    }
+    return served;
+  }
+
+  @Test
+  void concurrentAcquiresOfOneAdapterLoadItOnce() throws Exception {
+    Path path = write(3);
+    try (PagePool pool =
+            new ArrowPagePoolProvider().open(new PoolConfig(9L * PAGE, PAGE, Map.of()));
+        AdapterStore store =
+            new ArrowAdapterStoreProvider()
+                .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+        var threads = Executors.newFixedThreadPool(THREADS)) {
+      store.register(new AdapterSource("a", path));
+      var start = new CountDownLatch(1);
+      List<java.util.concurrent.Future<Integer>> all = new ArrayList<>();
+      for (int t = 0; t < THREADS; t++) {
+        all.add(
+            threads.submit(
+                () -> {
+                  start.await();
+                  try (AdapterLease lease = store.acquire("a")) {
+                    return lease.weights(Q0).orElseThrow().rank();
+                  }
+                }));
+      }
+      start.countDown();
+      for (var each : all) {
+        assertEquals(11, each.get());
+      }
+      assertEquals(1, store.stats().loads());
+    }
+  }
+}
