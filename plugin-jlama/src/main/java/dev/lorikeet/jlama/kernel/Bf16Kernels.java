@@ -21,6 +21,14 @@ import jdk.incubator.vector.VectorOperators;
  * moves. The sum of a row and a token is one chain of FMAs, evens before odds, block after block,
  * in all kernels here and in {@link F32Kernels}: a token's result does not depend on which of them
  * computed it.
+ *
+ * <p>Operands of all kernels: the first of four rows of weights, the distance between them, packed
+ * activations of as many tokens as the kernel takes, where the sums of the first row go, the
+ * distance between the sums of two rows, and the number of blocks in a row. Sums of different
+ * tokens lie {@code TILE_ROWS} vectors apart.
+ *
+ * <p>The loops count in bytes with a long: C2 then does not peel an iteration before and after,
+ * which matters for rows of 18 blocks.
  */
 final class Bf16Kernels {
   private static final int HIGH_HALF = 0xffff0000;
@@ -29,23 +37,24 @@ final class Bf16Kernels {
   private Bf16Kernels() {}
 
   /** Four rows of BF16 by one token. */
-  static void rows4x1(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x1(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s10 = FloatVector.zero(F);
     FloatVector s20 = FloatVector.zero(F);
     FloatVector s30 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BYTES;
-      long xo = xa + b * BLOCK_BYTES;
-      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0 + wo, LE);
-      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1 + wo, LE);
-      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2 + wo, LE);
-      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3 + wo, LE);
+    long end = w + blocks * BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BYTES, xi += BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0, LE);
+      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1, LE);
+      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2, LE);
+      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3, LE);
       FloatVector e0 = p0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e1 = p1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e2 = p2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
@@ -65,20 +74,20 @@ final class Bf16Kernels {
       s20 = y0.fma(o2, s20);
       s30 = y0.fma(o3, s30);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
   }
 
   /** Four rows of BF16 by two tokens. */
-  static void rows4x2(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x2(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s01 = FloatVector.zero(F);
     FloatVector s10 = FloatVector.zero(F);
@@ -87,13 +96,17 @@ final class Bf16Kernels {
     FloatVector s21 = FloatVector.zero(F);
     FloatVector s30 = FloatVector.zero(F);
     FloatVector s31 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BYTES;
-      long xo = xa + b * (2 * BLOCK_BYTES);
-      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0 + wo, LE);
-      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1 + wo, LE);
-      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2 + wo, LE);
-      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3 + wo, LE);
+    long end = w + blocks * BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BYTES, xi += 2 * BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0, LE);
+      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1, LE);
+      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2, LE);
+      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3, LE);
       FloatVector e0 = p0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e1 = p1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e2 = p2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
@@ -123,24 +136,24 @@ final class Bf16Kernels {
       s21 = y1.fma(o2, s21);
       s31 = y1.fma(o3, s31);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
-    s01.intoMemorySegment(ALL, sa + TOKEN_SUMS, LE);
-    s11.intoMemorySegment(ALL, sa + TOKEN_SUMS + BYTES, LE);
-    s21.intoMemorySegment(ALL, sa + TOKEN_SUMS + 2 * BYTES, LE);
-    s31.intoMemorySegment(ALL, sa + TOKEN_SUMS + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
+    s01.intoMemorySegment(ALL, a0 + TOKEN_SUMS, LE);
+    s11.intoMemorySegment(ALL, a1 + TOKEN_SUMS, LE);
+    s21.intoMemorySegment(ALL, a2 + TOKEN_SUMS, LE);
+    s31.intoMemorySegment(ALL, a3 + TOKEN_SUMS, LE);
   }
 
   /** Four rows of BF16 by four tokens. */
-  static void rows4x4(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x4(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s01 = FloatVector.zero(F);
     FloatVector s02 = FloatVector.zero(F);
@@ -157,13 +170,17 @@ final class Bf16Kernels {
     FloatVector s31 = FloatVector.zero(F);
     FloatVector s32 = FloatVector.zero(F);
     FloatVector s33 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BYTES;
-      long xo = xa + b * (4 * BLOCK_BYTES);
-      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0 + wo, LE);
-      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1 + wo, LE);
-      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2 + wo, LE);
-      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3 + wo, LE);
+    long end = w + blocks * BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BYTES, xi += 4 * BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      IntVector p0 = IntVector.fromMemorySegment(I, ALL, w0, LE);
+      IntVector p1 = IntVector.fromMemorySegment(I, ALL, w1, LE);
+      IntVector p2 = IntVector.fromMemorySegment(I, ALL, w2, LE);
+      IntVector p3 = IntVector.fromMemorySegment(I, ALL, w3, LE);
       FloatVector e0 = p0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e1 = p1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector e2 = p2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
@@ -213,22 +230,25 @@ final class Bf16Kernels {
       s23 = y3.fma(o2, s23);
       s33 = y3.fma(o3, s33);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
-    s01.intoMemorySegment(ALL, sa + TOKEN_SUMS, LE);
-    s11.intoMemorySegment(ALL, sa + TOKEN_SUMS + BYTES, LE);
-    s21.intoMemorySegment(ALL, sa + TOKEN_SUMS + 2 * BYTES, LE);
-    s31.intoMemorySegment(ALL, sa + TOKEN_SUMS + 3 * BYTES, LE);
-    s02.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS, LE);
-    s12.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + BYTES, LE);
-    s22.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + 2 * BYTES, LE);
-    s32.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + 3 * BYTES, LE);
-    s03.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS, LE);
-    s13.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + BYTES, LE);
-    s23.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + 2 * BYTES, LE);
-    s33.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
+    s01.intoMemorySegment(ALL, a0 + TOKEN_SUMS, LE);
+    s11.intoMemorySegment(ALL, a1 + TOKEN_SUMS, LE);
+    s21.intoMemorySegment(ALL, a2 + TOKEN_SUMS, LE);
+    s31.intoMemorySegment(ALL, a3 + TOKEN_SUMS, LE);
+    s02.intoMemorySegment(ALL, a0 + 2 * TOKEN_SUMS, LE);
+    s12.intoMemorySegment(ALL, a1 + 2 * TOKEN_SUMS, LE);
+    s22.intoMemorySegment(ALL, a2 + 2 * TOKEN_SUMS, LE);
+    s32.intoMemorySegment(ALL, a3 + 2 * TOKEN_SUMS, LE);
+    s03.intoMemorySegment(ALL, a0 + 3 * TOKEN_SUMS, LE);
+    s13.intoMemorySegment(ALL, a1 + 3 * TOKEN_SUMS, LE);
+    s23.intoMemorySegment(ALL, a2 + 3 * TOKEN_SUMS, LE);
+    s33.intoMemorySegment(ALL, a3 + 3 * TOKEN_SUMS, LE);
   }
 }

@@ -20,52 +20,53 @@ final class F32Kernels {
   private F32Kernels() {}
 
   /** Four rows of float32 by one token. */
-  static void rows4x1(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x1(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s10 = FloatVector.zero(F);
     FloatVector s20 = FloatVector.zero(F);
     FloatVector s30 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BLOCK_BYTES;
-      long xo = xa + b * BLOCK_BYTES;
-      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo, LE);
-      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo, LE);
-      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo, LE);
-      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo, LE);
+    long end = w + blocks * BLOCK_BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BLOCK_BYTES, xi += BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0, LE);
+      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1, LE);
+      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2, LE);
+      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3, LE);
       FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, xo, LE);
       s00 = x0.fma(e0, s00);
       s10 = x0.fma(e1, s10);
       s20 = x0.fma(e2, s20);
       s30 = x0.fma(e3, s30);
-      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo + BYTES, LE);
-      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo + BYTES, LE);
-      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo + BYTES, LE);
-      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo + BYTES, LE);
+      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + BYTES, LE);
+      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + BYTES, LE);
+      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + BYTES, LE);
+      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + BYTES, LE);
       FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, xo + BYTES, LE);
       s00 = y0.fma(o0, s00);
       s10 = y0.fma(o1, s10);
       s20 = y0.fma(o2, s20);
       s30 = y0.fma(o3, s30);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
   }
 
   /** Four rows of float32 by two tokens. */
-  static void rows4x2(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x2(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s01 = FloatVector.zero(F);
     FloatVector s10 = FloatVector.zero(F);
@@ -74,13 +75,17 @@ final class F32Kernels {
     FloatVector s21 = FloatVector.zero(F);
     FloatVector s30 = FloatVector.zero(F);
     FloatVector s31 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BLOCK_BYTES;
-      long xo = xa + b * (2 * BLOCK_BYTES);
-      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo, LE);
-      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo, LE);
-      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo, LE);
-      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo, LE);
+    long end = w + blocks * BLOCK_BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BLOCK_BYTES, xi += 2 * BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0, LE);
+      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1, LE);
+      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2, LE);
+      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3, LE);
       FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, xo, LE);
       s00 = x0.fma(e0, s00);
       s10 = x0.fma(e1, s10);
@@ -91,10 +96,10 @@ final class F32Kernels {
       s11 = x1.fma(e1, s11);
       s21 = x1.fma(e2, s21);
       s31 = x1.fma(e3, s31);
-      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo + BYTES, LE);
-      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo + BYTES, LE);
-      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo + BYTES, LE);
-      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo + BYTES, LE);
+      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + BYTES, LE);
+      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + BYTES, LE);
+      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + BYTES, LE);
+      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + BYTES, LE);
       FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, xo + BYTES, LE);
       s00 = y0.fma(o0, s00);
       s10 = y0.fma(o1, s10);
@@ -106,24 +111,24 @@ final class F32Kernels {
       s21 = y1.fma(o2, s21);
       s31 = y1.fma(o3, s31);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
-    s01.intoMemorySegment(ALL, sa + TOKEN_SUMS, LE);
-    s11.intoMemorySegment(ALL, sa + TOKEN_SUMS + BYTES, LE);
-    s21.intoMemorySegment(ALL, sa + TOKEN_SUMS + 2 * BYTES, LE);
-    s31.intoMemorySegment(ALL, sa + TOKEN_SUMS + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
+    s01.intoMemorySegment(ALL, a0 + TOKEN_SUMS, LE);
+    s11.intoMemorySegment(ALL, a1 + TOKEN_SUMS, LE);
+    s21.intoMemorySegment(ALL, a2 + TOKEN_SUMS, LE);
+    s31.intoMemorySegment(ALL, a3 + TOKEN_SUMS, LE);
   }
 
   /** Four rows of float32 by four tokens. */
-  static void rows4x4(long w, long rowBytes, long x, long sums, int blocks) {
-    long xa = x & ADDRESS;
-    long w0 = w & ADDRESS;
-    long w1 = w + rowBytes & ADDRESS;
-    long w2 = w + 2 * rowBytes & ADDRESS;
-    long w3 = w + 3 * rowBytes & ADDRESS;
+  static void rows4x4(long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    long twoRows = 2 * rowStep;
+    long threeRows = 3 * rowStep;
     FloatVector s00 = FloatVector.zero(F);
     FloatVector s01 = FloatVector.zero(F);
     FloatVector s02 = FloatVector.zero(F);
@@ -140,13 +145,17 @@ final class F32Kernels {
     FloatVector s31 = FloatVector.zero(F);
     FloatVector s32 = FloatVector.zero(F);
     FloatVector s33 = FloatVector.zero(F);
-    for (int b = 0; b < blocks; b++) {
-      long wo = b * BLOCK_BYTES;
-      long xo = xa + b * (4 * BLOCK_BYTES);
-      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo, LE);
-      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo, LE);
-      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo, LE);
-      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo, LE);
+    long end = w + blocks * BLOCK_BYTES;
+    for (long wo = w, xi = x; wo < end; wo += BLOCK_BYTES, xi += 4 * BLOCK_BYTES) {
+      long xo = xi & ADDRESS;
+      long w0 = wo & ADDRESS;
+      long w1 = wo + rowStep & ADDRESS;
+      long w2 = wo + twoRows & ADDRESS;
+      long w3 = wo + threeRows & ADDRESS;
+      FloatVector e0 = FloatVector.fromMemorySegment(F, ALL, w0, LE);
+      FloatVector e1 = FloatVector.fromMemorySegment(F, ALL, w1, LE);
+      FloatVector e2 = FloatVector.fromMemorySegment(F, ALL, w2, LE);
+      FloatVector e3 = FloatVector.fromMemorySegment(F, ALL, w3, LE);
       FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, xo, LE);
       s00 = x0.fma(e0, s00);
       s10 = x0.fma(e1, s10);
@@ -167,10 +176,10 @@ final class F32Kernels {
       s13 = x3.fma(e1, s13);
       s23 = x3.fma(e2, s23);
       s33 = x3.fma(e3, s33);
-      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + wo + BYTES, LE);
-      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + wo + BYTES, LE);
-      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + wo + BYTES, LE);
-      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + wo + BYTES, LE);
+      FloatVector o0 = FloatVector.fromMemorySegment(F, ALL, w0 + BYTES, LE);
+      FloatVector o1 = FloatVector.fromMemorySegment(F, ALL, w1 + BYTES, LE);
+      FloatVector o2 = FloatVector.fromMemorySegment(F, ALL, w2 + BYTES, LE);
+      FloatVector o3 = FloatVector.fromMemorySegment(F, ALL, w3 + BYTES, LE);
       FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, xo + BYTES, LE);
       s00 = y0.fma(o0, s00);
       s10 = y0.fma(o1, s10);
@@ -192,22 +201,25 @@ final class F32Kernels {
       s23 = y3.fma(o2, s23);
       s33 = y3.fma(o3, s33);
     }
-    long sa = sums & ADDRESS;
-    s00.intoMemorySegment(ALL, sa, LE);
-    s10.intoMemorySegment(ALL, sa + BYTES, LE);
-    s20.intoMemorySegment(ALL, sa + 2 * BYTES, LE);
-    s30.intoMemorySegment(ALL, sa + 3 * BYTES, LE);
-    s01.intoMemorySegment(ALL, sa + TOKEN_SUMS, LE);
-    s11.intoMemorySegment(ALL, sa + TOKEN_SUMS + BYTES, LE);
-    s21.intoMemorySegment(ALL, sa + TOKEN_SUMS + 2 * BYTES, LE);
-    s31.intoMemorySegment(ALL, sa + TOKEN_SUMS + 3 * BYTES, LE);
-    s02.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS, LE);
-    s12.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + BYTES, LE);
-    s22.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + 2 * BYTES, LE);
-    s32.intoMemorySegment(ALL, sa + 2 * TOKEN_SUMS + 3 * BYTES, LE);
-    s03.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS, LE);
-    s13.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + BYTES, LE);
-    s23.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + 2 * BYTES, LE);
-    s33.intoMemorySegment(ALL, sa + 3 * TOKEN_SUMS + 3 * BYTES, LE);
+    long a0 = sums & ADDRESS;
+    long a1 = sums + sumStep & ADDRESS;
+    long a2 = sums + 2 * sumStep & ADDRESS;
+    long a3 = sums + 3 * sumStep & ADDRESS;
+    s00.intoMemorySegment(ALL, a0, LE);
+    s10.intoMemorySegment(ALL, a1, LE);
+    s20.intoMemorySegment(ALL, a2, LE);
+    s30.intoMemorySegment(ALL, a3, LE);
+    s01.intoMemorySegment(ALL, a0 + TOKEN_SUMS, LE);
+    s11.intoMemorySegment(ALL, a1 + TOKEN_SUMS, LE);
+    s21.intoMemorySegment(ALL, a2 + TOKEN_SUMS, LE);
+    s31.intoMemorySegment(ALL, a3 + TOKEN_SUMS, LE);
+    s02.intoMemorySegment(ALL, a0 + 2 * TOKEN_SUMS, LE);
+    s12.intoMemorySegment(ALL, a1 + 2 * TOKEN_SUMS, LE);
+    s22.intoMemorySegment(ALL, a2 + 2 * TOKEN_SUMS, LE);
+    s32.intoMemorySegment(ALL, a3 + 2 * TOKEN_SUMS, LE);
+    s03.intoMemorySegment(ALL, a0 + 3 * TOKEN_SUMS, LE);
+    s13.intoMemorySegment(ALL, a1 + 3 * TOKEN_SUMS, LE);
+    s23.intoMemorySegment(ALL, a2 + 3 * TOKEN_SUMS, LE);
+    s33.intoMemorySegment(ALL, a3 + 3 * TOKEN_SUMS, LE);
   }
 }

@@ -36,8 +36,8 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   /** Rows of weights that make a tile: a shard's slice of the output is a whole number of tiles. */
   int TILE_ROWS = 16;
 
-  /** The largest number of tokens for which weights go to the registers directly. */
-  int MAX_DIRECT_TOKENS = 16;
+  /** The largest number of tokens whose sums a shard keeps at once. */
+  int MAX_GROUP_TOKENS = 16;
 
   /**
    * Copies one shard's part of x into the panel.
@@ -79,18 +79,13 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
       int shards);
 
   /**
-   * Returns the scratch memory of a shard for rows of at most {@code paddedColumns}: sums of a tile
-   * and a tile of widened weights.
+   * Returns the bytes of scratch memory that each shard needs for rows of at most {@code
+   * paddedColumns}: sums, reduced sums and widened weights of a tile, whatever the vector width.
    */
   static long scratchBytes(long paddedColumns) {
-    return SUMS_BYTES + TILE_ROWS * paddedColumns * Float.BYTES;
+    return (MAX_GROUP_TOKENS * 16L + 1) * TILE_ROWS * Float.BYTES
+        + TILE_ROWS * paddedColumns * Float.BYTES;
   }
-
-  /**
-   * Bytes of a shard's scratch that hold the sums of a tile: one 512-bit vector for each row and
-   * each directly handled token.
-   */
-  long SUMS_BYTES = (long) MAX_DIRECT_TOKENS * TILE_ROWS * 64;
 
   /** Returns the number of tokens of a block of which {@code left} tokens are left: 1, 2 or 4. */
   static int blockWidth(int left) {

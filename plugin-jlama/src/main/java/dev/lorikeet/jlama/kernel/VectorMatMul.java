@@ -17,22 +17,37 @@ import jdk.incubator.vector.FloatVector;
 final class VectorMatMul implements MatMul {
   /*
    * Idea. A decode step reads every weight once and uses it for few tokens: it should run at the speed of memory. A prefill uses it for hundreds: at the speed of the
-   * FMA units. Both split the output rows over the shards in tiles of 16 rows and the tokens in blocks of four (the last of four, two or one; a block of three is
-   * padded, since computing a fourth token costs less than a second pass over three).
+   * FMA units. Both split the output rows over the shards and the tokens in blocks of four (the last of four, two or one; a block of three is padded, since computing a
+   * fourth token costs less than a second pass over three).
+   *
+   * Streams. Kernels take four rows at a time, not four adjacent ones but one from each quarter of the shard's slice. So a shard reads four sequential streams in
+   * different pages, which keeps four of the processor's prefetchers at work while it computes; adjacent rows share pages, and then reading and computing add up instead
+   * of overlapping. Rows that four does not divide are done one by one.
    *
    * Layout. Packed x: token block after token block; in it [column block][token][L evens, L odds] with column blocks of 2 L, zero-padded at the end. So one base
-   * address and constant offsets reach all of a step's operands, in the order of memory. Sums of a tile: [token][row][L], reduced L rows at once by Lanes.sums to a
-   * vector of y: about 4 instructions for each row and token, where a reduction on its own takes 10 and is not specified to add in the same order every time.
+   * address and constant offsets reach all of a step's operands, in the order of memory. A tile is four rows of each stream; its sums are [token][stream][row][L],
+   * reduced L at once by Lanes.sums: about 4 instructions for each row and token, where a reduction on its own takes 10 and may add in any order.
    *
-   * Paths. Up to 16 tokens, BF16 is widened in registers (Bf16Kernels), four rows at a time for all token blocks (the last four overlap when the rows do not divide), so that the second block finds the rows in the
-   * first-level cache. More tokens, or any other type: the tile is widened once to float32 in scratch memory (WeightTile), then multiplied by token after token block
-   * (F32Kernels). Token blocks are taken in chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
+   * Paths. BF16 is widened in registers (Bf16Kernels), for up to 16 tokens one row of each stream at a time, so that later token blocks find it in the first-level
+   * cache. Other types, and rows that are no whole blocks: a tile is widened to float32 in scratch memory (WeightTile) and multiplied from there (F32Kernels). Tokens are
+   * taken in chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
    *
    * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the batch, the path or the number of shards.
+   *
+   * Cost, foreseen for the 135 M shape in BF16 (269 MB): reading 269 MB / bandwidth, arithmetic 2 * 134.5 M * tokens * 1.25 / peak (a widening for every four FMAs),
+   * whichever is longer.
    */
   private static final long CHUNK_BYTES = 512 << 10;
 
+  private static final int STREAMS = 4;
+  private static final int TILE_HEIGHT = TILE_ROWS / STREAMS;
+
   private static final long TOKEN_SUMS = TILE_ROWS * BYTES;
+
+  // Scratch memory of a shard: the sums of a tile, the reduced sums of a token, widened rows of a
+  // tile.
+  private static final long RESULT_OFFSET = MAX_GROUP_TOKENS * TOKEN_SUMS;
+  private static final long TILE_OFFSET = RESULT_OFFSET + TILE_ROWS * Float.BYTES;
 
   @Override
   public void pack(
@@ -96,118 +111,156 @@ final class VectorMatMul implements MatMul {
       int shards) {
     long out = MatMul.checkOutput(weights, panel, y, yStride);
     int tiles = (weights.rows() + TILE_ROWS - 1) / TILE_ROWS;
-    int firstRow = NativeMemory.firstOf(shard, shards, tiles) * TILE_ROWS;
-    int endRow =
-        Math.min(weights.rows(), NativeMemory.firstOf(shard + 1, shards, tiles) * TILE_ROWS);
+    int first = NativeMemory.firstOf(shard, shards, tiles) * TILE_ROWS;
+    int end = Math.min(weights.rows(), NativeMemory.firstOf(shard + 1, shards, tiles) * TILE_ROWS);
     long scratch = panel.scratch(shard).address();
-    if (panel.tokens() <= MAX_DIRECT_TOKENS
-        && weights instanceof WeightMatrix.Floats floats
-        && floats.type() == ElementType.BF16
-        && floats.columns() % BLOCK == 0) {
-      direct(floats, panel, firstRow, endRow, scratch, out, yStride);
-    } else {
-      widened(weights, panel, firstRow, endRow, scratch, out, yStride);
-    }
-  }
-
-  private static void direct(
-      WeightMatrix.Floats weights,
-      ActivationPanel panel,
-      int firstRow,
-      int endRow,
-      long sums,
-      long y,
-      long yStride) {
-    int tokens = panel.tokens();
-    int columns = weights.columns();
-    long rowBytes = columns * 2L;
-    long w = weights.segment().address();
-    for (int row = firstRow; row < endRow; row += TILE_ROWS) {
-      int rows = Math.min(TILE_ROWS, endRow - row);
-      if (rows < 4) {
-        for (int r = 0; r < rows; r++) {
-          bf16(panel, w + (row + r) * rowBytes, 0, columns, sums + r * BYTES);
-        }
-      } else {
-        for (int r = 0; r < rows; r += 4) {
-          int quad = Math.min(r, rows - 4);
-          bf16(panel, w + (row + quad) * rowBytes, rowBytes, columns, sums + quad * BYTES);
-        }
+    int quarter = Math.max(0, end - first) / STREAMS;
+    int chunk = chunk(weights.columns());
+    for (int begin = 0; begin < panel.tokens(); begin += chunk) {
+      int endToken = Math.min(panel.tokens(), begin + chunk);
+      for (int row = first; row < first + quarter; row += TILE_HEIGHT) {
+        int height = Math.min(TILE_HEIGHT, first + quarter - row);
+        tile(weights, panel, row, quarter, STREAMS, height, begin, endToken, scratch, out, yStride);
       }
-      reduce(sums, rows, tokens, y + row * 4L, yStride);
+      for (int row = first + STREAMS * quarter; row < end; row++) {
+        tile(weights, panel, row, 0, 1, 1, begin, endToken, scratch, out, yStride);
+      }
     }
   }
 
-  private static void widened(
+  /** Returns how many tokens' packed rows fit in CHUNK_BYTES. */
+  private static int chunk(int columns) {
+    long rowBytes = ActivationPanel.roundUp(columns, BLOCK) * Float.BYTES;
+    return (int) ActivationPanel.roundUp(Math.max(1, CHUNK_BYTES / rowBytes), MAX_TOKEN_BLOCK);
+  }
+
+  /**
+   * Multiplies rows {@code row + stream * step + i}, for i below {@code height}, by the tokens of a
+   * chunk. With one stream the step is 0, and the kernels compute that row four times.
+   */
+  private static void tile(
       WeightMatrix weights,
       ActivationPanel panel,
-      int firstRow,
-      int endRow,
-      long sums,
+      int row,
+      int step,
+      int streams,
+      int height,
+      int begin,
+      int end,
+      long scratch,
       long y,
       long yStride) {
-    int tokens = panel.tokens();
-    long padded = ActivationPanel.roundUp(weights.columns(), BLOCK);
-    int blocks = (int) (padded / BLOCK);
-    int chunk =
-        (int)
-            ActivationPanel.roundUp(
-                Math.max(1, CHUNK_BYTES / (padded * Float.BYTES)), MAX_TOKEN_BLOCK);
-    long tile = sums + SUMS_BYTES;
-    for (int begin = 0; begin < tokens; begin += chunk) {
-      int end = Math.min(tokens, begin + chunk);
-      for (int row = firstRow; row < endRow; row += TILE_ROWS) {
-        int rows = Math.min(TILE_ROWS, endRow - row);
-        WeightTile.widen(weights, row, rows, tile, padded);
-        for (int token = begin; token < end; token += MAX_TOKEN_BLOCK) {
-          int width = MatMul.blockWidth(tokens - token);
-          long x = panel.packed().address() + token * padded * Float.BYTES;
-          for (int r = 0; r < TILE_ROWS; r += 4) {
-            f32(
-                width,
-                tile + r * padded * Float.BYTES,
-                padded * Float.BYTES,
-                x,
-                sums + r * BYTES,
-                blocks);
-          }
-          reduce(
-              sums, rows, Math.min(width, tokens - token), y + token * yStride + row * 4L, yStride);
+    int columns = weights.columns();
+    long padded = ActivationPanel.roundUp(columns, BLOCK);
+    boolean direct =
+        weights instanceof WeightMatrix.Floats floats
+            && floats.type() == ElementType.BF16
+            && columns == padded;
+    long rowBytes = direct ? columns * 2L : padded * Float.BYTES;
+    long w = scratch + TILE_OFFSET;
+    long rowStep = TILE_HEIGHT * rowBytes;
+    if (direct) {
+      w = ((WeightMatrix.Floats) weights).segment().address() + row * rowBytes;
+      rowStep = step * rowBytes;
+    } else {
+      for (int slot = 0; slot < TILE_ROWS; slot++) {
+        if (slot % TILE_HEIGHT < height) {
+          WeightTile.widen(
+              weights, row + slot / TILE_HEIGHT * step + slot % TILE_HEIGHT, w + slot * rowBytes);
         }
       }
     }
-  }
-
-  /** Multiplies four rows, or one row four times when {@code rowBytes} is 0, by all tokens. */
-  private static void bf16(ActivationPanel panel, long w, long rowBytes, int columns, long sums) {
-    long x = panel.packed().address();
-    int blocks = columns / BLOCK;
-    int tokens = panel.tokens();
-    for (int token = 0; token < tokens; token += MAX_TOKEN_BLOCK) {
-      long xs = x + (long) token * columns * Float.BYTES;
-      long to = sums + token * TOKEN_SUMS;
-      switch (MatMul.blockWidth(tokens - token)) {
-        case 1 -> Bf16Kernels.rows4x1(w, rowBytes, xs, to, blocks);
-        case 2 -> Bf16Kernels.rows4x2(w, rowBytes, xs, to, blocks);
-        default -> Bf16Kernels.rows4x4(w, rowBytes, xs, to, blocks);
+    int group = end - begin <= MAX_GROUP_TOKENS ? MAX_GROUP_TOKENS : MAX_TOKEN_BLOCK;
+    for (int token = begin; token < end; token += group) {
+      int last = Math.min(end, token + group);
+      for (int i = 0; i < height; i++) {
+        for (int t = token; t < last; t += MAX_TOKEN_BLOCK) {
+          int width = MatMul.blockWidth(panel.tokens() - t);
+          long x = panel.packed().address() + t * padded * Float.BYTES;
+          long sums = scratch + (t - token) * TOKEN_SUMS + i * BYTES;
+          if (direct) {
+            bf16(
+                width,
+                w + i * rowBytes,
+                rowStep,
+                x,
+                sums,
+                TILE_HEIGHT * BYTES,
+                (int) padded / BLOCK);
+          } else {
+            f32(
+                width,
+                w + i * rowBytes,
+                rowStep,
+                x,
+                sums,
+                TILE_HEIGHT * BYTES,
+                (int) padded / BLOCK);
+          }
+        }
+      }
+      for (int t = token; t < last; t++) {
+        store(
+            scratch + (t - token) * TOKEN_SUMS,
+            scratch + RESULT_OFFSET,
+            streams,
+            height,
+            y + t * yStride + row * 4L,
+            step * 4L);
       }
     }
   }
 
-  /** Multiplies four widened rows by a block of {@code width} packed tokens. */
-  static void f32(int width, long w, long rowBytes, long x, long sums, int blocks) {
+  /**
+   * Multiplies four rows of BF16 by a block of {@code width} packed tokens; see {@link
+   * Bf16Kernels}.
+   */
+  private static void bf16(
+      int width, long w, long rowStep, long x, long sums, long sumStep, int blocks) {
     switch (width) {
-      case 1 -> F32Kernels.rows4x1(w, rowBytes, x, sums, blocks);
-      case 2 -> F32Kernels.rows4x2(w, rowBytes, x, sums, blocks);
-      default -> F32Kernels.rows4x4(w, rowBytes, x, sums, blocks);
+      case 1 -> Bf16Kernels.rows4x1(w, rowStep, x, sums, sumStep, blocks);
+      case 2 -> Bf16Kernels.rows4x2(w, rowStep, x, sums, sumStep, blocks);
+      default -> Bf16Kernels.rows4x4(w, rowStep, x, sums, sumStep, blocks);
     }
   }
 
-  /** Reduces the sums of a tile to {@code rows} elements of y for each token. */
-  private static void reduce(long sums, int rows, int tokens, long y, long yStride) {
-    for (int token = 0; token < tokens; token++) {
-      for (int r = 0; r < rows; r += L) {
-        Lanes.sums(sums + token * TOKEN_SUMS + r * BYTES, y + token * yStride + r * 4L, rows - r);
+  /**
+   * Multiplies four widened rows by a block of {@code width} packed tokens; see {@link F32Kernels}.
+   */
+  static void f32(int width, long w, long rowStep, long x, long sums, long sumStep, int blocks) {
+    switch (width) {
+      case 1 -> F32Kernels.rows4x1(w, rowStep, x, sums, sumStep, blocks);
+      case 2 -> F32Kernels.rows4x2(w, rowStep, x, sums, sumStep, blocks);
+      default -> F32Kernels.rows4x4(w, rowStep, x, sums, sumStep, blocks);
+    }
+  }
+
+  /**
+   * Reduces a token's sums of a tile and stores {@code height} results for each stream, streams
+   * {@code streamBytes} apart.
+   */
+  private static void store(
+      long sums, long result, int streams, int height, long y, long streamBytes) {
+    for (int slot = 0; slot < TILE_ROWS; slot += L) {
+      Lanes.sums(sums + slot * BYTES, result + slot * 4L, L);
+    }
+    for (int stream = 0; stream < streams; stream++) {
+      long from = result + stream * TILE_HEIGHT * 4L;
+      long to = y + stream * streamBytes;
+      if (height == TILE_HEIGHT) {
+        ALL.set(
+            ValueLayout.JAVA_LONG_UNALIGNED, to, ALL.get(ValueLayout.JAVA_LONG_UNALIGNED, from));
+        ALL.set(
+            ValueLayout.JAVA_LONG_UNALIGNED,
+            to + 8,
+            ALL.get(ValueLayout.JAVA_LONG_UNALIGNED, from + 8));
+      } else {
+        for (int i = 0; i < height; i++) {
+          ALL.set(
+              ValueLayout.JAVA_FLOAT_UNALIGNED,
+              to + i * 4L,
+              ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, from + i * 4L));
+        }
       }
     }
   }

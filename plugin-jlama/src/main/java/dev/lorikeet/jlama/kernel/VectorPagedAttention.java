@@ -242,6 +242,7 @@ final class VectorPagedAttention implements PagedAttention {
             paddedBytes,
             queries + (long) g * padded(shape) * 4,
             sums + (g * TILE + row) * BYTES,
+            BYTES,
             blocks);
       }
     }

@@ -34,17 +34,11 @@ final class WeightTile {
 
   private WeightTile() {}
 
-  /**
-   * Widens {@code count} rows from {@code row} on to {@code to}, at a distance of {@code padded}
-   * floats.
-   */
-  static void widen(WeightMatrix weights, int row, int count, long to, long padded) {
-    for (int r = 0; r < count; r++) {
-      long target = to + r * padded * Float.BYTES;
-      switch (weights) {
-        case WeightMatrix.Floats floats -> widen(floats, row + r, target);
-        case WeightMatrix.Q4 q4 -> widenQ4(q4, row + r, target);
-      }
+  /** Widens one row of weights to {@code to}. */
+  static void widen(WeightMatrix weights, int row, long to) {
+    switch (weights) {
+      case WeightMatrix.Floats floats -> widen(floats, row, to);
+      case WeightMatrix.Q4 q4 -> widenQ4(q4, row, to);
     }
   }
 

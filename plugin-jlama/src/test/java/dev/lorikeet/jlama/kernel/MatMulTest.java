@@ -143,7 +143,7 @@ class MatMulTest {
       MemorySegment wide = arena.allocate(columns * 4L);
       for (ElementType type : new ElementType[] {ElementType.F16, ElementType.BF16}) {
         WeightMatrix weights = WeightMatrix.of(all, type, 1, columns);
-        WeightTile.widen(weights, 0, 1, wide.address(), columns);
+        WeightTile.widen(weights, 0, wide.address());
         for (int i = 0; i < columns; i++) {
           float expected = weights.get(0, i);
           float found =
