@@ -163,10 +163,6 @@ final class Columns implements View {
 
   @Override
   public void close() {
-    try {
-      terminal.close();
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
-    }
+    Views.release(terminal);
   }
 }

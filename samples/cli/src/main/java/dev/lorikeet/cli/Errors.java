@@ -1,6 +1,7 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.LorikeetException;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.IParameterExceptionHandler;
@@ -42,8 +43,7 @@ record Errors(Console console, LorikeetCommand top, boolean json)
     };
   }
 
-  private void report(
-      String code, @org.jspecify.annotations.Nullable String message, Exception failure) {
+  private void report(String code, @Nullable String message, Exception failure) {
     String text = message == null ? failure.getClass().getSimpleName() : message;
     if (json) {
       Json.print(console.out(), new Json.Failure(new Json.Problem(code, text)));

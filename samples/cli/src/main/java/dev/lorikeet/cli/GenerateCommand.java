@@ -1,6 +1,7 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.plugin.Plugins;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -47,7 +48,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (stream && !json) {
       throw new ParameterException(spec.commandLine(), "--stream: expected --json as well");
     }
-    sampling.apply(dev.lorikeet.model.GenerationRequest.text("")); // refuses before a model loads
+    sampling.apply(GenerationRequest.text("")); // refuses before a model loads
     List<Voice> voices = model.voices();
     List<Sequence> sequences = Sequence.product(prompts.read(console), voices);
     Plugins plugins = console.plugins().get();

@@ -5,6 +5,7 @@ import dev.lorikeet.plugin.PluginKind;
 import dev.lorikeet.plugin.Plugins;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import picocli.CommandLine.Model.CommandSpec;
@@ -100,6 +101,6 @@ final class HostOptions {
 
   /** Returns the name of a kind in JSON. */
   static String key(PluginKind kind) {
-    return kind.name().toLowerCase(java.util.Locale.ROOT);
+    return kind.name().toLowerCase(Locale.ROOT);
   }
 }

@@ -98,9 +98,7 @@ final class PromptOptions {
   private static String decode(String name, byte[] bytes) {
     try {
       String text = UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      return text.endsWith("\r\n")
-          ? text.substring(0, text.length() - 2)
-          : text.endsWith("\n") ? text.substring(0, text.length() - 1) : text;
+      return text.replaceFirst("\\r?\\n\\z", "");
     } catch (CharacterCodingException e) {
       throw unreadable(name, new IOException("expected UTF-8", e));
     }

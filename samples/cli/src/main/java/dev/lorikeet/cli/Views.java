@@ -1,7 +1,10 @@
 package dev.lorikeet.cli;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.jline.terminal.Terminal;
 
 /** Chooses how a batch is shown. */
@@ -30,17 +33,16 @@ final class Views {
     terminal.ifPresent(Views::release);
     if (single) {
       return new StreamedText(
-          console.out(),
-          terminal.isPresent() ? Visible::text : java.util.function.UnaryOperator.identity());
+          console.out(), terminal.isPresent() ? Visible::text : UnaryOperator.identity());
     }
     return new ListedText(console.out(), sequences);
   }
 
-  private static void release(Terminal terminal) {
+  static void release(Terminal terminal) {
     try {
       terminal.close();
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 }

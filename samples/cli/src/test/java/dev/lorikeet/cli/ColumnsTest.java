@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.cli.fake.FakePlugins;
+import dev.lorikeet.model.GeneratedToken;
+import dev.lorikeet.model.Prompt;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.List;
@@ -68,7 +70,7 @@ class ColumnsTest {
         Sequence.product(List.of(named("one"), named("two"), named("three")), voices);
     try (Columns columns = new Columns(terminal(60, 12), false, sequences, 2)) {
       for (int i = 0; i < 200; i++) {
-        columns.token(i % 6, new dev.lorikeet.model.GeneratedToken(i, i, " word" + i, 0f));
+        columns.token(i % 6, new GeneratedToken(i, i, " word" + i, 0f));
         screen.reset();
         columns.refresh();
         assertTrue(screen.toString(UTF_8).lines().count() <= 12, "token " + i);
@@ -100,6 +102,6 @@ class ColumnsTest {
   }
 
   private static PromptOptions.NamedPrompt named(String text) {
-    return new PromptOptions.NamedPrompt(text, new dev.lorikeet.model.Prompt.Text(text));
+    return new PromptOptions.NamedPrompt(text, new Prompt.Text(text));
   }
 }

@@ -16,6 +16,7 @@ import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -73,7 +74,7 @@ class ProjectionRouterTest {
     float[] hidden = embeddings(64);
     int[] together = route(router, hidden, 64);
     for (int token = 0; token < 64; token++) {
-      float[] alone = java.util.Arrays.copyOfRange(hidden, token * HIDDEN, (token + 1) * HIDDEN);
+      float[] alone = Arrays.copyOfRange(hidden, token * HIDDEN, (token + 1) * HIDDEN);
       assertEquals(together[token], route(router, alone, 1)[0]);
     }
   }

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
@@ -112,7 +113,7 @@ class TinyModelTest {
 
   private static List<Path> files(Path root) throws IOException {
     try (Stream<Path> walk = Files.walk(root)) {
-      return new java.util.ArrayList<>(
+      return new ArrayList<>(
           walk.filter(Files::isRegularFile).map(root::relativize).sorted().toList());
     }
   }
