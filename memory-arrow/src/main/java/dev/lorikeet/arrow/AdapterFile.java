@@ -17,6 +17,9 @@ interface AdapterFile extends Closeable {
   /** Returns the target modules, sorted by layer and projection. */
   List<TargetSpec> targets();
 
+  /** Returns a stamp of the file that holds the weights. */
+  FileStamp stamp();
+
   /**
    * Reads all weights once, in a fixed order.
    *

@@ -92,6 +92,11 @@ final class AdapterFolder {
     }
   }
 
+  /** Returns the stamp of a file that {@link #open} has opened. */
+  FileStamp stamp(String name) throws IOException {
+    return FileStamp.of(path(name).toRealPath());
+  }
+
   /**
    * Opens a file that is regular and no link: opening a pipe or a device could block forever or
    * have effects.

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -18,13 +19,17 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 final class AdapterLoader {
   private static final int MAX_SHARED = 1024;
+  private static final int MAX_STAMPS = 4096;
 
-  private final ModelShape shape;
+  private final PeftPlans plans;
   private final PagePool pool;
   private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
 
+  /** Digests of weights that were checked, so that files linked many times are read once. */
+  private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
+
   AdapterLoader(ModelShape shape, PagePool pool) {
-    this.shape = shape;
+    plans = new PeftPlans(shape);
     this.pool = pool;
   }
 
@@ -41,7 +46,15 @@ final class AdapterLoader {
     try (AdapterFile file = open(source.path())) {
       List<TargetSpec> targets = share(file.targets());
       checkSize(file.path(), targets);
-      return new Checked(targets, file.read(new FiniteCheck(file.path())));
+      Optional<Checked> before = checked.get(file.stamp());
+      if (before.isPresent() && before.get().targets().equals(targets)) {
+        return before.get(); // were the stamp forged, the load would find another digest
+      }
+      var now = new Checked(targets, file.read(new FiniteCheck(file.path())));
+      if (file.stamp().isSettled()) {
+        checked.put(file.stamp(), now);
+      }
+      return now;
     } catch (IOException e) {
       throw unreadable(source.path(), e);
     }
@@ -80,7 +93,7 @@ final class AdapterLoader {
   }
 
   private AdapterFile open(Path path) throws IOException {
-    return PeftAdapterFile.open(path, shape);
+    return PeftAdapterFile.open(path, plans);
   }
 
   /** Adapters trained alike have equal descriptions; ten thousand of them share one. */

@@ -19,9 +19,8 @@ import java.util.TreeMap;
  * overlaps. Format: the documentation of Hugging Face's {@code safetensors}.
  *
  * @param tensors the tensors by name
- * @param bytes the size of the header with its length
  */
-record SafetensorsHeader(Map<String, Entry> tensors, long bytes) {
+record SafetensorsHeader(Map<String, Entry> tensors) {
   /** Far more than an adapter needs: each tensor takes about 130 bytes. */
   static final int MAX_HEADER_BYTES = 16 << 20;
 
@@ -64,8 +63,8 @@ record SafetensorsHeader(Map<String, Entry> tensors, long bytes) {
    */
   record Entry(String type, List<Long> shape, long begin, long end) {}
 
-  /** Reads and checks a header. */
-  static SafetensorsHeader read(Path file, FileChannel channel) throws IOException {
+  /** Reads the bytes of a header, without its length. */
+  static ByteBuffer readBytes(Path file, FileChannel channel) throws IOException {
     long size = channel.size();
     if (size < 10) {
       throw Refusal.invalid(
@@ -85,11 +84,15 @@ record SafetensorsHeader(Map<String, Entry> tensors, long bytes) {
     }
     ByteBuffer header = ByteBuffer.allocate((int) headerBytes);
     AdapterFolder.readFully(file, channel, header, 8);
-    header.flip();
-    if (header.get(0) != '{') {
+    return header.flip();
+  }
+
+  /** Parses and checks the header of a file of so many bytes. */
+  static SafetensorsHeader parse(Path file, ByteBuffer header, long size) {
+    if (header.get(header.position()) != '{') {
       throw Refusal.invalid(file, WHAT + ": expected it to begin with '{'");
     }
-    long dataStart = 8 + headerBytes;
+    long dataStart = 8L + header.remaining();
     Map<String, Entry> tensors = new TreeMap<>();
     try (JsonParser json = StrictJson.parser(file, WHAT, header)) {
       new Reader(file, json, dataStart, size).readInto(tensors);
@@ -97,7 +100,7 @@ record SafetensorsHeader(Map<String, Entry> tensors, long bytes) {
       throw StrictJson.damaged(file, WHAT, e);
     }
     checkCoverage(file, tensors, dataStart, size);
-    return new SafetensorsHeader(tensors, dataStart);
+    return new SafetensorsHeader(tensors);
   }
 
   /** The data must cover the file without a gap, an overlap or a rest. */

@@ -1,0 +1,59 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.model.ModelShape;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+
+/**
+ * Makes plans of adapters for one base model. Adapters trained alike have the same configuration
+ * and header, byte for byte; their plan is made once. Thread-safe.
+ */
+final class PeftPlans {
+  private static final int KEPT = 256;
+
+  private final ModelShape shape;
+  private final RecentlyUsed<ByteBuffer, PeftPlan> known = new RecentlyUsed<>(KEPT);
+
+  PeftPlans(ModelShape shape) {
+    this.shape = shape;
+  }
+
+  /**
+   * Returns the plan of an adapter.
+   *
+   * @param config the content of the configuration
+   * @param header the header of the weights, without its length
+   * @param size the size of the weights' file in bytes
+   */
+  PeftPlan plan(
+      Path configFile, ByteBuffer config, Path weightsFile, ByteBuffer header, long size) {
+    ByteBuffer key = key(config, header, size);
+    return known
+        .get(key)
+        .orElseGet(
+            () -> {
+              PeftConfig read = PeftConfigReader.read(configFile, config);
+              var tensors =
+                  PeftTensors.of(weightsFile, SafetensorsHeader.parse(weightsFile, header, size));
+              PeftPlan plan = new PeftChecker(weightsFile, read, shape).check(tensors);
+              known.put(key, plan);
+              return plan;
+            });
+  }
+
+  /** Returns a digest that nobody can find two inputs for. */
+  private static ByteBuffer key(ByteBuffer config, ByteBuffer header, long size) {
+    MessageDigest digest;
+    try {
+      digest = MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JDK has SHA-256", e);
+    }
+    digest.update(ByteBuffer.allocate(16).putLong(size).putLong(config.remaining()).flip());
+    digest.update(config.duplicate());
+    digest.update(header.duplicate());
+    return ByteBuffer.wrap(digest.digest());
+  }
+}
