@@ -1,0 +1,232 @@
+package dev.lorikeet.jlama.lora;
+
+import static dev.lorikeet.jlama.lora.Lanes.ADDRESS;
+import static dev.lorikeet.jlama.lora.Lanes.ALL;
+import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
+import static dev.lorikeet.jlama.lora.Lanes.BYTES;
+import static dev.lorikeet.jlama.lora.Lanes.F;
+import static dev.lorikeet.jlama.lora.Lanes.FLOAT;
+import static dev.lorikeet.jlama.lora.Lanes.I;
+import static dev.lorikeet.jlama.lora.Lanes.LITTLE;
+import static jdk.incubator.vector.VectorOperators.GE;
+import static jdk.incubator.vector.VectorOperators.GT;
+import static jdk.incubator.vector.VectorOperators.LSHL;
+import static jdk.incubator.vector.VectorOperators.LSHR;
+
+import dev.lorikeet.tensor.ElementType;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+
+/** merged[o] = round(pristine[o] + sum over r of c[r][o] * A[r]) for eight rows o at a time. */
+final class MergeKernel {
+  /*
+   * The fused switch of LoRA-Switch (arXiv 2405.17741) for one tile of weights. A tile is eight output rows by CHUNK blocks of columns; its deltas are summed in
+   * registers, two vectors by eight rows, over all rows of all adapters' A, which are packed as [block of columns][row of A][2 L floats] so that they stream. An A
+   * vector pair serves eight rows: 16 multiply-adds for 10 loads. Then the tile's deltas, still in the first-level cache, are added to the pristine weights and
+   * rounded once. Weights are read once and written once; arithmetic is out * in * ranks multiply-adds.
+   *
+   * Every delta is a chain of fused multiply-adds over adapters and their rows in order, from 0; the sum with the pristine weight is rounded to F32, then to the
+   * nearest of the stored type, ties to even.
+   */
+
+  /** Output rows of a tile. */
+  static final int ROWS = 8;
+
+  /** Blocks of columns of a tile. */
+  static final int CHUNK = 16;
+
+  private MergeKernel() {}
+
+  /**
+   * Sums the deltas of one tile.
+   *
+   * @param a address of the packed A rows of the tile's first block of columns
+   * @param ranks how many rows of A, over all adapters
+   * @param c address of the coefficients, {@code [ranks, 8]} F32
+   * @param blocks how many blocks of columns, at most {@link #CHUNK}
+   * @param delta address of the result, {@code [8, CHUNK]} blocks of F32
+   */
+  static void delta(long a, int ranks, long c, int blocks, long delta) {
+    long row = CHUNK * 2L * BYTES;
+    for (int i = 0; i < blocks; i++) {
+      FloatVector first0 = FloatVector.zero(F);
+      FloatVector second0 = FloatVector.zero(F);
+      FloatVector first1 = FloatVector.zero(F);
+      FloatVector second1 = FloatVector.zero(F);
+      FloatVector first2 = FloatVector.zero(F);
+      FloatVector second2 = FloatVector.zero(F);
+      FloatVector first3 = FloatVector.zero(F);
+      FloatVector second3 = FloatVector.zero(F);
+      FloatVector first4 = FloatVector.zero(F);
+      FloatVector second4 = FloatVector.zero(F);
+      FloatVector first5 = FloatVector.zero(F);
+      FloatVector second5 = FloatVector.zero(F);
+      FloatVector first6 = FloatVector.zero(F);
+      FloatVector second6 = FloatVector.zero(F);
+      FloatVector first7 = FloatVector.zero(F);
+      FloatVector second7 = FloatVector.zero(F);
+      long block = a + (long) i * ranks * 2L * BYTES;
+      for (int r = 0; r < ranks; r++) {
+        FloatVector first =
+            FloatVector.fromMemorySegment(F, ALL, (block + r * 2L * BYTES) & ADDRESS, LITTLE);
+        FloatVector second =
+            FloatVector.fromMemorySegment(
+                F, ALL, (block + r * 2L * BYTES + BYTES) & ADDRESS, LITTLE);
+        long factors = c + r * 4L * ROWS;
+        FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
+        first0 = first.fma(c0, first0);
+        second0 = second.fma(c0, second0);
+        FloatVector c1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 4) & ADDRESS));
+        first1 = first.fma(c1, first1);
+        second1 = second.fma(c1, second1);
+        FloatVector c2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 8) & ADDRESS));
+        first2 = first.fma(c2, first2);
+        second2 = second.fma(c2, second2);
+        FloatVector c3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 12) & ADDRESS));
+        first3 = first.fma(c3, first3);
+        second3 = second.fma(c3, second3);
+        FloatVector c4 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 16) & ADDRESS));
+        first4 = first.fma(c4, first4);
+        second4 = second.fma(c4, second4);
+        FloatVector c5 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 20) & ADDRESS));
+        first5 = first.fma(c5, first5);
+        second5 = second.fma(c5, second5);
+        FloatVector c6 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 24) & ADDRESS));
+        first6 = first.fma(c6, first6);
+        second6 = second.fma(c6, second6);
+        FloatVector c7 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 28) & ADDRESS));
+        first7 = first.fma(c7, first7);
+        second7 = second.fma(c7, second7);
+      }
+      long to = delta + i * 2L * BYTES;
+      first0.intoMemorySegment(ALL, to & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (to + BYTES) & ADDRESS, LITTLE);
+      first1.intoMemorySegment(ALL, (to + row) & ADDRESS, LITTLE);
+      second1.intoMemorySegment(ALL, (to + row + BYTES) & ADDRESS, LITTLE);
+      first2.intoMemorySegment(ALL, (to + 2 * row) & ADDRESS, LITTLE);
+      second2.intoMemorySegment(ALL, (to + 2 * row + BYTES) & ADDRESS, LITTLE);
+      first3.intoMemorySegment(ALL, (to + 3 * row) & ADDRESS, LITTLE);
+      second3.intoMemorySegment(ALL, (to + 3 * row + BYTES) & ADDRESS, LITTLE);
+      first4.intoMemorySegment(ALL, (to + 4 * row) & ADDRESS, LITTLE);
+      second4.intoMemorySegment(ALL, (to + 4 * row + BYTES) & ADDRESS, LITTLE);
+      first5.intoMemorySegment(ALL, (to + 5 * row) & ADDRESS, LITTLE);
+      second5.intoMemorySegment(ALL, (to + 5 * row + BYTES) & ADDRESS, LITTLE);
+      first6.intoMemorySegment(ALL, (to + 6 * row) & ADDRESS, LITTLE);
+      second6.intoMemorySegment(ALL, (to + 6 * row + BYTES) & ADDRESS, LITTLE);
+      first7.intoMemorySegment(ALL, (to + 7 * row) & ADDRESS, LITTLE);
+      second7.intoMemorySegment(ALL, (to + 7 * row + BYTES) & ADDRESS, LITTLE);
+    }
+  }
+
+  /**
+   * Adds deltas to pristine weights, rounds, and writes them: one row of a tile.
+   *
+   * @param pristine address of the first weight of the row in this tile
+   * @param delta address of the row's deltas, in the order of blocks that {@code type} asks for
+   * @param merged where the weights go
+   * @param columns how many weights
+   * @param scratch address of scratch for {@code CHUNK + 1} blocks of F32
+   */
+  static void add(
+      ElementType type, long pristine, long delta, long merged, int columns, long scratch) {
+    int full = columns / BLOCK;
+    int rest = columns - full * BLOCK;
+    long done = (long) full * BLOCK * type.bytes();
+    long bytes = (long) rest * type.bytes();
+    long wide = scratch + 2L * BYTES;
+    if (rest > 0) {
+      Lanes.zeroBlocks(scratch, 1);
+      Lanes.copy(pristine + done, scratch, bytes);
+    }
+    addBlocks(type, pristine, delta, merged, full, wide);
+    if (rest > 0) {
+      addBlocks(type, scratch, delta + full * 2L * BYTES, scratch, 1, wide);
+      Lanes.copy(scratch, merged + done, bytes);
+    }
+  }
+
+  private static void addBlocks(
+      ElementType type, long pristine, long delta, long merged, int blocks, long wide) {
+    switch (type) {
+      case F32 -> addFloat32(pristine, delta, merged, blocks);
+      case BF16 -> addBfloat16(pristine, delta, merged, blocks);
+      case F16 -> {
+        RowPacking.pack(type, pristine, blocks * BLOCK, wide, 2L * BYTES, true, wide);
+        roundToFloat16(wide, delta, blocks);
+        joinFloat16(wide, merged, blocks);
+      }
+    }
+  }
+
+  private static void addFloat32(long pristine, long delta, long merged, int blocks) {
+    for (int i = 0; i < 2 * blocks; i++) {
+      long v = (long) i * BYTES;
+      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (pristine + v) & ADDRESS, LITTLE);
+      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
+      before.add(change).intoMemorySegment(ALL, (merged + v) & ADDRESS, LITTLE);
+    }
+  }
+
+  private static void addBfloat16(long pristine, long delta, long merged, int blocks) {
+    for (int i = 0; i < blocks; i++) {
+      long v = i * 2L * BYTES;
+      IntVector pairs =
+          IntVector.fromMemorySegment(I, ALL, (pristine + (long) i * BYTES) & ADDRESS, LITTLE);
+      FloatVector evenChange = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
+      FloatVector oddChange =
+          FloatVector.fromMemorySegment(F, ALL, (delta + v + BYTES) & ADDRESS, LITTLE);
+      FloatVector even = pairs.lanewise(LSHL, 16).reinterpretAsFloats().add(evenChange);
+      FloatVector odd = pairs.and(0xffff0000).reinterpretAsFloats().add(oddChange);
+      IntVector e = even.reinterpretAsInts();
+      IntVector o = odd.reinterpretAsInts();
+      IntVector evenRounded =
+          e.add(0x7fff)
+              .add(e.lanewise(LSHR, 16).and(1))
+              .blend(e.or(0x400000), e.and(0x7fffffff).compare(GT, 0x7f800000));
+      IntVector oddRounded =
+          o.add(0x7fff)
+              .add(o.lanewise(LSHR, 16).and(1))
+              .blend(o.or(0x400000), o.and(0x7fffffff).compare(GT, 0x7f800000));
+      IntVector both = evenRounded.lanewise(LSHR, 16).or(oddRounded.and(0xffff0000));
+      both.intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
+    }
+  }
+
+  /*
+   * A normal result is rounded in the integers. Below 2^-14 adding 0.5 moves the unit in the last
+   * place of F32 to 2^-24, that of subnormal F16, and the addition rounds.
+   */
+  private static void roundToFloat16(long wide, long delta, int blocks) {
+    for (int i = 0; i < 2 * blocks; i++) {
+      long v = (long) i * BYTES;
+      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (wide + v) & ADDRESS, LITTLE);
+      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
+      IntVector bits = before.add(change).reinterpretAsInts();
+      IntVector magnitude = bits.and(0x7fffffff);
+      IntVector normal =
+          magnitude
+              .add(0xfff - (112 << 23))
+              .add(magnitude.lanewise(LSHR, 13).and(1))
+              .lanewise(LSHR, 13);
+      IntVector subnormal =
+          magnitude.reinterpretAsFloats().add(0.5f).reinterpretAsInts().sub(126 << 23);
+      IntVector rounded =
+          normal
+              .blend(subnormal, magnitude.lt(113 << 23))
+              .blend(0x7c00, magnitude.compare(GE, 143 << 23))
+              .blend(0x7e00, magnitude.compare(GT, 0x7f800000))
+              .or(bits.lanewise(LSHR, 16).and(0x8000));
+      rounded.intoMemorySegment(ALL, (wide + v) & ADDRESS, LITTLE);
+    }
+  }
+
+  private static void joinFloat16(long wide, long merged, int blocks) {
+    for (int i = 0; i < blocks; i++) {
+      long v = i * 2L * BYTES;
+      IntVector even = IntVector.fromMemorySegment(I, ALL, (wide + v) & ADDRESS, LITTLE);
+      IntVector odd = IntVector.fromMemorySegment(I, ALL, (wide + v + BYTES) & ADDRESS, LITTLE);
+      even.or(odd.lanewise(LSHL, 16))
+          .intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
+    }
+  }
+}
