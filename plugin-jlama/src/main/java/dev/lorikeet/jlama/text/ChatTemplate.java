@@ -1,18 +1,18 @@
 package dev.lorikeet.jlama.text;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.hubspot.jinjava.Jinjava;
-import com.hubspot.jinjava.JinjavaConfig;
-import com.hubspot.jinjava.interpret.RenderResult;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.jlama.loading.JsonFile;
+import dev.lorikeet.jlama.text.jinja.JinjaException;
+import dev.lorikeet.jlama.text.jinja.JinjaTemplate;
 import dev.lorikeet.model.Prompt.ChatMessage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -20,6 +20,8 @@ import java.util.Optional;
 /**
  * The chat template of a model directory: {@code chat_template.jinja}, or {@code chat_template} of
  * {@code tokenizer_config.json}, of whose named templates the one named {@code default} is taken.
+ * Renders what transformers' {@code apply_chat_template} renders without tools. Immutable, for any
+ * number of threads.
  *
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
@@ -27,63 +29,109 @@ public final class ChatTemplate {
   private static final String FILE = "chat_template.jinja";
   private static final String CONFIG_FILE = "tokenizer_config.json";
   private static final String KEY = "chat_template";
+  private static final String DEFAULT = "default";
+  private static final long MAX_TEMPLATE_BYTES = 1 << 20;
   private static final long MAX_CONFIG_BYTES = 256L << 20;
+  private static final String[] SPECIAL_TOKENS = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+  };
 
-  private final String text;
+  private final String source;
+  private final JinjaTemplate template;
   private final Map<String, Object> specialTokens;
 
-  private ChatTemplate(String text, Map<String, Object> specialTokens) {
-    this.text = text;
-    this.specialTokens = Map.copyOf(specialTokens);
-  }
-
-  /** Reads the template of a model directory, or returns empty where it has none. */
-  public static Optional<ChatTemplate> read(Path directory) {
-    Optional<JsonFile> config =
-        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES);
-    Map<String, Object> specialTokens = new HashMap<>();
-    for (String name : new String[] {"bos_token", "eos_token"}) {
+  private ChatTemplate(String source, String text, Optional<JsonFile> config) {
+    this.source = source;
+    Map<String, Object> tokens = new HashMap<>();
+    for (String name : SPECIAL_TOKENS) {
       config
           .flatMap(c -> c.node(name))
           .map(value -> value.isObject() ? value.path("content") : value)
           .filter(JsonNode::isTextual)
-          .ifPresent(value -> specialTokens.put(name, value.textValue()));
+          .ifPresent(value -> tokens.put(name, value.textValue()));
     }
-    Path file = directory.resolve(FILE);
+    this.specialTokens = Map.copyOf(tokens);
+    if (text.length() > MAX_TEMPLATE_BYTES) {
+      throw new LorikeetException(
+          Code.MODEL_INVALID,
+          source + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + text.length());
+    }
     try {
-      Optional<String> text =
-          Files.exists(file)
-              ? Optional.of(Files.readString(file))
-              : config.flatMap(c -> c.node(KEY)).map(JsonNode::asText);
-      return text.map(t -> new ChatTemplate(t, specialTokens));
-    } catch (IOException e) {
-      throw new LorikeetException(Code.MODEL_INVALID, file + ": cannot be read: " + e, e);
+      this.template = JinjaTemplate.parse(text);
+    } catch (JinjaException e) {
+      throw new LorikeetException(Code.MODEL_UNSUPPORTED, source + ": " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Reads the template of a model directory, or returns empty where it has none.
+   *
+   * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read, {@code
+   *     MODEL_UNSUPPORTED} for a template that is not Jinja or uses what is not supported
+   */
+  public static Optional<ChatTemplate> read(Path directory) {
+    Path configFile = directory.resolve(CONFIG_FILE);
+    Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
+    Path file = directory.resolve(FILE);
+    if (Files.exists(file)) {
+      return Optional.of(new ChatTemplate(file.toString(), text(file), config));
+    }
+    return config
+        .flatMap(c -> c.node(KEY).map(value -> text(c, value)))
+        .map(text -> new ChatTemplate(configFile + ": " + KEY, text, config));
+  }
+
+  private static String text(Path file) {
+    try {
+      long size = Files.size(file);
+      if (size > MAX_TEMPLATE_BYTES) {
+        throw new LorikeetException(
+            Code.MODEL_INVALID,
+            file + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + size);
+      }
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new LorikeetException(
+          Code.MODEL_INVALID, file + ": expected readable UTF-8, found " + e, e);
+    }
+  }
+
+  private static String text(JsonFile config, JsonNode value) {
+    if (value.isTextual()) {
+      return value.textValue();
+    }
+    for (JsonNode named : value) {
+      if (named.path("name").asText().equals(DEFAULT) && named.path("template").isTextual()) {
+        return named.path("template").textValue();
+      }
+    }
+    throw config.wrong(KEY, value, "a template, or a list with one named " + DEFAULT);
   }
 
   /**
    * Renders a conversation.
    *
    * @param addGenerationPrompt whether the text ends where the assistant's turn begins
+   * @throws LorikeetException with {@code INVALID_REQUEST} where the template refuses the
+   *     conversation or fails on it
    */
   public String render(List<ChatMessage> messages, boolean addGenerationPrompt) {
-    Map<String, Object> context = new HashMap<>(specialTokens);
     List<Map<String, Object>> list = new ArrayList<>();
-    messages.forEach(m -> list.add(Map.of("role", m.role(), "content", m.content())));
-    context.put("messages", list);
-    context.put("add_generation_prompt", addGenerationPrompt);
-    RenderResult result =
-        new Jinjava(
-                JinjavaConfig.newBuilder()
-                    .withTrimBlocks(true)
-                    .withLstripBlocks(true)
-                    .withNestedInterpretationEnabled(false)
-                    .build())
-            .renderForResult(text, context);
-    if (result.hasErrors()) {
-      throw new LorikeetException(
-          Code.INVALID_REQUEST, "chat template: " + result.getErrors().getFirst().getMessage());
+    for (ChatMessage message : messages) {
+      Map<String, Object> fields = new LinkedHashMap<>();
+      fields.put("role", message.role());
+      fields.put("content", message.content());
+      list.add(fields);
     }
-    return result.getOutput();
+    Map<String, Object> variables = new HashMap<>(specialTokens);
+    variables.put("messages", list);
+    variables.put("add_generation_prompt", addGenerationPrompt);
+    try {
+      return template.render(variables);
+    } catch (JinjaException e) {
+      String refused = e.kind() == JinjaException.Kind.RAISED ? "refused: " : "failed: ";
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "chat template " + source + " " + refused + e.getMessage(), e);
+    }
   }
 }
