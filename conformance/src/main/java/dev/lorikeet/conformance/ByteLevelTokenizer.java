@@ -143,7 +143,49 @@ final class ByteLevelTokenizer {
   String decode(List<Integer> encoded) {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     encoded.forEach(id -> bytes.writeBytes(tokens.get(id)));
-    return bytes.toString(StandardCharsets.UTF_8);
+    return utf8(bytes.toByteArray());
+  }
+
+  /** Returns the bytes of a token; none for special ones. */
+  byte[] bytes(int id) {
+    return tokens.get(id).clone();
+  }
+
+  /** Decodes UTF-8 with one U+FFFD for each longest beginning of a character that is cut off. */
+  static String utf8(byte[] bytes) {
+    StringBuilder text = new StringBuilder();
+    int at = 0;
+    while (at < bytes.length) {
+      int length = length(bytes[at] & 0xFF);
+      int valid = 1;
+      while (valid < length && at + valid < bytes.length && continues(bytes, at, valid)) {
+        valid++;
+      }
+      text.append(
+          length > 0 && valid == length
+              ? new String(bytes, at, length, StandardCharsets.UTF_8)
+              : "\uFFFD");
+      at += valid;
+    }
+    return text.toString();
+  }
+
+  private static int length(int lead) {
+    if (lead < 0x80) {
+      return 1;
+    }
+    if (lead < 0xC2 || lead > 0xF4) {
+      return 0;
+    }
+    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  }
+
+  private static boolean continues(byte[] bytes, int at, int index) {
+    int lead = bytes[at] & 0xFF;
+    int next = bytes[at + index] & 0xFF;
+    int least = index == 1 && lead == 0xE0 ? 0xA0 : index == 1 && lead == 0xF0 ? 0x90 : 0x80;
+    int most = index == 1 && lead == 0xED ? 0x9F : index == 1 && lead == 0xF4 ? 0x8F : 0xBF;
+    return next >= least && next <= most;
   }
 
   /** Returns the content of {@code tokenizer.json}. */

@@ -197,7 +197,7 @@ abstract class StreamRules extends GenerationRules {
   @Test
   public final void required_M10_failuresAndCancellationsDisturbNoOther() {
     try (ModelBench bench = bench().adapters()) {
-      bench.model.addRouter("broken", new FaultyRouters.Throwing());
+      bench.model.addRouter("broken", new FaultyRouters.ThrowingOnTokens("all", 3));
       List<List<Integer>> prompts = new ArrayList<>();
       List<Observed> alone = new ArrayList<>();
       for (int i = 0; i < 3; i++) {
@@ -265,8 +265,8 @@ abstract class StreamRules extends GenerationRules {
 
   @Test
   public final void required_M18_subscribersOfAFailedRequestAreTold() {
-    try (ModelBench bench = bench()) {
-      bench.model.addRouter("broken", new FaultyRouters.Throwing());
+    try (ModelBench bench = bench().adapters()) {
+      bench.model.addRouter("broken", new FaultyRouters.ThrowingOnTokens("all", 0));
       Generation generation =
           bench.model.submit(GenerationRequest.tokens(bench.prompt(3)).router("broken").build());
       TokenSubscriber subscriber = new TokenSubscriber(Long.MAX_VALUE);
