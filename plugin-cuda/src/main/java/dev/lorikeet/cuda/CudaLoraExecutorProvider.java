@@ -36,10 +36,18 @@ public final class CudaLoraExecutorProvider implements LoraExecutorProvider {
 
   @Override
   public LoraExecutor open(ExecutorConfig config) {
+    CudaOptions options = CudaOptions.parse(config.options());
     CudaDevice.Probe probe = CudaDevice.probe();
     if (probe.devices().isEmpty()) {
       throw new LorikeetException(Code.PLUGIN_UNAVAILABLE, "cuda: " + probe.reason());
     }
-    throw new LorikeetException(Code.PLUGIN_UNAVAILABLE, "cuda: the executor is not built in yet");
+    if (options.device() >= probe.devices().size()) {
+      throw new IllegalArgumentException(
+          "cuda: option 'device': expected a number below "
+              + probe.devices().size()
+              + ", found "
+              + options.device());
+    }
+    return CudaLoraExecutor.open(probe.devices().get(options.device()), options);
   }
 }

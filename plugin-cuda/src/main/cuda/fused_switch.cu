@@ -1,0 +1,263 @@
+// Fused switch: merged = pristine + sum over shares of weight * scaling * B A, for all target modules of all layers in one launch.
+//
+// Idea: a merged state is computed from the pristine weights, so a switch reads every weight once and writes it once; the low-rank products ride along.
+//   One launch over a list of modules replaces hundreds of small ones (LoRA-Switch, arXiv 2405.17741; SGMM of AdaFuse, arXiv 2603.11873).
+// Layout: a block takes one tile of one module, found by binary search in the list's running count of tiles.
+//   fused_switch: any types and block-diagonal factors; tiles of 32 x 256, 256 threads with 4 x 8 results each, factors as float through shared memory.
+//   fused_switch_mma: 16-bit weights and dense factors of one type; tiles of 64 x 256, 4 warps of 64 x 64. Both operands of mma.m16n8k16 have the rank as
+//   their outer dimension, so pairs of rows are zipped with byte permutations; rows and columns are permuted so that loads of A and of the weights are
+//   vectors of 16 bytes. Each product of 16 ranks starts from zero and is added with its share's weight in float.
+// Bytes: 2 * out * in * sizeof(W) per module, plus A once per 32 or 64 rows and B once per 256 columns, from L2. Flops: 2 * sum of ranks per weight.
+// Roofline: with 16-bit weights and a sum of ranks of 32, 16 flops per byte: device memory on tensor cores, close to the float units' limit without.
+#include "elements.cuh"
+#include "layout.cuh"
+
+namespace lorikeet {
+
+constexpr int SWITCH_OUT = 32;
+constexpr int SWITCH_MMA_OUT = 64;
+constexpr int SWITCH_IN = 256;
+constexpr int SWITCH_RANKS = 16;
+
+__device__ __forceinline__ SwitchModule moduleOf(const SwitchArgs& args) {
+  const SwitchModule* modules = pointer<SwitchModule>(args.modules);
+  int low = 0;
+  int high = args.moduleCount - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (modules[middle].firstTile <= static_cast<int>(blockIdx.x)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return modules[low];
+}
+
+// Whether some share changes this module; if not, the tile is copied bit for bit.
+__device__ __forceinline__ bool changes(const SwitchArgs& args, int target) {
+  for (int s = 0; s < args.shares; s++) {
+    if (recordOf(args.directory, args.slotStride, pointer<int>(args.slots)[s], target)->rank != 0) return true;
+  }
+  return false;
+}
+
+template <typename T>
+__device__ __forceinline__ void copyTile(const SwitchModule& module, int firstRow, int rows, int firstColumn) {
+  for (int place = threadIdx.x; place < rows * (SWITCH_IN / 8); place += blockDim.x) {
+    const int row = firstRow + place / (SWITCH_IN / 8);
+    const int column = firstColumn + place % (SWITCH_IN / 8) * 8;
+    if (row >= module.out || column >= module.in) continue;
+    const T* from = pointer<T>(module.pristine) + row * module.pristineStride + column;
+    T* to = writable<T>(module.merged) + row * module.mergedStride + column;
+    if (module.aligned != 0 && column + 8 <= module.in) {
+#pragma unroll
+      for (int i = 0; i < Eight<T>::WORDS / 4; i++) reinterpret_cast<uint4*>(to)[i] = loadReadOnly(reinterpret_cast<const uint4*>(from) + i);
+    } else {
+      for (int i = 0; i < 8 && column + i < module.in; i++) to[i] = from[i];
+    }
+  }
+}
+
+// Writes pristine + delta for eight columns.
+template <typename T>
+__device__ __forceinline__ void writeEight(const SwitchModule& module, int row, int column, const Eight<T>& pristine, const float (&delta)[8]) {
+  T* to = writable<T>(module.merged) + row * module.mergedStride + column;
+  if (module.aligned != 0 && column + 8 <= module.in) {
+    Eight<T> sum = zeroEight<T>();
+#pragma unroll
+    for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(pristine.get(i) + delta[i]));
+#pragma unroll
+    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
+      reinterpret_cast<uint4*>(to)[i] = make_uint4(sum.words[4 * i], sum.words[4 * i + 1], sum.words[4 * i + 2], sum.words[4 * i + 3]);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    if (column + i < module.in) to[i] = narrow<T>(pristine.get(i) + delta[i]);
+  }
+}
+
+// Element (row, feature) of a factor as if it were dense, in float.
+__device__ __forceinline__ float denseAt(const FactorRows& rows, int type, int rank, int width, int blocks, int row, int feature) {
+  if (row >= rank || feature >= width) return 0;
+  const int length = width / blocks;
+  const int k = feature - row / (rank / blocks) * length;
+  if (k < 0 || k >= length) return 0;
+  switch (type) {
+    case F32:
+      return *reinterpret_cast<const float*>(rows.at(row, 4 * k));
+    case BF16:
+      return widen(*reinterpret_cast<const bf16*>(rows.at(row, 2 * k)));
+    default:
+      return widen(*reinterpret_cast<const f16*>(rows.at(row, 2 * k)));
+  }
+}
+
+template <typename T>
+__device__ __forceinline__ void switchAny(const SwitchArgs& args) {
+  __shared__ float a[SWITCH_RANKS][SWITCH_IN];
+  __shared__ float b[SWITCH_RANKS][SWITCH_OUT];
+  const SwitchModule module = moduleOf(args);
+  const int columns = (module.in + SWITCH_IN - 1) / SWITCH_IN;
+  const int tile = static_cast<int>(blockIdx.x) - module.firstTile;
+  const int firstRow = tile / columns * SWITCH_OUT;
+  const int firstColumn = tile % columns * SWITCH_IN;
+  if (!changes(args, module.target)) {
+    copyTile<T>(module, firstRow, SWITCH_OUT, firstColumn);
+    return;
+  }
+  const int row = static_cast<int>(threadIdx.x) / 32 * 4;
+  const int column = static_cast<int>(threadIdx.x) % 32 * 8;
+  float acc[4][8] = {};
+  for (int s = 0; s < args.shares; s++) {
+    const TargetRecord* record = recordOf(args.directory, args.slotStride, pointer<int>(args.slots)[s], module.target);
+    const int rank = record->rank;
+    const float factor = rank == 0 ? 0 : pointer<float>(args.weights)[s] * record->scaling;
+    const FactorRows rowsA = rowsOfA(record, args.pageShift);
+    const FactorRows rowsB = rowsOfB(record, args.pageShift);
+    for (int first = 0; first < rank; first += SWITCH_RANKS) {
+      __syncthreads();
+      for (int place = threadIdx.x; place < SWITCH_RANKS * SWITCH_IN; place += blockDim.x) {
+        const int r = place / SWITCH_IN;
+        a[r][place % SWITCH_IN] =
+            denseAt(rowsA, record->aType, rank, record->aWidth, record->aBlocks, first + r, firstColumn + place % SWITCH_IN);
+      }
+      for (int place = threadIdx.x; place < SWITCH_RANKS * SWITCH_OUT; place += blockDim.x) {
+        const int r = place / SWITCH_OUT;
+        b[r][place % SWITCH_OUT] =
+            factor * denseAt(rowsB, record->bType, rank, record->bWidth, record->bBlocks, first + r, firstRow + place % SWITCH_OUT);
+      }
+      __syncthreads();
+#pragma unroll 4
+      for (int r = 0; r < SWITCH_RANKS; r++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+#pragma unroll
+          for (int i = 0; i < 8; i++) acc[j][i] += b[r][row + j] * a[r][column + i];
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    const int out = firstRow + row + j;
+    const int in = firstColumn + column;
+    if (out >= module.out || in >= module.in) continue;
+    const Eight<T> pristine = loadRow(pointer<T>(module.pristine) + out * module.pristineStride, in, module.in, module.aligned != 0);
+    writeEight<T>(module, out, in, pristine, acc[j]);
+  }
+}
+
+__device__ __forceinline__ void multiply(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], bf16) { mmaBf16(c, a, b); }
+__device__ __forceinline__ void multiply(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], f16) { mmaF16(c, a, b); }
+
+// The lower (upper) halves of two words side by side: one element of two neighbouring ranks.
+__device__ __forceinline__ unsigned zipLow(unsigned even, unsigned odd) { return pickBytes(even, odd, 0x5410); }
+__device__ __forceinline__ unsigned zipHigh(unsigned even, unsigned odd) { return pickBytes(even, odd, 0x7632); }
+
+template <typename T>
+__device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
+  const SwitchModule module = moduleOf(args);
+  const int columns = (module.in + SWITCH_IN - 1) / SWITCH_IN;
+  const int tile = static_cast<int>(blockIdx.x) - module.firstTile;
+  const int firstRow = tile / columns * SWITCH_MMA_OUT;
+  const int firstColumn = tile % columns * SWITCH_IN;
+  if (!changes(args, module.target)) {
+    copyTile<T>(module, firstRow, SWITCH_MMA_OUT, firstColumn);
+    return;
+  }
+  const int lane = threadIdx.x % 32;
+  const int g = lane / 4;
+  const int t = lane % 4;
+  const int base = firstColumn + static_cast<int>(threadIdx.x) / 32 * 64;
+  const int loadColumn = base + 8 * g;
+  const int writeColumn = base + 16 * t;
+  // Two passes over four of each group of eight rows keep the accumulators at 64.
+#pragma unroll 1
+  for (int pass = 0; pass < 2; pass++) {
+    const int row = firstRow + 8 * g + 4 * pass;
+    Eight<T> pristine[4][2];
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+#pragma unroll
+      for (int side = 0; side < 2; side++) {
+        const int in = writeColumn + 8 * side;
+        pristine[j][side] = row + j < module.out && in < module.in
+                                ? loadRow(pointer<T>(module.pristine) + (row + j) * module.pristineStride, in, module.in, module.aligned != 0)
+                                : zeroEight<T>();
+      }
+    }
+    float acc[2][8][4] = {};
+    for (int s = 0; s < args.shares; s++) {
+      const TargetRecord* record = recordOf(args.directory, args.slotStride, pointer<int>(args.slots)[s], module.target);
+      const int rank = record->rank;
+      const float factor = rank == 0 ? 0 : pointer<float>(args.weights)[s] * record->scaling;
+      const FactorRows rowsA = rowsOfA(record, args.pageShift);
+      const FactorRows rowsB = rowsOfB(record, args.pageShift);
+      for (int first = 0; first < rank; first += SWITCH_RANKS) {
+        unsigned left[2][4];
+        unsigned right[8][2];
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+          uint2 b[2];
+          Eight<T> a[2];
+#pragma unroll
+          for (int odd = 0; odd < 2; odd++) {
+            const int r = first + 8 * half + 2 * t + odd;
+            b[odd] = r < rank && row < module.out ? loadReadOnly(reinterpret_cast<const uint2*>(rowsB.at(r, 2 * row))) : make_uint2(0, 0);
+            a[odd] = r < rank && loadColumn < module.in ? loadEight<T>(rowsA.at(r, 2 * loadColumn)) : zeroEight<T>();
+          }
+          left[0][2 * half] = zipLow(b[0].x, b[1].x);
+          left[0][2 * half + 1] = zipHigh(b[0].x, b[1].x);
+          left[1][2 * half] = zipLow(b[0].y, b[1].y);
+          left[1][2 * half + 1] = zipHigh(b[0].y, b[1].y);
+#pragma unroll
+          for (int n = 0; n < 8; n += 2) {
+            right[n][half] = zipLow(a[0].words[n / 2], a[1].words[n / 2]);
+            right[n + 1][half] = zipHigh(a[0].words[n / 2], a[1].words[n / 2]);
+          }
+        }
+#pragma unroll
+        for (int m = 0; m < 2; m++) {
+#pragma unroll
+          for (int n = 0; n < 8; n++) {
+            float product[4] = {};
+            multiply(product, left[m], right[n], T{});
+#pragma unroll
+            for (int i = 0; i < 4; i++) acc[m][n][i] += factor * product[i];
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+#pragma unroll
+      for (int side = 0; side < 2; side++) {
+        const int in = writeColumn + 8 * side;
+        if (row + j >= module.out || in >= module.in) continue;
+        float delta[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++) delta[i] = acc[j / 2][i][j % 2 * 2 + side];
+        writeEight<T>(module, row + j, in, pristine[j][side], delta);
+      }
+    }
+  }
+}
+
+}  // namespace lorikeet
+
+extern "C" __global__ void __launch_bounds__(256) fused_switch_f32(const __grid_constant__ lorikeet::SwitchArgs args) { lorikeet::switchAny<float>(args); }
+extern "C" __global__ void __launch_bounds__(256) fused_switch_bf16(const __grid_constant__ lorikeet::SwitchArgs args) {
+  lorikeet::switchAny<lorikeet::bf16>(args);
+}
+extern "C" __global__ void __launch_bounds__(256) fused_switch_f16(const __grid_constant__ lorikeet::SwitchArgs args) {
+  lorikeet::switchAny<lorikeet::f16>(args);
+}
+extern "C" __global__ void __launch_bounds__(128) fused_switch_mma_bf16(const __grid_constant__ lorikeet::SwitchArgs args) {
+  lorikeet::switchMatrix<lorikeet::bf16>(args);
+}
+extern "C" __global__ void __launch_bounds__(128) fused_switch_mma_f16(const __grid_constant__ lorikeet::SwitchArgs args) {
+  lorikeet::switchMatrix<lorikeet::f16>(args);
+}

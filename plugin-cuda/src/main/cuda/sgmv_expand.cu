@@ -1,0 +1,57 @@
+// SGMV expand for few tokens per adapter (decode): y[token] += sum over the token's entries of weight * scaling * B h.
+//
+// Idea: as in shrink, the weights are the traffic; a tile of at most four tokens owns its rows of y, so that a mixture of several adapters
+//   adds up in registers and y is read, rounded and written once.
+// Layout: block (tile x 1,024 outputs, 1, target module of the group), 128 threads, each with eight neighbouring outputs. For each run of the tile
+//   the block fetches h = A x from the workspace (adding the splits in order, scaling, weighting), then every thread walks the rows of B^T.
+// Bytes: sum over runs of rank * out * sizeof(W), plus y twice; h once per 1,024 outputs, from L2.
+// Roofline: device memory; eight loads of 16 bytes in flight per thread (the unrolled loop over ranks).
+#include "sgmv_vector.cuh"
+
+namespace lorikeet {
+
+template <typename Y>
+__device__ __forceinline__ void expand(const SgmvArgs& args) {
+  __shared__ float h[VECTOR_ROWS * MAX_RANK];
+  const Tile tile = pointer<Tile>(args.tiles)[args.firstTile + blockIdx.x / args.outGroups];
+  const Output& output = args.outputs[blockIdx.z];
+  const int o = 8 * static_cast<int>(blockIdx.x % args.outGroups * blockDim.x + threadIdx.x);
+  const long long partials = static_cast<long long>(args.entries) * args.rankStride;
+  const float* workspace = pointer<float>(args.workspace) + blockIdx.z * args.splits * partials;
+
+  float acc[VECTOR_ROWS][8] = {};
+  unsigned touched = 0;
+  for (int i = 0; i < tile.runs; i++) {
+    const Run run = pointer<Run>(args.runs)[tile.firstRun + i];
+    const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, output.target);
+    const int rank = record->rank;
+    if (rank == 0) continue;
+    touched |= run.mask;
+    __syncthreads();
+    for (int place = threadIdx.x; place < VECTOR_ROWS * rank; place += blockDim.x) {
+      const int n = place / rank;
+      const int r = place % rank;
+      float value = 0;
+      if ((run.mask >> n & 1) != 0) {
+        const int entry = run.firstEntry + countBits(run.mask & ((1u << n) - 1));
+        const float* partial = workspace + static_cast<long long>(entry) * args.rankStride + r;
+        for (int s = 0; s < args.splits; s++) value += partial[s * partials];
+        value *= pointer<float>(args.weights)[entry] * record->scaling;
+      }
+      h[n * MAX_RANK + r] = value;
+    }
+    __syncthreads();
+    if (o < output.width) expandRowsOfAnyType(record, args.pageShift, tile.rows, h, o, acc);
+  }
+  if (o < output.width) addTile<Y>(args, output, tile, touched, o, acc);
+}
+
+}  // namespace lorikeet
+
+extern "C" __global__ void __launch_bounds__(128) sgmv_expand_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::expand<float>(args); }
+extern "C" __global__ void __launch_bounds__(128) sgmv_expand_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+  lorikeet::expand<lorikeet::bf16>(args);
+}
+extern "C" __global__ void __launch_bounds__(128) sgmv_expand_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+  lorikeet::expand<lorikeet::f16>(args);
+}

@@ -1,0 +1,63 @@
+// SGMV shrink for few tokens per adapter (decode): workspace[entry][r] = A[r] . x[token of entry].
+//
+// Idea: with one to four tokens per adapter the product does as little as one multiplication per weight read, so it is bound by memory:
+//   read A once with 16-byte loads, many of them in flight, and keep everything else out of the way. (Segmented gather matrix-vector
+//   multiplication: Punica, arXiv 2310.18547; MBGMV of S-LoRA, arXiv 2311.03285.)
+// Layout: block (run x group of 4 rows of A, split of the input features, target module of the group), 128 threads. Each thread walks the
+//   features in vectors of eight, 4 rows of A and the run's x together; warps reduce by shuffles, the block through shared memory. Splits are partial
+//   sums in the workspace, which expand adds in their order: no atomics, the same bits every time.
+// Bytes: sum over runs of rank * in * sizeof(W); x is read rank / 4 times, from L2. Flops: 2 * tokens per byte pair, at most 4 per byte.
+// Roofline: bound by device memory below about 10 flops per byte (H200: 4.8 TB/s), so always here; the grid must hold some 30 KiB of loads in flight
+//   per multiprocessor: 2 blocks of 128 threads with 8 loads of 16 bytes each. Splits are chosen by the host to reach that.
+#include "sgmv_vector.cuh"
+
+namespace lorikeet {
+
+constexpr int THREADS = 128;
+constexpr int WARPS = THREADS / 32;
+
+template <typename X>
+__device__ __forceinline__ void shrink(const SgmvArgs& args) {
+  __shared__ float partial[WARPS][SHRINK_ROWS * VECTOR_ROWS];
+  const Run run = pointer<Run>(args.runs)[args.firstRun + blockIdx.x / args.rowGroups];
+  const int first = static_cast<int>(blockIdx.x % args.rowGroups) * SHRINK_ROWS;
+  const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, args.outputs[blockIdx.z].target);
+  const int rank = record->rank;
+  if (first >= rank) return;
+  const RunInputs<X> inputs = inputsOf<X>(args, pointer<Tile>(args.tiles)[run.tile], run.mask);
+
+  float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
+  shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, blockIdx.y, args.splits, threadIdx.x, THREADS, acc);
+
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+#pragma unroll
+  for (int r = 0; r < SHRINK_ROWS; r++) {
+#pragma unroll
+    for (int n = 0; n < VECTOR_ROWS; n++) {
+      if (n < inputs.count) {
+        const float sum = warpSum(acc[r][n]);
+        if (lane == 0) partial[warp][r * VECTOR_ROWS + n] = sum;
+      }
+    }
+  }
+  __syncthreads();
+  const int r = threadIdx.x / VECTOR_ROWS;
+  const int n = threadIdx.x % VECTOR_ROWS;
+  if (r >= SHRINK_ROWS || n >= inputs.count || first + r >= rank) return;
+  float sum = partial[0][threadIdx.x];
+#pragma unroll
+  for (int w = 1; w < WARPS; w++) sum += partial[w][threadIdx.x];
+  const long long entry = (static_cast<long long>(blockIdx.z) * args.splits + blockIdx.y) * args.entries + run.firstEntry + n;
+  writable<float>(args.workspace)[entry * args.rankStride + first + r] = sum;
+}
+
+}  // namespace lorikeet
+
+extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
+extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+  lorikeet::shrink<lorikeet::bf16>(args);
+}
+extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+  lorikeet::shrink<lorikeet::f16>(args);
+}

@@ -1,0 +1,71 @@
+package dev.lorikeet.cuda;
+
+import dev.lorikeet.cuda.driver.CudaStream;
+import dev.lorikeet.cuda.driver.DeviceMemory;
+import dev.lorikeet.cuda.driver.PinnedMemory;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+
+/**
+ * Device and pinned memory that grows to the largest size asked for and then stays. Growing waits
+ * for the stream that uses it.
+ */
+final class Buffers {
+  private Buffers() {}
+
+  /** A device buffer. */
+  static final class OnDevice implements AutoCloseable {
+    private final CudaStream stream;
+    private Optional<DeviceMemory> memory = Optional.empty();
+
+    OnDevice(CudaStream stream) {
+      this.stream = stream;
+    }
+
+    /** Returns the address of at least so many bytes; the content is lost when it grows. */
+    long reserve(long bytes) {
+      if (memory.isEmpty() || memory.get().bytes() < bytes) {
+        stream.synchronize();
+        close();
+        memory = Optional.of(DeviceMemory.allocate(grown(bytes)));
+      }
+      return memory.get().address();
+    }
+
+    @Override
+    public void close() {
+      memory.ifPresent(DeviceMemory::close);
+      memory = Optional.empty();
+    }
+  }
+
+  /** A pinned buffer. */
+  static final class Pinned implements AutoCloseable {
+    private final CudaStream stream;
+    private Optional<PinnedMemory> memory = Optional.empty();
+
+    Pinned(CudaStream stream) {
+      this.stream = stream;
+    }
+
+    /** Returns at least so many bytes; the content is lost when it grows. */
+    MemorySegment reserve(long bytes) {
+      if (memory.isEmpty() || memory.get().memory().byteSize() < bytes) {
+        stream.synchronize();
+        close();
+        memory = Optional.of(PinnedMemory.allocate(grown(bytes)));
+      }
+      return memory.get().memory();
+    }
+
+    @Override
+    public void close() {
+      memory.ifPresent(PinnedMemory::close);
+      memory = Optional.empty();
+    }
+  }
+
+  private static long grown(long bytes) {
+    return AdapterLayout.align(bytes + bytes / 4, 4096);
+  }
+}

@@ -1,0 +1,181 @@
+package dev.lorikeet.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.cuda.Layouts.Output;
+import dev.lorikeet.cuda.Layouts.Sgmv;
+import dev.lorikeet.cuda.driver.CudaStream;
+import dev.lorikeet.cuda.driver.KernelArgument;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * Chooses and launches the SGMV kernels of one target group.
+ *
+ * <p>Vector tiles go to the fused kernel where there are enough of them to fill the device, else to
+ * shrink and expand; matrix tiles to the tensor core kernels. Shrink cuts the input features into
+ * splits until its blocks fill the device; the partial sums are added by expand, in order.
+ */
+final class SgmvLauncher implements AutoCloseable {
+  private static final int VECTOR_THREADS = 128;
+  private static final int FUSED_THREADS = 256;
+  private static final int SHRINK_ROWS = 4;
+  private static final int MATRIX_RANKS = 32;
+  private static final int OUTPUTS_PER_BLOCK = 1024;
+  private static final int MATRIX_OUTPUTS_PER_BLOCK = 256;
+  private static final int MAX_SPLITS = 8;
+  private static final int VECTOR_SPLIT_FEATURES = 1024;
+  private static final int MATRIX_SPLIT_FEATURES = 512;
+
+  private final CudaStream stream;
+  private final Kernels kernels;
+  private final int multiprocessors;
+  private final CudaOptions.Fusion fusion;
+  private final Arena arena = Arena.ofShared();
+  private final KernelArgument argument = new KernelArgument(arena, Sgmv.BYTES);
+  private final Buffers.OnDevice workspace;
+
+  SgmvLauncher(CudaStream stream, Kernels kernels, int multiprocessors, CudaOptions.Fusion fusion) {
+    this.stream = stream;
+    this.kernels = kernels;
+    this.multiprocessors = multiprocessors;
+    this.fusion = fusion;
+    workspace = new Buffers.OnDevice(stream);
+  }
+
+  void launch(
+      BatchOnDevice batch,
+      List<TargetModule> modules,
+      int maxRank,
+      Tensor x,
+      long xAddress,
+      long xStride,
+      List<Tensor> y,
+      long[] yAddresses,
+      long[] yStrides) {
+    BatchPlan plan = batch.plan();
+    ElementType type = x.type();
+    int targets = modules.size();
+    int in = (int) x.columns();
+    int rankStride = (int) AdapterLayout.align(maxRank, 8);
+    int maxOut = 1;
+    for (int i = 0; i < targets; i++) {
+      maxOut = Math.max(maxOut, (int) y.get(i).columns());
+    }
+
+    int rowGroups = (maxRank + SHRINK_ROWS - 1) / SHRINK_ROWS;
+    int matrixGroups = (maxRank + MATRIX_RANKS - 1) / MATRIX_RANKS;
+    boolean fuse = fuses(plan, targets);
+    int vectorSplits =
+        fuse
+            ? 0
+            : splits((long) plan.vectorRuns() * rowGroups * targets, in, VECTOR_SPLIT_FEATURES);
+    int matrixSplits =
+        splits((long) plan.matrixRuns() * matrixGroups * targets, in, MATRIX_SPLIT_FEATURES);
+    long perSplit = 4L * targets * plan.entryCount() * rankStride;
+    long vectorBytes = plan.vectorTiles() == 0 ? 0 : vectorSplits * perSplit;
+    long matrixBytes = plan.matrixTiles() == 0 ? 0 : matrixSplits * perSplit;
+    long space = workspace.reserve(Math.max(256, vectorBytes + matrixBytes));
+
+    MemorySegment args = argument.structure();
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.X, xAddress);
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.DIRECTORY, batch.cache().directory().address());
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.TILES, batch.tiles());
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.RUNS, batch.runs());
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.ROWS, batch.rows());
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.WEIGHTS, batch.weights());
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.X_STRIDE, xStride);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.IN, in);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.SLOT_STRIDE, batch.cache().directory().stride());
+    args.set(
+        JAVA_INT_UNALIGNED,
+        Sgmv.PAGE_SHIFT,
+        Integer.numberOfTrailingZeros(batch.cache().pool().pageBytes()));
+    args.set(JAVA_INT_UNALIGNED, Sgmv.RANK_STRIDE, rankStride);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.ENTRIES, plan.entryCount());
+    args.set(JAVA_INT_UNALIGNED, Sgmv.X_ALIGNED, Shapes.isAligned(x) ? 1 : 0);
+    for (int i = 0; i < targets; i++) {
+      long output = Sgmv.OUTPUTS + (long) i * Output.BYTES;
+      args.set(JAVA_LONG_UNALIGNED, output + Output.Y, yAddresses[i]);
+      args.set(JAVA_LONG_UNALIGNED, output + Output.STRIDE, yStrides[i]);
+      args.set(JAVA_INT_UNALIGNED, output + Output.WIDTH, (int) y.get(i).columns());
+      args.set(JAVA_INT_UNALIGNED, output + Output.TARGET, modules.get(i).index());
+      args.set(JAVA_INT_UNALIGNED, output + Output.ALIGNED, Shapes.isAligned(y.get(i)) ? 1 : 0);
+    }
+
+    if (plan.vectorTiles() > 0) {
+      int outGroups = (maxOut + OUTPUTS_PER_BLOCK - 1) / OUTPUTS_PER_BLOCK;
+      part(args, space, vectorSplits, 0, 0, rowGroups, outGroups);
+      if (fuse) {
+        kernels.fused(type).launch(stream, plan.vectorTiles(), 1, targets, FUSED_THREADS, argument);
+      } else {
+        int shrinkBlocks = Math.multiplyExact(plan.vectorRuns(), rowGroups);
+        int expandBlocks = Math.multiplyExact(plan.vectorTiles(), outGroups);
+        kernels
+            .shrink(type)
+            .launch(stream, shrinkBlocks, vectorSplits, targets, VECTOR_THREADS, argument);
+        kernels.expand(type).launch(stream, expandBlocks, 1, targets, VECTOR_THREADS, argument);
+      }
+    }
+    if (plan.matrixTiles() > 0) {
+      int outGroups = (maxOut + MATRIX_OUTPUTS_PER_BLOCK - 1) / MATRIX_OUTPUTS_PER_BLOCK;
+      part(
+          args,
+          space + vectorBytes,
+          matrixSplits,
+          plan.vectorTiles(),
+          plan.vectorRuns(),
+          matrixGroups,
+          outGroups);
+      int shrinkBlocks = Math.multiplyExact(plan.matrixRuns(), matrixGroups);
+      int expandBlocks = Math.multiplyExact(plan.matrixTiles(), outGroups);
+      kernels
+          .shrinkMatrix(type)
+          .launch(stream, shrinkBlocks, matrixSplits, targets, VECTOR_THREADS, argument);
+      kernels.expandMatrix(type).launch(stream, expandBlocks, 1, targets, VECTOR_THREADS, argument);
+    }
+  }
+
+  private static void part(
+      MemorySegment args,
+      long workspace,
+      int splits,
+      int firstTile,
+      int firstRun,
+      int rowGroups,
+      int outGroups) {
+    args.set(JAVA_LONG_UNALIGNED, Sgmv.WORKSPACE, workspace);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.SPLITS, splits);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.FIRST_TILE, firstTile);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.FIRST_RUN, firstRun);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.ROW_GROUPS, rowGroups);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.OUT_GROUPS, outGroups);
+  }
+
+  private boolean fuses(BatchPlan plan, int targets) {
+    if (plan.vectorTiles() == 0 || plan.mostVectorRuns() > Layouts.FUSED_RUNS) {
+      return false;
+    }
+    return switch (fusion) {
+      case ALWAYS -> true;
+      case NEVER -> false;
+      case AUTO -> (long) plan.vectorTiles() * targets >= multiprocessors;
+    };
+  }
+
+  private int splits(long blocks, int in, int least) {
+    long wanted = (4L * multiprocessors + Math.max(1, blocks) - 1) / Math.max(1, blocks);
+    return Math.clamp(wanted, 1, Math.clamp((long) in / least, 1, MAX_SPLITS));
+  }
+
+  @Override
+  public void close() {
+    workspace.close();
+    arena.close();
+  }
+}

@@ -1,0 +1,29 @@
+package dev.lorikeet.cuda;
+
+import dev.lorikeet.conformance.LoraExecutorConformance;
+import dev.lorikeet.executor.ExecutorConfig;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.LoraExecutorProvider;
+import dev.lorikeet.executor.Workers;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.BeforeAll;
+
+/** The rules for executors, on the kernels' own sources compiled for a CPU. */
+class EmulatedConformanceTest extends LoraExecutorConformance {
+  @BeforeAll
+  static void emulate() {
+    EmulatedDriver.install();
+  }
+
+  @Override
+  protected LoraExecutor createExecutor(Workers workers) {
+    return new CudaLoraExecutorProvider()
+        .open(new ExecutorConfig(workers, Map.of("memory-mib", "16")));
+  }
+
+  @Override
+  protected Optional<LoraExecutorProvider> provider() {
+    return Optional.of(new CudaLoraExecutorProvider());
+  }
+}
