@@ -63,7 +63,7 @@ class LoraArgumentsTest {
     var e =
         assertThrows(IllegalArgumentException.class, () -> executor.addDelta(group, batch, x, y));
     for (String word : words) {
-      assertTrue(e.getMessage().contains(word), e.getMessage());
+      assertTrue(String.valueOf(e.getMessage()).contains(word), String.valueOf(e.getMessage()));
     }
     assertEquals(-1, gateBefore.mismatch(gate.segment()), "nothing was written");
   }

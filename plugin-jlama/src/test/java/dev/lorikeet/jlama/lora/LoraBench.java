@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import jdk.incubator.vector.IntVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Run by hand: deltas and switches at the shape of a 135 M Llama against the memory bandwidth of
@@ -163,7 +164,7 @@ final class LoraBench {
 
   private void measure(
       String name,
-      DeltaPlan.@org.jspecify.annotations.Nullable Split split,
+      DeltaPlan.@Nullable Split split,
       List<TargetGroup> groups,
       LoraBatch batch,
       List<Tensor> inputs,

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /** Both executors are found by their names, and say what they need. */
@@ -32,9 +34,7 @@ class LoraProviderTest {
     assertEquals(
         Map.of("cpu-scalar", 10, "cpu-vector", 50),
         ours().stream()
-            .collect(
-                java.util.stream.Collectors.toMap(
-                    LoraExecutorProvider::name, LoraExecutorProvider::priority)));
+            .collect(Collectors.toMap(LoraExecutorProvider::name, LoraExecutorProvider::priority)));
   }
 
   @Test
@@ -46,7 +46,7 @@ class LoraProviderTest {
       }
       ExecutorConfig unknown = new ExecutorConfig(Workers.SINGLE, Map.of("warp", "9"));
       var e = assertThrows(IllegalArgumentException.class, () -> provider.open(unknown));
-      assertTrue(e.getMessage().contains("warp"), e.getMessage());
+      assertTrue(String.valueOf(e.getMessage()).contains("warp"), String.valueOf(e.getMessage()));
     }
   }
 
@@ -78,7 +78,7 @@ class LoraProviderTest {
       }
       try {
         provider.open(new ExecutorConfig(Workers.SINGLE, Map.of())).close();
-      } catch (dev.lorikeet.LorikeetException e) {
+      } catch (LorikeetException e) {
         System.out.println(e.code() + ": " + e.getMessage());
       }
     }
