@@ -1,9 +1,6 @@
 /**
  * Off-heap memory on Apache Arrow: a page pool that KV cache and adapters share, and an adapter
  * store that reads PEFT adapters into it.
- *
- * <p>Arrow needs {@code --add-opens=java.base/java.nio=org.apache.arrow.memory.core}, or {@code
- * ALL-UNNAMED} in place of the module on the class path.
  */
 module dev.lorikeet.arrow {
   requires transitive dev.lorikeet.spi;

@@ -2,29 +2,18 @@ package dev.lorikeet.arrow;
 
 import dev.lorikeet.arrow.offheap.FfmAllocationManager;
 import dev.lorikeet.plugin.Availability;
-import java.nio.Buffer;
-import org.apache.arrow.memory.ArrowBuf;
 
-/** Whether Arrow works in this JVM: asks the module system first, then allocates for a moment. */
+/** Whether Arrow works in this JVM: allocates for a moment and sees. */
 final class ArrowAvailability {
-  /** The module of Arrow's memory classes when they are loaded from the module path. */
-  private static final String ARROW_MODULE = "org.apache.arrow.memory.core";
+  private static final long PROBE_BYTES = 64;
+  private static final int MAX_CAUSES = 16;
 
   private ArrowAvailability() {}
 
   static Availability check() {
-    try {
-      // Arrow's class initializer prints a stack trace before it fails, so look before touching it.
-      Module arrow = ArrowBuf.class.getModule();
-      if (!Buffer.class.getModule().isOpen("java.nio", arrow)) {
-        String to = arrow.isNamed() ? ARROW_MODULE : "ALL-UNNAMED";
-        return Availability.unavailable(
-            "Apache Arrow needs the JVM flag --add-opens=java.base/java.nio=" + to);
-      }
-      var factory = new FfmAllocationManager.FfmFactory();
-      try (var allocator = ArrowPagePool.allocator(factory, 64)) {
-        allocator.buffer(64).close();
-      }
+    try (var allocator =
+        ArrowPagePool.allocator(new FfmAllocationManager.FfmFactory(), PROBE_BYTES)) {
+      allocator.buffer(PROBE_BYTES).close();
       return Availability.available("Apache Arrow on java.lang.foreign memory");
     } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
       return Availability.unavailable("Apache Arrow does not start here: " + rootOf(e));
@@ -33,7 +22,7 @@ final class ArrowAvailability {
 
   private static Throwable rootOf(Throwable thrown) {
     Throwable root = thrown;
-    for (int depth = 0; depth < 16; depth++) {
+    for (int depth = 0; depth < MAX_CAUSES; depth++) {
       Throwable cause = root.getCause();
       if (cause == null) {
         break;

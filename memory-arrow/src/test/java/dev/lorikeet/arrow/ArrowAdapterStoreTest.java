@@ -348,4 +348,24 @@ class ArrowAdapterStoreTest {
             IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));
     Expect.mentions(thrown, "prefetch-threads", "1 to 64", "0");
   }
+
+  @Test
+  void thousandsOfRegisteredAdaptersShareTheirDescriptionAndTakeNoPages() {
+    List<Path> paths = new ArrayList<>();
+    for (int i = 0; i < 10; i++) {
+      paths.add(write("shared-" + i, i));
+    }
+    int adapters = 2000;
+    for (int i = 0; i < adapters; i++) {
+      store.register(new AdapterSource("a" + i, paths.get(i % paths.size())));
+    }
+    assertEquals(adapters, store.stats().registered());
+    assertEquals(0, pool.stats().usedPages());
+    var targets = store.find("a0").orElseThrow().targets();
+    assertTrue(store.list().stream().allMatch(spec -> spec.targets() == targets));
+    for (int i = 0; i < 20; i++) {
+      store.acquire("a" + i * 97).close();
+    }
+    assertEquals(3, store.stats().resident());
+  }
 }

@@ -216,4 +216,19 @@ class ArrowPagePoolTest {
   void theProviderIsAvailableWithTheFlagsOfThisBuild() {
     assertInstanceOf(Availability.Available.class, new ArrowPagePoolProvider().availability());
   }
+
+  @Test
+  void arrowCountsTheOneAllocationAndSeesItReleased() {
+    var factory = new dev.lorikeet.arrow.offheap.FfmAllocationManager.FfmFactory();
+    try (var allocator = ArrowPagePool.allocator(factory, 1000)) {
+      try (var buffer = allocator.buffer(1000)) {
+        assertEquals(1000, allocator.getAllocatedMemory());
+        assertEquals(buffer.memoryAddress(), factory.latest().address());
+        buffer.setLong(992, 42);
+        assertEquals(42, factory.latest().get(ValueLayout.JAVA_LONG, 992));
+      }
+      assertEquals(0, allocator.getAllocatedMemory());
+      assertFalse(factory.latest().scope().isAlive());
+    }
+  }
 }
