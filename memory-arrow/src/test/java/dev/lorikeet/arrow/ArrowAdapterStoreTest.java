@@ -362,7 +362,7 @@ class ArrowAdapterStoreTest {
     assertEquals(adapters, store.stats().registered());
     assertEquals(0, pool.stats().usedPages());
     var targets = store.find("a0").orElseThrow().targets();
-    assertTrue(store.list().stream().allMatch(spec -> spec.targets() == targets));
+    store.list().forEach(spec -> assertSame(targets, spec.targets()));
     for (int i = 0; i < 20; i++) {
       store.acquire("a" + i * 97).close();
     }
