@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -42,5 +43,35 @@ class JlamaForwardTest {
       }
     }
     assertEquals(4, compared);
+  }
+
+  /**
+   * Jlama knows no biases of Llama, no heads together wider than the residual stream, no scaling
+   * but linear, no window.
+   */
+  private static final Set<String> BEYOND_JLAMA =
+      Set.of(
+          "llama-attention-bias",
+          "llama-head-dim",
+          "llama-llama3",
+          "llama-mlp-bias",
+          "llama-rope-parameters",
+          "llama-yarn",
+          "mistral-head-dim",
+          "mistral-window",
+          "qwen2-yarn");
+
+  @Test
+  void jlamaAgreesWithTransformersOnAllThatItKnows() {
+    for (var model : ReferenceModels.all().entrySet()) {
+      if (!BEYOND_JLAMA.contains(model.getKey())) {
+        Path written = model.getValue().write(directory.resolve(model.getKey()));
+        var reference = ReferenceModels.reference(model.getKey());
+        try (JlamaForward jlama = JlamaForward.open(written)) {
+          double worst = reference.worst(jlama.lastLogits(reference.tokenArray()));
+          assertTrue(worst <= 1e-5, model.getKey() + ": " + worst);
+        }
+      }
+    }
   }
 }

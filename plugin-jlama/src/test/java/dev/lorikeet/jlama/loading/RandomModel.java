@@ -22,8 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.SplittableRandom;
-import java.util.random.RandomGenerator;
+import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -267,7 +266,7 @@ public final class RandomModel {
   }
 
   private ByteBuffer values(String name, int[] shape) {
-    RandomGenerator random = new SplittableRandom(seed * 31 + name.hashCode());
+    Random random = new Random(seed * 31 + name.hashCode()); // its values are specified
     int elements = shape.length == 1 ? shape[0] : shape[0] * shape[1];
     double mean = name.endsWith("norm.weight") ? 1 : 0;
     double deviation = shape.length == 1 ? 0.1 : 1 / Math.sqrt(shape[1]);
@@ -276,7 +275,7 @@ public final class RandomModel {
     }
     ByteBuffer bytes = ByteBuffer.allocate(elements * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
     for (int i = 0; i < elements; i++) {
-      float value = (float) random.nextGaussian(mean, deviation);
+      float value = (float) (mean + deviation * random.nextGaussian());
       switch (type) {
         case F32 -> bytes.putFloat(value);
         case F16 -> bytes.putShort(Float.floatToFloat16(value));
