@@ -124,7 +124,7 @@ abstract class AdapterFileRules extends Conformance {
                   1,
                   0.5,
                   ElementType.BF16,
-                  Map.of("layers_to_transform", List.of(1)))));
+                  Map.of("layers_to_transform", List.of(1), "target_modules", List.of("o_proj")))));
       registerAndCheck(
           store,
           "by expression",

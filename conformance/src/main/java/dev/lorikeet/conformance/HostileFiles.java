@@ -312,8 +312,12 @@ record HostileFiles(String what, Code code, String[] names, Consumer<Path> write
               new String[] {"embed"},
               directory -> {
                 PeftFiles files = fresh();
-                files.config.put(
-                    "target_modules", List.of("q_proj", "v_proj", "down_proj", "embed_tokens"));
+                List<Object> targets = new ArrayList<>();
+                if (files.config.get("target_modules") instanceof List<?> names) {
+                  targets.addAll(names);
+                }
+                targets.add("embed_tokens");
+                files.config.put("target_modules", targets);
                 String name = "base_model.model.model.embed_tokens.lora_embedding_";
                 files.weights.add(name + "A", ElementType.F32, new float[4][64]);
                 files.weights.add(name + "B", ElementType.F32, new float[32][4]);

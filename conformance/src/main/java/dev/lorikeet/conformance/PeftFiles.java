@@ -137,10 +137,18 @@ final class PeftFiles {
     config.put("init_lora_weights", true);
     config.put("rank_pattern", Map.of());
     config.put("alpha_pattern", Map.of());
-    config.put(
-        "target_modules",
-        form.modules.stream().map(m -> m.projection().moduleName()).distinct().toList());
+    config.put("target_modules", targetModules(form));
     config.putAll(form.settings);
+  }
+
+  /** Returns the projections' names where they stand for all layers, else full names. */
+  private static List<String> targetModules(Form form) {
+    List<Projection> projections =
+        form.modules.stream().map(TargetModule::projection).distinct().toList();
+    boolean everywhere = form.modules.size() == projections.size() * form.shape.layers();
+    return everywhere
+        ? projections.stream().map(Projection::moduleName).toList()
+        : form.modules.stream().map(TargetModule::moduleName).toList();
   }
 
   private double pattern(String key, TargetModule module, double otherwise) {

@@ -1,0 +1,59 @@
+package dev.lorikeet.conformance.runner;
+
+import dev.lorikeet.plugin.Plugin;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * What was found out about one provider.
+ *
+ * @param plugin the provider
+ * @param outcomes one per test; none if it could not be tested here
+ */
+record PluginReport(Plugin plugin, List<TestOutcome> outcomes) {
+  PluginReport {
+    outcomes = List.copyOf(outcomes);
+  }
+
+  /** Returns the tests by rule: the contract's own first, each in the order of its number. */
+  Map<String, List<TestOutcome>> byRule() {
+    Map<String, List<TestOutcome>> sorted =
+        new TreeMap<>(
+            Comparator.comparing((String rule) -> rule.startsWith("V"))
+                .thenComparingInt(rule -> Integer.parseInt(rule.substring(1)))
+                .thenComparing(Comparator.naturalOrder()));
+    for (TestOutcome outcome : outcomes) {
+      sorted.merge(
+          outcome.rule(),
+          List.of(outcome),
+          (a, b) -> java.util.stream.Stream.concat(a.stream(), b.stream()).toList());
+    }
+    return new LinkedHashMap<>(sorted);
+  }
+
+  static Verdict verdict(List<TestOutcome> tests) {
+    return tests.stream()
+        .map(TestOutcome::verdict)
+        .min(Comparator.naturalOrder())
+        .orElse(Verdict.UNTESTED);
+  }
+
+  /** Returns the numbers of the rules that were seen broken. */
+  List<String> broken() {
+    return byRule().entrySet().stream()
+        .filter(rule -> verdict(rule.getValue()) == Verdict.FAIL)
+        .map(Map.Entry::getKey)
+        .toList();
+  }
+
+  boolean tested() {
+    return !outcomes.isEmpty();
+  }
+
+  boolean conforms() {
+    return tested() && broken().isEmpty();
+  }
+}
