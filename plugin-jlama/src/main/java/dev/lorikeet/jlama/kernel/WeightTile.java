@@ -6,18 +6,19 @@ import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 import static dev.lorikeet.jlama.kernel.Lanes.EVEN;
 import static dev.lorikeet.jlama.kernel.Lanes.F;
 import static dev.lorikeet.jlama.kernel.Lanes.I;
+import static dev.lorikeet.jlama.kernel.Lanes.L;
 import static dev.lorikeet.jlama.kernel.Lanes.LE;
 import static dev.lorikeet.jlama.kernel.Lanes.ODD;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
-import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 
 /**
  * Widens rows of weights of any type to float32 in the order of packed activations: blocks of 2 L
@@ -26,13 +27,31 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class WeightTile {
   private static final int HIGH_HALF = 0xffff0000;
-  private static final int F16_MAGNITUDE = 0x7fff;
-  private static final int F16_SIGN = 0x8000;
-  private static final int F16_INFINITY = 0x7c00;
-  private static final int F16_SMALLEST_NORMAL = 0x0400;
   private static final int REBIAS = 112 << 23;
 
+  // Binary16 moved to the places of binary32: its bits, the smallest normal number, and how many
+  // units the normal numbers span.
+  private static final int F16_BITS = 0x8fffe000;
+  private static final int F16_SMALLEST_NORMAL = 1 << 23;
+  private static final int F16_NORMALS = 30 << 23;
+  private static final int Q4_BYTES = WeightMatrix.Q4_BLOCK / 2;
+
+  /** Packed blocks in a Q4 block. */
+  private static final int Q4_PARTS = WeightMatrix.Q4_BLOCK / BLOCK;
+
+  private static final VectorShuffle<Integer> Q4_SPREAD =
+      VectorShuffle.fromOp(I, i -> i % 8 / 2 % L);
+  private static final IntVector Q4_SHIFT = IntVector.fromArray(I, q4Shifts(), 0);
+
   private WeightTile() {}
+
+  private static int[] q4Shifts() {
+    int[] shifts = new int[L];
+    for (int i = 0; i < L; i++) {
+      shifts[i] = i % 2 * 16 + i / 8 * 4;
+    }
+    return shifts;
+  }
 
   /** Widens one row of weights to {@code to}. */
   static void widen(WeightMatrix weights, int row, long to) {
@@ -82,26 +101,55 @@ final class WeightTile {
   }
 
   /**
-   * Binary16 to binary32, a half of each pair at a time. The exponent moves by 112; infinities and
-   * NaNs move by 112 once more; a subnormal is built as a normal number one binade above the
-   * smallest, from which that binade is subtracted, exactly.
+   * Binary16 to binary32: sign, exponent and fraction move to their places, then the exponent grows
+   * by 112. Blocks with a number that is not normal are stored once more: infinities and NaNs grow
+   * by 112 again; zeros and subnormals are built as normal numbers one binade above the smallest,
+   * from which that binade is subtracted, exactly. (Multiplying by 2^112 instead would be shorter,
+   * and forty times slower where the product meets a float32 subnormal.)
    */
   static void widenF16(long from, int blocks, long to) {
     long source = from & ADDRESS;
     long target = to & ADDRESS;
-    for (int i = 0; i < 2 * blocks; i++) {
-      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + (i >> 1) * BYTES, LE);
-      IntVector half = pairs.lanewise(VectorOperators.LSHR, (i & 1) << 4);
-      IntVector magnitude = half.and(F16_MAGNITUDE);
-      IntVector sign = half.and(F16_SIGN).lanewise(VectorOperators.LSHL, 16);
-      IntVector wide = magnitude.lanewise(VectorOperators.LSHL, 13).add(REBIAS);
-      VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, F16_INFINITY);
-      VectorMask<Integer> subnormal = magnitude.compare(VectorOperators.LT, F16_SMALLEST_NORMAL);
-      IntVector small = wide.add(1 << 23).reinterpretAsFloats().sub(0x1p-14f).reinterpretAsInts();
-      wide.add(REBIAS, special)
-          .blend(small, subnormal)
-          .or(sign)
-          .intoMemorySegment(ALL, target + i * BYTES, LE);
+    for (int b = 0; b < blocks; b++) {
+      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + b * BYTES, LE);
+      IntVector even =
+          pairs.lanewise(VectorOperators.LSHL, 16).lanewise(VectorOperators.ASHR, 3).and(F16_BITS);
+      IntVector odd = pairs.lanewise(VectorOperators.ASHR, 3).and(F16_BITS);
+      even.add(REBIAS).intoMemorySegment(ALL, target + b * BLOCK_BYTES, LE);
+      odd.add(REBIAS).intoMemorySegment(ALL, target + b * BLOCK_BYTES + BYTES, LE);
+      IntVector e = even.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
+      IntVector o = odd.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
+      VectorMask<Integer> special =
+          e.compare(VectorOperators.UGE, F16_NORMALS)
+              .or(o.compare(VectorOperators.UGE, F16_NORMALS));
+      if (special.anyTrue()) {
+        repairF16(source + b * BYTES, target + b * BLOCK_BYTES);
+      }
+    }
+  }
+
+  private static void repairF16(long from, long to) {
+    for (int i = 0; i < 2; i++) {
+      IntVector pairs = IntVector.fromMemorySegment(I, ALL, from & ADDRESS, LE);
+      IntVector moved =
+          pairs
+              .lanewise(VectorOperators.LSHL, 16 - 16 * i)
+              .lanewise(VectorOperators.ASHR, 3)
+              .and(F16_BITS);
+      IntVector magnitude = moved.and(Integer.MAX_VALUE);
+      IntVector normal = moved.add(REBIAS);
+      IntVector infinite = normal.add(REBIAS);
+      IntVector small =
+          magnitude
+              .add(REBIAS + F16_SMALLEST_NORMAL)
+              .reinterpretAsFloats()
+              .sub(0x1p-14f)
+              .reinterpretAsInts()
+              .or(moved.and(Integer.MIN_VALUE));
+      normal
+          .blend(small, magnitude.compare(VectorOperators.LT, F16_SMALLEST_NORMAL))
+          .blend(infinite, magnitude.compare(VectorOperators.GE, F16_SMALLEST_NORMAL + F16_NORMALS))
+          .intoMemorySegment(ALL, (to & ADDRESS) + i * BYTES, LE);
     }
   }
 
@@ -118,34 +166,65 @@ final class WeightTile {
     }
   }
 
-  /** Q4 rows hold whole blocks of 32, so whole packed blocks for any width up to 512 bits. */
+  /**
+   * Q4 rows hold whole blocks of 32, so whole packed blocks for any width up to 512 bits. With L of
+   * 8 or 16, lane i takes bytes 2 (i mod 8) and 2 (i mod 8) + 1 of the block: evens come from the
+   * first, odds from the second, and the half of the byte depends on where in the block the lane
+   * is.
+   */
   private static void widenQ4(WeightMatrix.Q4 weights, int row, long to) {
     int blocks = weights.columns() / WeightMatrix.Q4_BLOCK;
-    long nibbles = weights.nibbles().address() + (long) row * blocks * (WeightMatrix.Q4_BLOCK / 2);
-    for (int b = 0; b < blocks; b++) {
-      float scale = weights.scales().get(LittleEndian.FLOAT, ((long) row * blocks + b) * 4);
-      widenQ4Block(
-          nibbles + b * (WeightMatrix.Q4_BLOCK / 2),
-          scale,
-          to + (long) b * WeightMatrix.Q4_BLOCK * 4);
+    long nibbles = weights.nibbles().address() + (long) row * blocks * Q4_BYTES;
+    long scales = weights.scales().address() + (long) row * blocks * Float.BYTES;
+    if (L == 4) {
+      widenQ4Scalar(nibbles, scales, blocks, to);
+    } else {
+      widenQ4(nibbles, scales, blocks, to);
     }
   }
 
-  /** Bytes j of a block are elements j and j + 16; evens and odds are split in a second step. */
-  private static void widenQ4Block(long from, float scale, long to) {
-    long source = from & ADDRESS;
+  private static void widenQ4(long nibbles, long scales, int blocks, long to) {
+    long source = nibbles & ADDRESS;
+    long factors = scales & ADDRESS;
     long target = to & ADDRESS;
-    for (int i = 0; i < WeightMatrix.Q4_BLOCK / 2; i++) {
-      int packed = ALL.get(ValueLayout.JAVA_BYTE, source + i);
-      int high = i + WeightMatrix.Q4_BLOCK / 2;
+    for (int i = 0; i < blocks * Q4_PARTS; i++) {
+      int b = i / Q4_PARTS;
+      float scale = ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, factors + b * 4L);
+      IntVector bytes =
+          (IntVector)
+              IntVector.fromMemorySegment(IntVector.SPECIES_128, ALL, source + b * 16L, LE)
+                  .reinterpretShape(I, 0);
+      IntVector pairs =
+          bytes
+              .rearrange(Q4_SPREAD)
+              .lanewise(VectorOperators.LSHR, Q4_SHIFT)
+              .lanewise(VectorOperators.LSHR, i % Q4_PARTS * 4);
+      FloatVector factor = FloatVector.broadcast(F, scale);
+      FloatVector bias = FloatVector.broadcast(F, -8 * scale);
+      ((FloatVector) pairs.and(15).convertShape(VectorOperators.I2F, F, 0))
+          .fma(factor, bias)
+          .intoMemorySegment(ALL, target + i * BLOCK_BYTES, LE);
+      ((FloatVector)
+              pairs
+                  .lanewise(VectorOperators.LSHR, 8)
+                  .and(15)
+                  .convertShape(VectorOperators.I2F, F, 0))
+          .fma(factor, bias)
+          .intoMemorySegment(ALL, target + i * BLOCK_BYTES + BYTES, LE);
+    }
+  }
+
+  private static void widenQ4Scalar(long nibbles, long scales, int blocks, long to) {
+    for (int e = 0; e < blocks * WeightMatrix.Q4_BLOCK; e++) {
+      int block = e / WeightMatrix.Q4_BLOCK;
+      int within = e % WeightMatrix.Q4_BLOCK;
+      int packed = ALL.get(ValueLayout.JAVA_BYTE, nibbles + block * 16L + within % Q4_BYTES);
+      int nibble = within < Q4_BYTES ? packed & 15 : packed >> 4 & 15;
+      float scale = ALL.get(ValueLayout.JAVA_FLOAT_UNALIGNED, scales + block * 4L);
       ALL.set(
           ValueLayout.JAVA_FLOAT,
-          target + i / BLOCK * BLOCK_BYTES + place(i % BLOCK),
-          ((packed & 15) - 8) * scale);
-      ALL.set(
-          ValueLayout.JAVA_FLOAT,
-          target + high / BLOCK * BLOCK_BYTES + place(high % BLOCK),
-          ((packed >> 4 & 15) - 8) * scale);
+          to + e / BLOCK * BLOCK_BYTES + place(e % BLOCK),
+          (nibble - 8) * scale);
     }
   }
 }

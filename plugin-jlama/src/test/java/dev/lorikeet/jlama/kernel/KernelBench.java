@@ -18,7 +18,8 @@ import jdk.incubator.vector.VectorOperators;
  * floor that the same run measures: the speed of reading memory and of FMAs from registers. The
  * machine may be shared, so best of several, and ratios rather than absolute figures.
  *
- * <p>Arguments: {@code [BF16|F16|F32|Q4] [repetitions]}.
+ * <p>Arguments: {@code [BF16|F16|F32|Q4] [repetitions] [huge]}; {@code huge} copies the weights to
+ * huge pages.
  */
 final class KernelBench {
   private static final int LAYERS = 30;
@@ -47,6 +48,7 @@ final class KernelBench {
   public static void main(String[] args) {
     String type = args.length > 0 ? args[0] : "BF16";
     int repetitions = args.length > 1 ? Integer.parseInt(args[1]) : 12;
+    huge = args.length > 2;
     try (Arena arena = Arena.ofShared()) {
       Random random = new Random(1);
       List<Layer> layers = new ArrayList<>();
@@ -100,11 +102,17 @@ final class KernelBench {
     }
   }
 
+  private static boolean huge;
+
   private static WeightMatrix weights(
       Arena arena, Random random, String type, int rows, int columns) {
-    return type.equals("Q4")
-        ? RandomWeights.q4(arena, random, rows, columns)
-        : RandomWeights.matrix(arena, random, ElementType.valueOf(type), rows, columns);
+    WeightMatrix plain =
+        type.equals("Q4")
+            ? RandomWeights.q4(arena, random, rows, columns)
+            : RandomWeights.matrix(arena, random, ElementType.valueOf(type), rows, columns);
+    return huge && plain instanceof WeightMatrix.Floats floats
+        ? WeightMatrix.of(HugePages.copyOf(arena, floats.segment()), floats.type(), rows, columns)
+        : plain;
   }
 
   private static void step(

@@ -165,6 +165,25 @@ class MatMulTest {
   }
 
   @Test
+  void q4IsWidenedAsItIsDefined() {
+    try (Arena arena = Arena.ofConfined()) {
+      WeightMatrix weights = RandomWeights.q4(arena, random, 7, 192);
+      MemorySegment wide = arena.allocate(192 * 4L);
+      for (int row = 0; row < 7; row++) {
+        WeightTile.widen(weights, row, wide.address());
+        for (int i = 0; i < 192; i++) {
+          float found =
+              wide.get(
+                  ValueLayout.JAVA_FLOAT,
+                  i / Lanes.BLOCK * Lanes.BLOCK_BYTES + WeightTile.place(i % Lanes.BLOCK));
+          // Adding 0 makes -0 equal to 0.
+          assertEquals(weights.get(row, i) + 0f, found + 0f, () -> "seed " + seed);
+        }
+      }
+    }
+  }
+
+  @Test
   void aWarmProductAllocatesNothing() {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (Arena arena = Arena.ofConfined();
