@@ -32,14 +32,9 @@ final class EmulatedDriver {
 
   /** Call this before anything else touches CUDA in this process. */
   static void install() {
-    assumeTrue(hasCompiler(), "g++ is not there: the kernels' sources were not run");
+    assumeTrue(NativeCompiler.isThere(), "g++ is not there: the kernels' sources were not run");
     build();
     System.setProperty(DriverLibrary.PROPERTY, LIBRARY.toString());
-  }
-
-  private static boolean hasCompiler() {
-    return Stream.of(System.getenv().getOrDefault("PATH", "").split(":", -1))
-        .anyMatch(folder -> Files.isExecutable(Path.of(folder, "g++")));
   }
 
   private static void build() {

@@ -1,0 +1,171 @@
+package dev.lorikeet.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.cuda.driver.DeviceMemory;
+import dev.lorikeet.executor.ExecutorConfig;
+import dev.lorikeet.executor.MergePlan;
+import dev.lorikeet.executor.Workers;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Merged states of weights on the device, by both kernels, against sums in double. */
+class DeviceSwitchTest {
+  private static final int[][] SIZES = {{72, 264}, {40, 24}, {33, 19}, {64, 512}};
+
+  private final long seed = Long.getLong("lorikeet.cuda.seed", System.nanoTime());
+  private final Random random = new Random(seed);
+  private final Arena arena = Arena.ofShared();
+  private final List<DeviceMemory> memories = new ArrayList<>();
+  private final List<MemorySegment> pristine = new ArrayList<>();
+  private final List<DeviceMemory> merged = new ArrayList<>();
+  private final List<MergePlan.Target> targets = new ArrayList<>();
+  private final CudaLoraExecutor executor = open();
+
+  private static CudaLoraExecutor open() {
+    EmulatedDriver.install();
+    return (CudaLoraExecutor)
+        new CudaLoraExecutorProvider()
+            .open(new ExecutorConfig(Workers.SINGLE, Map.of("memory-mib", "8")));
+  }
+
+  @BeforeAll
+  static void emulate() {
+    EmulatedDriver.install();
+  }
+
+  @AfterEach
+  void close() {
+    memories.forEach(DeviceMemory::close);
+    executor.close();
+    arena.close();
+  }
+
+  private static TargetModule module(int i) {
+    return new TargetModule(i / 2, Projection.all().get(i));
+  }
+
+  private void weights(ElementType type) {
+    for (int i = 0; i < SIZES.length; i++) {
+      int out = SIZES[i][0];
+      int in = SIZES[i][1];
+      MemorySegment host = arena.allocate((long) out * in * type.bytes(), 64);
+      for (int k = 0; k < out * in; k++) {
+        Elements.set(host, type, k, (float) random.nextGaussian());
+      }
+      Elements.set(host, type, 0, -0f);
+      pristine.add(host);
+      targets.add(
+          new MergePlan.Target(
+              module(i),
+              onDevice(host, type, out, in, false),
+              onDevice(host, type, out, in, true)));
+    }
+  }
+
+  private Tensor onDevice(MemorySegment host, ElementType type, int out, int in, boolean isMerged) {
+    DeviceMemory memory = DeviceMemory.allocate(host.byteSize());
+    memories.add(memory);
+    if (isMerged) {
+      merged.add(memory);
+    } else {
+      memory.write(0, host);
+    }
+    return memory.tensor(0, type, out, in, in, executor.device());
+  }
+
+  private RandomAdapter adapter(ElementType type, int rank, int blocks) {
+    RandomAdapter adapter = new RandomAdapter(random);
+    // The second module stays as it is.
+    for (int i : new int[] {0, 2, 3}) {
+      int b = SIZES[i][0] % blocks == 0 && SIZES[i][1] % blocks == 0 ? blocks : 1;
+      adapter.with(module(i), type, rank, SIZES[i][1], SIZES[i][0], b, 1);
+    }
+    return adapter;
+  }
+
+  private void check(ElementType type, List<MergePlan.Share> mixture) {
+    executor.switchMerged(new MergePlan(targets, mixture));
+    executor.stream().synchronize();
+    for (int i = 0; i < SIZES.length; i++) {
+      int in = SIZES[i][1];
+      MemorySegment found = arena.allocate(pristine.get(i).byteSize(), 64);
+      merged.get(i).read(0, found);
+      if (i == 1 || mixture.isEmpty()) {
+        assertEquals(-1, pristine.get(i).mismatch(found), "module " + i + " is copied bit for bit");
+        continue;
+      }
+      for (int k = 0; k < SIZES[i][0] * in; k++) {
+        double before = Elements.get(pristine.get(i), type, k);
+        double exact = before;
+        double size = Math.abs(before);
+        for (MergePlan.Share share : mixture) {
+          double part = ((RandomAdapter) share.adapter()).product(module(i), k / in, k % in);
+          exact += share.weight() * part;
+          size += Math.abs(share.weight() * part) + 0.1;
+        }
+        double bound = 400 * 0x1p-24 * size + Elements.roundoff(type) * Math.abs(exact);
+        float value = Elements.get(found, type, k);
+        double expected = exact;
+        int place = k;
+        assertTrue(
+            Math.abs(value - exact) <= bound,
+            () ->
+                "-Dlorikeet.cuda.seed="
+                    + seed
+                    + ": element "
+                    + place
+                    + ": expected "
+                    + expected
+                    + ", found "
+                    + value);
+      }
+    }
+  }
+
+  private void switchBackAndForth(ElementType type, ElementType ofAdapters, int blocks) {
+    weights(type);
+    try (RandomAdapter one = adapter(ofAdapters, 16, blocks);
+        RandomAdapter two = adapter(ofAdapters, 28, 1)) {
+      check(type, List.of(new MergePlan.Share(one, 0.7f), new MergePlan.Share(two, -0.4f)));
+      check(type, List.of(new MergePlan.Share(two, 1)));
+      check(type, List.of());
+    }
+  }
+
+  @Test
+  void tensorCoresMergeBf16() {
+    switchBackAndForth(ElementType.BF16, ElementType.BF16, 1);
+    assertTrue(EmulatedDriver.launches("fused_switch_mma_bf16") > 0);
+  }
+
+  @Test
+  void tensorCoresMergeF16() {
+    switchBackAndForth(ElementType.F16, ElementType.F16, 1);
+    assertTrue(EmulatedDriver.launches("fused_switch_mma_f16") > 0);
+  }
+
+  @Test
+  void f32WeightsTakeBf16Adapters() {
+    switchBackAndForth(ElementType.F32, ElementType.BF16, 1);
+    assertTrue(EmulatedDriver.launches("fused_switch_f32") > 0);
+  }
+
+  @Test
+  void blockDiagonalAdaptersMergeIntoBf16() {
+    switchBackAndForth(ElementType.BF16, ElementType.BF16, 4);
+    assertTrue(EmulatedDriver.launches("fused_switch_bf16") > 0);
+  }
+}
