@@ -71,21 +71,21 @@ record HostileModels(
         list,
         seed,
         "a missing tensor",
-        Q,
+        TinyModel.WEIGHTS,
         false,
         (tiny, file) -> {
           tiny.weights.header().remove(Q);
-          tiny.weights.write(file.resolveSibling(TinyModel.WEIGHTS));
+          tiny.weights.write(file);
         });
     files(
         list,
         seed,
         "a tensor of another shape",
-        Q,
+        TinyModel.WEIGHTS,
         false,
         (tiny, file) -> {
           tiny.weights.add(Q, ElementType.F32, new float[32][64]);
-          tiny.weights.write(file.resolveSibling(TinyModel.WEIGHTS));
+          tiny.weights.write(file);
         });
     files(
         list,

