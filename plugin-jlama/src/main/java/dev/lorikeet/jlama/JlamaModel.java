@@ -23,6 +23,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 
 /**
  * A base model from a Hugging Face directory: weights, tokenizer, decoder and the serving of
@@ -33,7 +34,7 @@ final class JlamaModel implements BaseModel {
   private final HfTokenizer tokenizer;
   private final Serving serving;
   private final ClosingStack resources;
-  private boolean closed;
+  private volatile boolean closed;
 
   private JlamaModel(
       ModelInfo info, HfTokenizer tokenizer, Serving serving, ClosingStack resources) {
@@ -118,12 +119,33 @@ final class JlamaModel implements BaseModel {
 
   @Override
   public Generation submit(GenerationRequest request) {
-    return serving.submit(request);
+    return whileOpen(() -> serving.submit(request));
   }
 
   @Override
   public CompletableFuture<Score> score(ScoreRequest request) {
-    return serving.score(request);
+    try {
+      return whileOpen(() -> serving.score(request));
+    } catch (LorikeetException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+  }
+
+  /**
+   * The tokenizer may be closed under a request that comes at the same moment; that is the model
+   * being closed, too.
+   */
+  private <T> T whileOpen(Supplier<T> action) {
+    if (!closed) {
+      try {
+        return action.get();
+      } catch (IllegalStateException e) {
+        if (!closed) {
+          throw e;
+        }
+      }
+    }
+    throw new LorikeetException(Code.CLOSED, "the model was closed");
   }
 
   @Override
@@ -133,7 +155,7 @@ final class JlamaModel implements BaseModel {
 
   @Override
   public List<Integer> encode(String text) {
-    return Arrays.stream(tokenizer.encode(text, true)).boxed().toList();
+    return whileOpen(() -> Arrays.stream(tokenizer.encode(text, true)).boxed().toList());
   }
 
   @Override
@@ -145,7 +167,8 @@ final class JlamaModel implements BaseModel {
             "token id: expected 0 to " + (info.shape().vocabulary() - 1) + ", found " + token);
       }
     }
-    return tokenizer.decode(tokens.stream().mapToInt(Integer::intValue).toArray(), true);
+    return whileOpen(
+        () -> tokenizer.decode(tokens.stream().mapToInt(Integer::intValue).toArray(), true));
   }
 
   @Override

@@ -10,12 +10,15 @@ import java.util.Arrays;
  */
 final class EntryTable {
   /*
-   * Adapters of one generation share a slot whatever lease they come from, so that sequences with the same adapter make one segment. Slots are few (at most the adapters in
-   * use by the batch) and are looked up once per sequence, so a linear search will do. Grouping is a radix sort of two digits, the token and then the slot, because
-   * sequences that share a router are asked together and so out of order.
+   * Adapters of one generation share a slot whatever lease they come from, so that sequences with the same adapter make one segment. Slots are kept in the order of generations,
+   * so that the deltas of a mixture are added in one order whatever else is in the batch. They are few (at most the adapters in use by the batch) and are
+   * looked up once per sequence, so a linear search will do. Grouping is a radix sort of two digits, the token and then the slot's rank, because sequences that share a router
+   * are asked together and so out of order.
    */
   private AdapterLease[] leases = new AdapterLease[16];
   private int slots;
+  private int[] bySlotRank = new int[16];
+  private int[] rankOf = new int[16];
   private int[] slotOf = new int[64];
   private int[] tokens = new int[64];
   private float[] weights = new float[64];
@@ -23,6 +26,7 @@ final class EntryTable {
   private int[] starts = new int[65];
   private int[] byToken = new int[64];
   private int[] bySlot = new int[64];
+  private int[] ranks = new int[64];
 
   void clear() {
     Arrays.fill(leases, 0, slots, null);
@@ -40,6 +44,8 @@ final class EntryTable {
     }
     if (slots == leases.length) {
       leases = Arrays.copyOf(leases, 2 * slots);
+      bySlotRank = new int[2 * slots];
+      rankOf = new int[2 * slots];
     }
     leases[slots] = lease;
     return slots++;
@@ -53,6 +59,7 @@ final class EntryTable {
       weights = Arrays.copyOf(weights, 2 * entries);
       byToken = new int[2 * entries];
       bySlot = new int[2 * entries];
+      ranks = new int[2 * entries];
     }
     slotOf[entries] = slot;
     tokens[entries] = token;
@@ -77,16 +84,35 @@ final class EntryTable {
     for (int i = 0; i < entries; i++) {
       bySlot[i] = i;
     }
+    rankSlots();
+    for (int i = 0; i < entries; i++) {
+      ranks[i] = rankOf[slotOf[i]];
+    }
     sort(bySlot, byToken, tokens, batchTokens);
-    sort(byToken, bySlot, slotOf, slots);
+    sort(byToken, bySlot, ranks, slots);
     int previous = -1;
     for (int i = 0; i < entries; i++) {
       int entry = bySlot[i];
-      if (slotOf[entry] != previous) {
-        previous = slotOf[entry];
-        batch.beginSegment(leases[previous]);
+      if (ranks[entry] != previous) {
+        previous = ranks[entry];
+        batch.beginSegment(leases[slotOf[entry]]);
       }
       batch.add(tokens[entry], weights[entry]);
+    }
+  }
+
+  private void rankSlots() {
+    for (int s = 0; s < slots; s++) {
+      int at = s;
+      long generation = leases[s].spec().generation();
+      while (at > 0 && leases[bySlotRank[at - 1]].spec().generation() > generation) {
+        bySlotRank[at] = bySlotRank[at - 1];
+        at--;
+      }
+      bySlotRank[at] = s;
+    }
+    for (int r = 0; r < slots; r++) {
+      rankOf[bySlotRank[r]] = r;
     }
   }
 

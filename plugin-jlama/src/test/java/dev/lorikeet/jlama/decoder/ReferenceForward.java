@@ -1,0 +1,156 @@
+package dev.lorikeet.jlama.decoder;
+
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.loading.LayerWeights;
+import dev.lorikeet.jlama.loading.ModelConfig;
+import dev.lorikeet.jlama.loading.ModelWeights;
+import dev.lorikeet.jlama.loading.RopeFrequencies;
+import dev.lorikeet.model.ModelShape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+
+/**
+ * The base model's forward pass written as the formulas are, in double precision, over one
+ * sequence.
+ */
+public final class ReferenceForward {
+  private final ModelConfig config;
+  private final ModelShape shape;
+  private final ModelWeights weights;
+  private final RopeFrequencies rope;
+
+  private ReferenceForward(ModelConfig config, ModelWeights weights) {
+    this.config = config;
+    this.shape = config.shape();
+    this.weights = weights;
+    this.rope = RopeFrequencies.of(config);
+  }
+
+  /** Returns the logits after the last token. */
+  public static double[] lastLogits(Path directory, int... tokens) {
+    ModelConfig config = ModelConfig.read(directory);
+    try (ModelWeights weights = ModelWeights.open(directory, config)) {
+      return new ReferenceForward(config, weights).run(tokens);
+    }
+  }
+
+  private double[] run(int[] tokens) {
+    int n = tokens.length;
+    double[][] x = new double[n][shape.hidden()];
+    for (int t = 0; t < n; t++) {
+      for (int i = 0; i < shape.hidden(); i++) {
+        x[t][i] = weights.embedding().get(tokens[t], i);
+      }
+    }
+    for (LayerWeights layer : weights.layers()) {
+      double[][] q = new double[n][];
+      double[][] k = new double[n][];
+      double[][] v = new double[n][];
+      for (int t = 0; t < n; t++) {
+        double[] h = norm(x[t], layer.inputNorm());
+        q[t] = rotate(linear(layer.q(), h), t);
+        k[t] = rotate(linear(layer.k(), h), t);
+        v[t] = linear(layer.v(), h);
+      }
+      for (int t = 0; t < n; t++) {
+        add(x[t], linear(layer.o(), attend(q[t], k, v, t)));
+        double[] h = norm(x[t], layer.postAttentionNorm());
+        double[] gate = linear(layer.gate(), h);
+        double[] up = linear(layer.up(), h);
+        for (int i = 0; i < gate.length; i++) {
+          gate[i] = gate[i] / (1 + Math.exp(-gate[i])) * up[i];
+        }
+        add(x[t], linear(layer.down(), gate));
+      }
+    }
+    return multiply(weights.output(), norm(x[n - 1], weights.finalNorm()));
+  }
+
+  private double[] attend(double[] q, double[][] k, double[][] v, int position) {
+    int d = shape.headDim();
+    double[] out = new double[shape.queryWidth()];
+    for (int head = 0; head < shape.heads(); head++) {
+      int kvHead = head / (shape.heads() / shape.kvHeads());
+      double[] p = new double[position + 1];
+      double max = Double.NEGATIVE_INFINITY;
+      for (int j = 0; j <= position; j++) {
+        for (int i = 0; i < d; i++) {
+          p[j] += q[head * d + i] * k[j][kvHead * d + i];
+        }
+        p[j] /= Math.sqrt(d);
+        max = Math.max(max, p[j]);
+      }
+      double sum = 0;
+      for (int j = 0; j <= position; j++) {
+        p[j] = Math.exp(p[j] - max);
+        sum += p[j];
+      }
+      for (int j = 0; j <= position; j++) {
+        for (int i = 0; i < d; i++) {
+          out[head * d + i] += p[j] / sum * v[j][kvHead * d + i];
+        }
+      }
+    }
+    return out;
+  }
+
+  private double[] rotate(double[] x, int position) {
+    int d = shape.headDim();
+    double[] inverse = rope.inverse();
+    double[] y = new double[x.length];
+    for (int head = 0; head < x.length / d; head++) {
+      for (int i = 0; i < d / 2; i++) {
+        double cos = rope.scale() * Math.cos(position * inverse[i]);
+        double sin = rope.scale() * Math.sin(position * inverse[i]);
+        double a = x[head * d + i];
+        double b = x[head * d + d / 2 + i];
+        y[head * d + i] = a * cos - b * sin;
+        y[head * d + d / 2 + i] = b * cos + a * sin;
+      }
+    }
+    return y;
+  }
+
+  private double[] norm(double[] x, MemorySegment weight) {
+    double squares = 0;
+    for (double value : x) {
+      squares += value * value;
+    }
+    double scale = 1 / Math.sqrt(squares / x.length + config.rmsNormEps());
+    double[] y = new double[x.length];
+    for (int i = 0; i < x.length; i++) {
+      y[i] = x[i] * scale * weight.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+    }
+    return y;
+  }
+
+  private static double[] linear(LayerWeights.Linear linear, double[] x) {
+    double[] y = multiply(linear.weight(), x);
+    linear
+        .bias()
+        .ifPresent(
+            bias -> {
+              for (int i = 0; i < y.length; i++) {
+                y[i] += bias.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+              }
+            });
+    return y;
+  }
+
+  private static double[] multiply(WeightMatrix weight, double[] x) {
+    double[] y = new double[weight.rows()];
+    for (int row = 0; row < y.length; row++) {
+      for (int i = 0; i < x.length; i++) {
+        y[row] += weight.get(row, i) * x[i];
+      }
+    }
+    return y;
+  }
+
+  private static void add(double[] x, double[] y) {
+    for (int i = 0; i < x.length; i++) {
+      x[i] += y[i];
+    }
+  }
+}

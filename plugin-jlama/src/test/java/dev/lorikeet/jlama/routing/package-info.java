@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.jlama.routing;
+
+import org.jspecify.annotations.NullMarked;
