@@ -22,6 +22,8 @@ import java.util.function.Consumer;
  * @param sequences what was asked
  * @param outcomes how each sequence ended, in the same order
  * @param elapsed from the first submission until the last sequence ended
+ * @param secondHalf tokens per second in the second half of the tokens, when the JVM has compiled
+ *     what runs often
  * @param kvCachePeak the largest number of pages that held keys and values
  * @param pool the pool's pages at the end
  * @param stats the model's counts at the end
@@ -30,6 +32,7 @@ record Batch(
     List<Sequence> sequences,
     List<Outcome> outcomes,
     Duration elapsed,
+    double secondHalf,
     int kvCachePeak,
     PoolStats pool,
     ModelStats stats) {
@@ -61,7 +64,7 @@ record Batch(
         generation.subscribe(new Forwarder(generations.size(), events));
         generations.add(generation);
       }
-      follow(events, generations.size(), view);
+      double secondHalf = follow(events, generations.size(), view);
       List<Outcome> outcomes = generations.stream().map(Batch::outcome).toList();
       Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
       view.end(outcomes);
@@ -69,6 +72,7 @@ record Batch(
           sequences,
           outcomes,
           elapsed,
+          secondHalf,
           kvCachePeak.get(),
           lorikeet.pool().stats(),
           lorikeet.model().stats());
@@ -80,18 +84,29 @@ record Batch(
     }
   }
 
-  private static void follow(BlockingQueue<Event> events, int sequences, View view)
+  // Returns the tokens per second of the second half.
+  private static double follow(BlockingQueue<Event> events, int sequences, View view)
       throws InterruptedException {
     int running = sequences;
+    List<Long> arrivals = new ArrayList<>();
     while (running > 0) {
       switch (events.take()) {
-        case Event.Token(int sequence, GeneratedToken token) -> view.token(sequence, token);
+        case Event.Token(int sequence, GeneratedToken token) -> {
+          arrivals.add(System.nanoTime());
+          view.token(sequence, token);
+        }
         case Event.End end -> running--;
       }
       if (events.isEmpty()) {
         view.refresh();
       }
     }
+    int half = arrivals.size() / 2;
+    if (half == 0) {
+      return 0;
+    }
+    double nanoseconds = arrivals.getLast() - arrivals.get(arrivals.size() - 1 - half);
+    return 1e9 * half / Math.max(1, nanoseconds);
   }
 
   private static Outcome outcome(Generation generation) {

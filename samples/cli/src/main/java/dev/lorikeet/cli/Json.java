@@ -101,7 +101,8 @@ final class Json {
       long prefillTokens,
       long decodeTokens,
       double seconds,
-      double tokensPerSecond) {}
+      double tokensPerSecond,
+      double secondHalfTokensPerSecond) {}
 
   record PageEntry(int pageBytes, int total, int kvCachePeak, int adapters, int usedAtEnd) {}
 

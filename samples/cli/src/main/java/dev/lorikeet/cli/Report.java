@@ -41,6 +41,13 @@ final class Report {
                 batch.generatedTokens(),
                 batch.seconds(),
                 batch.stats().steps())));
+    rows.add(
+        List.of(
+            "",
+            String.format(
+                Locale.ROOT,
+                "%.1f tokens/s in the second half, the JVM warmed up",
+                batch.secondHalf())));
     rows.add(List.of("KV cache", pages(batch.kvCachePeak(), pool.pageBytes()) + " at its peak"));
     rows.add(
         List.of(
@@ -145,7 +152,8 @@ final class Report {
         batch.stats().prefillTokens(),
         batch.stats().decodeTokens(),
         batch.seconds(),
-        batch.tokensPerSecond());
+        batch.tokensPerSecond(),
+        batch.secondHalf());
   }
 
   static Json.PageEntry pages(Batch batch) {
