@@ -46,7 +46,8 @@ public final class Main {
         .addSubcommand(new DemoCommand(console))
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
-        .addSubcommand(new PluginsCommand(console));
+        .addSubcommand(new PluginsCommand(console))
+        .addSubcommand(new ConformanceCommand(console));
     Errors errors = new Errors(console, top, Arrays.asList(args).contains("--json"));
     commands
         .setOut(console.out())

@@ -1,0 +1,156 @@
+package dev.lorikeet.cli;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.lorikeet.conformance.Profile;
+import dev.lorikeet.conformance.runner.ConformanceRunner;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Holds plugins to the rules of the specification. */
+@Command(
+    name = "conformance",
+    sortOptions = false,
+    description =
+        "Runs the conformance suite on the providers of a plugin, or on all that are found, and reports rule by rule.")
+final class ConformanceCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Option(
+      names = "--plugin",
+      paramLabel = "JAR",
+      description =
+          "Jar or folder of classes of the plugin, and of what it depends on; may be repeated. None: every plugin found.")
+  private List<Path> plugins = new ArrayList<>();
+
+  @Option(
+      names = "--profile",
+      paramLabel = "NAME",
+      description = "How much to try: ${COMPLETION-CANDIDATES} (${DEFAULT-VALUE}).")
+  private Profile profile = Profile.NORMAL;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "HEX",
+      description = "Seed that an earlier run reported, to see it again.")
+  private Optional<String> seed = Optional.empty();
+
+  @Option(
+      names = "--report",
+      paramLabel = "DIR",
+      description = "Write report.txt, conformance.json and JUnit's XML there.")
+  private Optional<Path> report = Optional.empty();
+
+  @Option(names = "--json", description = "Print the report as JSON.")
+  private boolean json;
+
+  ConformanceCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    for (Path plugin : plugins) {
+      if (!Files.exists(plugin)) {
+        throw new ParameterException(
+            spec.commandLine(), "--plugin: expected a jar or a folder, found no file " + plugin);
+      }
+    }
+    if (!json) {
+      try (PrintStream out = new PrintStream(new Lines(console.out()), false, UTF_8)) {
+        return run(report, out);
+      }
+    }
+    Path folder =
+        report.isPresent() ? report.get() : Files.createTempDirectory("lorikeet-conformance-");
+    try {
+      ByteArrayOutputStream text = new ByteArrayOutputStream();
+      int exitCode;
+      try (PrintStream out = new PrintStream(text, false, UTF_8)) {
+        exitCode = run(Optional.of(folder), out);
+      }
+      Path written = folder.resolve("conformance.json");
+      if (Files.exists(written)) {
+        console.out().println(Files.readString(written));
+      } else {
+        Json.print(
+            console.out(),
+            new Json.Failure(new Json.Problem("NOTHING_TESTED", text.toString(UTF_8).strip())));
+      }
+      return exitCode;
+    } finally {
+      if (report.isEmpty()) {
+        delete(folder);
+      }
+    }
+  }
+
+  private int run(Optional<Path> folder, PrintStream out) {
+    return ConformanceRunner.run(
+        new ConformanceRunner.Options(plugins, profile, seed(), folder), out);
+  }
+
+  private OptionalLong seed() {
+    try {
+      return seed.isPresent()
+          ? OptionalLong.of(Long.parseUnsignedLong(seed.get(), 16))
+          : OptionalLong.empty();
+    } catch (NumberFormatException e) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--seed: expected up to 16 hexadecimal digits, found '" + seed.get() + "'",
+          e);
+    }
+  }
+
+  private static void delete(Path folder) throws IOException {
+    try (var files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        Files.delete(file);
+      }
+    }
+    Files.delete(folder);
+  }
+
+  /** Passes text on line by line, so that a long run shows how far it is. */
+  private static final class Lines extends OutputStream {
+    private final PrintWriter out;
+    private final ByteArrayOutputStream line = new ByteArrayOutputStream();
+
+    Lines(PrintWriter out) {
+      this.out = out;
+    }
+
+    @Override
+    public void write(int b) {
+      line.write(b);
+      if (b == '\n') {
+        flush();
+      }
+    }
+
+    @Override
+    public void flush() {
+      out.print(line.toString(UTF_8));
+      out.flush();
+      line.reset();
+    }
+  }
+}
