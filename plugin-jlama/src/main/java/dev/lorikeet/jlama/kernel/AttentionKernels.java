@@ -12,7 +12,6 @@ import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /** The inner loops of {@link VectorPagedAttention}. */
@@ -28,55 +27,64 @@ final class AttentionKernels {
   }
 
   /**
-   * Turns the scores of a tile into weights relative to the largest score so far, and rescales what
-   * was summed before when that has changed.
+   * Makes the scores of a tile relative to the largest score so far, and rescales what was summed
+   * before when that has changed. Operands of a token's heads lie one after the other.
    *
-   * @param scores {@code [TILE]}: unscaled scores in, weights out, 0 from {@code visible} on
+   * @param scores {@code [heads][TILE]}: unscaled scores in; out, what to take the exponential of:
+   *     -infinity from {@code visible} on
+   * @param heads how many
    * @param visible positions that count, 1 to TILE
    * @param scale factor of the scores
-   * @param max the largest scaled score so far
-   * @param state {@code [TILE]}: sums of the weights, one for each place in the tile
-   * @param out {@code [blocks * BLOCK]}: weighted sums of the values
+   * @param max {@code [heads]}: the largest scaled score so far
+   * @param state {@code [heads][TILE]}: sums of the weights, one for each place in the tile
+   * @param out {@code [heads]} rows of weighted sums of values
+   * @param rowBytes bytes of a row of {@code out}
    */
-  static void softmaxStep(
-      long scores, int visible, float scale, long max, long state, long out, int blocks) {
-    long sa = scores & ADDRESS;
-    float largest = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < TILE; i += L) {
-      VectorMask<Float> hidden = F.indexInRange(i, visible).not();
-      FloatVector s =
-          FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE)
-              .mul(scale)
-              .blend(Float.NEGATIVE_INFINITY, hidden);
-      s.intoMemorySegment(ALL, sa + i * 4L, LE);
-      largest = Math.max(largest, s.reduceLanes(VectorOperators.MAX));
-    }
-    float before = ALL.get(ValueLayout.JAVA_FLOAT, max);
-    float now = Math.max(before, largest);
-    ALL.set(ValueLayout.JAVA_FLOAT, max, now);
-    long ta = state & ADDRESS;
-    if (now != before && before != Float.NEGATIVE_INFINITY) {
-      rescale((float) StrictMath.exp(before - now), ta, out & ADDRESS, blocks);
-    }
-    VectorElementwise.exp(scores, TILE, now);
-    for (int i = 0; i < TILE; i += L) {
-      FloatVector weight = FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE);
-      FloatVector.fromMemorySegment(F, ALL, ta + i * 4L, LE)
-          .add(weight)
-          .intoMemorySegment(ALL, ta + i * 4L, LE);
+  static void relate(
+      long scores,
+      int heads,
+      int visible,
+      float scale,
+      long max,
+      long state,
+      long out,
+      long rowBytes) {
+    for (int head = 0; head < heads; head++) {
+      long sa = scores + head * TILE * 4L & ADDRESS;
+      float largest = Float.NEGATIVE_INFINITY;
+      for (int i = 0; i < TILE; i += L) {
+        FloatVector s = FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE).mul(scale);
+        if (visible < TILE) {
+          s = s.blend(Float.NEGATIVE_INFINITY, F.indexInRange(i, visible).not());
+        }
+        s.intoMemorySegment(ALL, sa + i * 4L, LE);
+        largest = Math.max(largest, s.reduceLanes(VectorOperators.MAX));
+      }
+      long maxAt = max + head * 4L & ADDRESS;
+      float before = ALL.get(ValueLayout.JAVA_FLOAT, maxAt);
+      float now = Math.max(before, largest);
+      if (now != before) {
+        ALL.set(ValueLayout.JAVA_FLOAT, maxAt, now);
+        if (before != Float.NEGATIVE_INFINITY) {
+          float factor = (float) StrictMath.exp(before - now);
+          rescale(factor, state + head * TILE * 4L, TILE);
+          rescale(factor, out + head * rowBytes, (int) (rowBytes / 4));
+        }
+      }
+      for (int i = 0; i < TILE; i += L) {
+        FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE)
+            .sub(now)
+            .intoMemorySegment(ALL, sa + i * 4L, LE);
+      }
     }
   }
 
-  private static void rescale(float factor, long state, long out, int blocks) {
-    for (int i = 0; i < TILE; i += L) {
-      FloatVector.fromMemorySegment(F, ALL, state + i * 4L, LE)
+  private static void rescale(float factor, long at, int count) {
+    long a = at & ADDRESS;
+    for (int i = 0; i < count / L; i++) {
+      FloatVector.fromMemorySegment(F, ALL, a + i * BYTES, LE)
           .mul(factor)
-          .intoMemorySegment(ALL, state + i * 4L, LE);
-    }
-    for (int b = 0; b < 2 * blocks; b++) {
-      FloatVector.fromMemorySegment(F, ALL, out + b * BYTES, LE)
-          .mul(factor)
-          .intoMemorySegment(ALL, out + b * BYTES, LE);
+          .intoMemorySegment(ALL, a + i * BYTES, LE);
     }
   }
 

@@ -129,7 +129,8 @@ final class VectorElementwise implements Elementwise {
     add(bias, 0, y, yStride, tokens, columns, shard, shards);
   }
 
-  private static void add(long from, long to, int count) {
+  /** Adds floats at {@code from} to those at {@code to}. */
+  static void add(long from, long to, int count) {
     long x = from & ADDRESS;
     long y = to & ADDRESS;
     int vectors = count / L;

@@ -215,13 +215,8 @@ final class VectorPagedAttention implements PagedAttention {
 
   private static void widen(
       AttentionShape shape, AttentionTile tile, long from, int count, long to) {
-    for (int row = 0; row < count; row++) {
-      WeightTile.widenRow(
-          shape.type(),
-          from + row * shape.rowBytes(),
-          shape.headDim(),
-          to + (long) row * tile.padded() * 4);
-    }
+    WeightTile.widenRows(
+        shape.type(), from, shape.rowBytes(), count, shape.headDim(), to, tile.padded() * 4L);
   }
 
   /** Takes {@code visible} positions of the tile into one token's slots. */
@@ -250,16 +245,19 @@ final class VectorPagedAttention implements PagedAttention {
       for (int row = 0; row < visible; row += L) {
         Lanes.sums(sums + (g * TILE + row) * BYTES, weights + (g * TILE + row) * 4L, L);
       }
-      long at = slot + g;
-      AttentionKernels.softmaxStep(
-          weights + g * TILE * 4L,
-          visible,
-          shape.scale(),
-          memory + tile.max() + at * 4,
-          memory + tile.state() + at * TILE * 4,
-          memory + tile.out() + at * paddedBytes,
-          blocks);
     }
+    long state = memory + tile.state() + slot * TILE * 4L;
+    AttentionKernels.relate(
+        weights,
+        group,
+        visible,
+        shape.scale(),
+        memory + tile.max() + slot * 4L,
+        state,
+        memory + tile.out() + slot * paddedBytes,
+        paddedBytes);
+    VectorElementwise.exp(weights, group * TILE, 0);
+    VectorElementwise.add(weights, state, group * TILE);
     for (int g = 0; g < group; g += MatMul.MAX_TOKEN_BLOCK) {
       long out = memory + tile.out() + (slot + g) * paddedBytes;
       if (MatMul.blockWidth(group - g) == 4) {

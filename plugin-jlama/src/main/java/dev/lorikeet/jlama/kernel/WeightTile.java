@@ -63,24 +63,42 @@ final class WeightTile {
 
   private static void widen(WeightMatrix.Floats weights, int row, long to) {
     long rowBytes = (long) weights.columns() * weights.type().bytes();
-    widenRow(weights.type(), weights.segment().address() + row * rowBytes, weights.columns(), to);
+    widenRows(
+        weights.type(),
+        weights.segment().address() + row * rowBytes,
+        rowBytes,
+        1,
+        weights.columns(),
+        to,
+        0);
   }
 
-  /** Widens one row of {@code columns} elements. */
-  static void widenRow(ElementType type, long from, int columns, long to) {
+  /**
+   * Widens rows of {@code columns} elements.
+   *
+   * @param from the first row
+   * @param fromStep bytes between rows
+   * @param to where the first row goes
+   * @param toStep bytes between widened rows
+   */
+  static void widenRows(
+      ElementType type, long from, long fromStep, int rows, int columns, long to, long toStep) {
     int blocks = columns / BLOCK;
     switch (type) {
-      case BF16 -> widenBf16(from, blocks, to);
-      case F16 -> widenF16(from, blocks, to);
-      case F32 -> split(from, blocks, to);
+      case BF16 -> widenBf16(from, fromStep, rows, blocks, to, toStep);
+      case F16 -> widenF16(from, fromStep, rows, blocks, to, toStep);
+      case F32 -> split(from, fromStep, rows, blocks, to, toStep);
     }
     int rest = columns - blocks * BLOCK;
     if (rest > 0) {
-      long target = to + blocks * BLOCK_BYTES;
-      for (int i = 0; i < BLOCK; i++) {
-        long at = from + ((long) blocks * BLOCK + i) * type.bytes();
-        float value = i < rest ? WeightMatrix.element(ALL, type, at) : 0;
-        ALL.set(ValueLayout.JAVA_FLOAT, target + place(i), value);
+      for (int row = 0; row < rows; row++) {
+        long source = from + row * fromStep + (long) blocks * BLOCK * type.bytes();
+        long target = to + row * toStep + blocks * BLOCK_BYTES;
+        for (int i = 0; i < BLOCK; i++) {
+          float value =
+              i < rest ? WeightMatrix.element(ALL, type, source + (long) i * type.bytes()) : 0;
+          ALL.set(ValueLayout.JAVA_FLOAT, target + place(i), value);
+        }
       }
     }
   }
@@ -90,13 +108,18 @@ final class WeightTile {
     return (i & 1) * BYTES + (i >> 1) * 4L;
   }
 
-  static void widenBf16(long from, int blocks, long to) {
-    long source = from & ADDRESS;
-    long target = to & ADDRESS;
-    for (int b = 0; b < blocks; b++) {
-      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + b * BYTES, LE);
-      pairs.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(ALL, target + b * BLOCK_BYTES, LE);
-      pairs.and(HIGH_HALF).intoMemorySegment(ALL, target + b * BLOCK_BYTES + BYTES, LE);
+  static void widenBf16(long from, long fromStep, int rows, int blocks, long to, long toStep) {
+    for (int row = 0; row < rows; row++) {
+      long source = from + row * fromStep;
+      long target = to + row * toStep;
+      long end = source + blocks * BYTES;
+      for (; source < end; source += BYTES, target += BLOCK_BYTES) {
+        long s = source & ADDRESS;
+        long t = target & ADDRESS;
+        IntVector pairs = IntVector.fromMemorySegment(I, ALL, s, LE);
+        pairs.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(ALL, t, LE);
+        pairs.and(HIGH_HALF).intoMemorySegment(ALL, t + BYTES, LE);
+      }
     }
   }
 
@@ -107,23 +130,31 @@ final class WeightTile {
    * from which that binade is subtracted, exactly. (Multiplying by 2^112 instead would be shorter,
    * and forty times slower where the product meets a float32 subnormal.)
    */
-  static void widenF16(long from, int blocks, long to) {
-    long source = from & ADDRESS;
-    long target = to & ADDRESS;
-    for (int b = 0; b < blocks; b++) {
-      IntVector pairs = IntVector.fromMemorySegment(I, ALL, source + b * BYTES, LE);
-      IntVector even =
-          pairs.lanewise(VectorOperators.LSHL, 16).lanewise(VectorOperators.ASHR, 3).and(F16_BITS);
-      IntVector odd = pairs.lanewise(VectorOperators.ASHR, 3).and(F16_BITS);
-      even.add(REBIAS).intoMemorySegment(ALL, target + b * BLOCK_BYTES, LE);
-      odd.add(REBIAS).intoMemorySegment(ALL, target + b * BLOCK_BYTES + BYTES, LE);
-      IntVector e = even.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
-      IntVector o = odd.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
-      VectorMask<Integer> special =
-          e.compare(VectorOperators.UGE, F16_NORMALS)
-              .or(o.compare(VectorOperators.UGE, F16_NORMALS));
-      if (special.anyTrue()) {
-        repairF16(source + b * BYTES, target + b * BLOCK_BYTES);
+  static void widenF16(long from, long fromStep, int rows, int blocks, long to, long toStep) {
+    for (int row = 0; row < rows; row++) {
+      long source = from + row * fromStep;
+      long target = to + row * toStep;
+      long end = source + blocks * BYTES;
+      for (; source < end; source += BYTES, target += BLOCK_BYTES) {
+        long s = source & ADDRESS;
+        long t = target & ADDRESS;
+        IntVector pairs = IntVector.fromMemorySegment(I, ALL, s, LE);
+        IntVector even =
+            pairs
+                .lanewise(VectorOperators.LSHL, 16)
+                .lanewise(VectorOperators.ASHR, 3)
+                .and(F16_BITS);
+        IntVector odd = pairs.lanewise(VectorOperators.ASHR, 3).and(F16_BITS);
+        even.add(REBIAS).intoMemorySegment(ALL, t, LE);
+        odd.add(REBIAS).intoMemorySegment(ALL, t + BYTES, LE);
+        IntVector e = even.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
+        IntVector o = odd.and(Integer.MAX_VALUE).sub(F16_SMALLEST_NORMAL);
+        VectorMask<Integer> special =
+            e.compare(VectorOperators.UGE, F16_NORMALS)
+                .or(o.compare(VectorOperators.UGE, F16_NORMALS));
+        if (special.anyTrue()) {
+          repairF16(s, t);
+        }
       }
     }
   }
@@ -154,15 +185,19 @@ final class WeightTile {
   }
 
   /** Splits float32 elements into even and odd vectors. */
-  static void split(long from, int blocks, long to) {
-    long source = from & ADDRESS;
-    long target = to & ADDRESS;
-    for (int b = 0; b < blocks; b++) {
-      FloatVector low = FloatVector.fromMemorySegment(F, ALL, source + b * BLOCK_BYTES, LE);
-      FloatVector high =
-          FloatVector.fromMemorySegment(F, ALL, source + b * BLOCK_BYTES + BYTES, LE);
-      low.rearrange(EVEN, high).intoMemorySegment(ALL, target + b * BLOCK_BYTES, LE);
-      low.rearrange(ODD, high).intoMemorySegment(ALL, target + b * BLOCK_BYTES + BYTES, LE);
+  static void split(long from, long fromStep, int rows, int blocks, long to, long toStep) {
+    for (int row = 0; row < rows; row++) {
+      long source = from + row * fromStep;
+      long target = to + row * toStep;
+      long end = source + blocks * BLOCK_BYTES;
+      for (; source < end; source += BLOCK_BYTES, target += BLOCK_BYTES) {
+        long s = source & ADDRESS;
+        long t = target & ADDRESS;
+        FloatVector low = FloatVector.fromMemorySegment(F, ALL, s, LE);
+        FloatVector high = FloatVector.fromMemorySegment(F, ALL, s + BYTES, LE);
+        low.rearrange(EVEN, high).intoMemorySegment(ALL, t, LE);
+        low.rearrange(ODD, high).intoMemorySegment(ALL, t + BYTES, LE);
+      }
     }
   }
 
