@@ -8,7 +8,9 @@ module dev.lorikeet.arrow {
   requires com.fasterxml.jackson.core;
   requires com.fasterxml.jackson.databind;
   requires jdk.management;
+  requires org.apache.arrow.format;
   requires org.apache.arrow.memory.core;
+  requires org.apache.arrow.vector;
 
   exports dev.lorikeet.arrow;
 

@@ -21,6 +21,7 @@ final class AdapterLoader {
   private static final int MAX_SHARED = 1024;
   private static final int MAX_STAMPS = 4096;
 
+  private final ModelShape shape;
   private final PeftPlans plans;
   private final PagePool pool;
   private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
@@ -29,6 +30,7 @@ final class AdapterLoader {
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
   AdapterLoader(ModelShape shape, PagePool pool) {
+    this.shape = shape;
     plans = new PeftPlans(shape);
     this.pool = pool;
   }
@@ -78,11 +80,11 @@ final class AdapterLoader {
                 + pool.stats());
       }
       try {
-        var writer = new PageWriter(registered.targets(), layout, pages, pool.memory());
-        if (file.read(writer) != registered.digest()) {
+        long[][] rows = layout.rowOffsets(pages);
+        if (file.read(new PageWriter(rows, pool.memory())) != registered.digest()) {
           throw changed(file.path());
         }
-        return new Resident(pages, writer.table());
+        return new Resident(pages, WeightTable.of(registered.targets(), rows, pool.memory()));
       } catch (IOException | RuntimeException | Error e) {
         pool.free(pages, 0, pages.length);
         throw e;
@@ -93,7 +95,9 @@ final class AdapterLoader {
   }
 
   private AdapterFile open(Path path) throws IOException {
-    return PeftAdapterFile.open(path, plans);
+    return ArrowAdapterFile.isNamed(path)
+        ? ArrowAdapterFile.open(path, Optional.of(shape))
+        : PeftAdapterFile.open(path, plans);
   }
 
   /** Adapters trained alike have equal descriptions; ten thousand of them share one. */

@@ -7,7 +7,8 @@ import dev.lorikeet.plugin.Availability;
 import java.util.Set;
 
 /**
- * Opens stores that read PEFT adapter directories into pages of the pool.
+ * Opens stores that read adapters into pages of the pool: PEFT directories, and Arrow files that
+ * {@link AdapterFiles#convert} has written, whose names end in {@code .arrow}.
  *
  * <p>Option {@code prefetch-threads} (1 to 64, default 2): how many adapters are read at a time
  * because of {@link AdapterStore#prefetch}. {@link AdapterStore#acquire} never waits for them.
@@ -30,7 +31,7 @@ public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
 
   @Override
   public Availability availability() {
-    return Availability.available("PEFT directories in pages of any pool");
+    return Availability.available("PEFT directories and Arrow files in pages of any pool");
   }
 
   @Override

@@ -109,11 +109,11 @@ final class PageLayout {
     classes.computeIfAbsent(rowBytes, SizeClass::new).factors.add(factor);
   }
 
-  private static int aRowBytes(TargetSpec spec) {
+  static int aRowBytes(TargetSpec spec) {
     return spec.inFeatures() / spec.aBlocks() * spec.type().bytes();
   }
 
-  private static int bRowBytes(TargetSpec spec) {
+  static int bRowBytes(TargetSpec spec) {
     return spec.outFeatures() / spec.bBlocks() * spec.type().bytes();
   }
 
@@ -133,6 +133,15 @@ final class PageLayout {
   /** Returns the number of pages. */
   int pages() {
     return pages;
+  }
+
+  /** Returns the byte offsets of all rows in the pool by factor, given the adapter's pages. */
+  long[][] rowOffsets(int[] pageNumbers) {
+    long[][] offsets = new long[rows.length][];
+    for (int factor = 0; factor < rows.length; factor++) {
+      offsets[factor] = rowOffsets(factor, pageNumbers);
+    }
+    return offsets;
   }
 
   /** Returns the byte offsets of a factor's rows in the pool, given the adapter's pages. */

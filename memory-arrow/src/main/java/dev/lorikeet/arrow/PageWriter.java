@@ -1,15 +1,8 @@
 package dev.lorikeet.arrow;
 
-import dev.lorikeet.adapter.LoraFactor;
-import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
-import dev.lorikeet.tensor.Device;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.Collections;
-import java.util.List;
-import java.util.Optional;
 
 /** Writes the weights of one adapter into its pages, B transposed, and describes where they are. */
 final class PageWriter implements WeightSink {
@@ -20,7 +13,6 @@ final class PageWriter implements WeightSink {
    */
   private static final int TILE = 256;
 
-  private final List<TargetSpec> targets;
   private final MemorySegment memory;
   private final long[][] offsets;
   private short[] shorts = {};
@@ -28,43 +20,26 @@ final class PageWriter implements WeightSink {
   private final short[] shortLine = new short[TILE];
   private final int[] intLine = new int[TILE];
 
-  PageWriter(List<TargetSpec> targets, PageLayout layout, int[] pages, MemorySegment memory) {
-    this.targets = targets;
+  /**
+   * Creates a writer.
+   *
+   * @param offsets the byte offset of each row in {@code memory}, by factor: {@code 2 * target} for
+   *     A, one more for B
+   */
+  PageWriter(long[][] offsets, MemorySegment memory) {
+    this.offsets = offsets;
     this.memory = memory;
-    offsets = new long[2 * targets.size()][];
-    for (int factor = 0; factor < offsets.length; factor++) {
-      offsets[factor] = layout.rowOffsets(factor, pages);
-    }
-  }
-
-  /** Returns the table of weights by {@link dev.lorikeet.adapter.TargetModule#index}. */
-  List<Optional<LoraWeights>> table() {
-    int last = targets.getLast().target().index();
-    List<Optional<LoraWeights>> table =
-        new ArrayList<>(Collections.nCopies(last + 1, Optional.empty()));
-    for (int t = 0; t < targets.size(); t++) {
-      TargetSpec spec = targets.get(t);
-      LoraFactor a = factor(spec, spec.inFeatures(), spec.aBlocks(), offsets[2 * t]);
-      LoraFactor b = factor(spec, spec.outFeatures(), spec.bBlocks(), offsets[2 * t + 1]);
-      table.set(
-          spec.target().index(), Optional.of(new LoraWeights(spec.target(), a, b, spec.scaling())));
-    }
-    return List.copyOf(table);
-  }
-
-  private LoraFactor factor(TargetSpec spec, int width, int blocks, long[] rows) {
-    return new LoraFactor(spec.type(), width, blocks, Device.HOST, memory, rows);
   }
 
   @Override
   public void accept(
       int target, TargetSpec spec, Factor factor, int firstLine, int lines, MemorySegment data) {
     switch (factor) {
-      case A -> {
+      case A, B_BY_ROW -> {
+        long[] rows = offsets[factor == Factor.A ? 2 * target : 2 * target + 1];
         long bytes = data.byteSize() / lines;
         for (int line = 0; line < lines; line++) {
-          MemorySegment.copy(
-              data, line * bytes, memory, offsets[2 * target][firstLine + line], bytes);
+          MemorySegment.copy(data, line * bytes, memory, rows[firstLine + line], bytes);
         }
       }
       case B_BY_OUTPUT -> {

@@ -23,6 +23,8 @@ interface WeightSink {
     /** A: a line per row of the factor. */
     A,
     /** B as PEFT stores it: a line per output feature, with one element per row of the factor. */
-    B_BY_OUTPUT
+    B_BY_OUTPUT,
+    /** B as Arrow files keep it: a line per row of the factor. */
+    B_BY_ROW
   }
 }

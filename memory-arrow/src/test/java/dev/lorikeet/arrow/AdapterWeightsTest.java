@@ -82,7 +82,7 @@ class AdapterWeightsTest {
     long seed = new Random().nextLong();
     System.out.println("randomAdaptersAreInMemoryAsInTheirFiles seed " + seed);
     var random = new Random(seed);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 25; i++) {
       int headDim = 1 + random.nextInt(12);
       int kvHeads = 1 + random.nextInt(3);
       int heads = kvHeads * (1 + random.nextInt(3));
@@ -90,14 +90,14 @@ class AdapterWeightsTest {
           new ModelShape(
               1 + random.nextInt(3),
               1 + random.nextInt(60),
-              1 + random.nextInt(700),
+              1 + random.nextInt(400),
               heads,
               kvHeads,
               headDim,
               50);
       var projections = EnumSet.of(List.of(Projection.values()).get(random.nextInt(7)));
       Projection.all().stream().filter(p -> random.nextBoolean()).forEach(projections::add);
-      int rank = 1 + random.nextInt(random.nextInt(5) == 0 ? 300 : 20);
+      int rank = 1 + random.nextInt(random.nextInt(5) == 0 ? 90 : 20);
       String dtype = List.of("F32", "F16", "BF16").get(random.nextInt(3));
       PeftWriter writer = PeftWriter.of(shape, rank, dtype, projections, random);
       if (random.nextBoolean()) {

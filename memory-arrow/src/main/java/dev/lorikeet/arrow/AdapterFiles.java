@@ -1,0 +1,105 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Adapter files outside a store: conversion to Arrow, inspection, and mapping. Every method reads
+ * and checks all weights. Thread-safe.
+ */
+public final class AdapterFiles {
+  private AdapterFiles() {}
+
+  /**
+   * Writes an adapter as one Arrow IPC file, which {@link ArrowAdapterStoreProvider}'s stores
+   * register by its path and load by copying, and which {@link #map} uses without a copy. The file
+   * appears whole or not at all and replaces one of that name.
+   *
+   * @param adapter a PEFT directory or an Arrow adapter file
+   * @param shape the sizes of the base model
+   * @param arrowFile where to write; the name must end in {@code .arrow}
+   * @return the target modules
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
+   *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
+   * @throws IllegalArgumentException if the name does not end in {@code .arrow}
+   * @throws UncheckedIOException if the file can't be written
+   */
+  public static List<TargetSpec> convert(Path adapter, ModelShape shape, Path arrowFile) {
+    if (!arrowFile.toString().endsWith(ArrowAdapterFormat.SUFFIX)) {
+      throw new IllegalArgumentException(
+          "arrowFile: expected a name that ends in "
+              + ArrowAdapterFormat.SUFFIX
+              + ", found "
+              + arrowFile);
+    }
+    try (AdapterFile source = open(adapter, shape)) {
+      Path parent = arrowFile.toAbsolutePath().getParent();
+      if (parent == null) {
+        throw new IllegalArgumentException("arrowFile: expected a file, found " + arrowFile);
+      }
+      Path folder = Files.createTempDirectory(parent, ".lorikeet-");
+      Path unfinished = folder.resolve("adapter" + ArrowAdapterFormat.SUFFIX);
+      try {
+        ArrowAdapterWriter.write(source, unfinished);
+        ArrowAdapterFile.open(unfinished, Optional.of(shape)).close();
+        Files.move(
+            unfinished,
+            arrowFile,
+            StandardCopyOption.ATOMIC_MOVE,
+            StandardCopyOption.REPLACE_EXISTING);
+      } finally {
+        Files.deleteIfExists(unfinished);
+        Files.delete(folder);
+      }
+      return source.targets();
+    } catch (IOException e) {
+      throw new UncheckedIOException(
+          "converting " + adapter + " to " + arrowFile + ": " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Reads and checks an adapter.
+   *
+   * @param adapter a PEFT directory or an Arrow adapter file
+   * @param shape the sizes of the base model
+   * @return the target modules, sorted by layer and projection
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
+   *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
+   */
+  public static List<TargetSpec> inspect(Path adapter, ModelShape shape) {
+    try (AdapterFile file = open(adapter, shape)) {
+      file.read(new FiniteCheck(file.path()));
+      return file.targets();
+    } catch (IOException e) {
+      throw Refusal.invalid(adapter, "expected a readable adapter, found: " + e, e);
+    }
+  }
+
+  /**
+   * Maps an Arrow adapter file into memory: its weights are used where they are, shared with all
+   * processes that map the file. While it is mapped the file must not be changed or cut; replace it
+   * by renaming another, as {@link #convert} does.
+   *
+   * @param arrowFile an Arrow adapter file
+   * @return the mapped adapter, which the caller closes
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID}; the message names the
+   *     file and the row and column
+   */
+  public static MappedAdapter map(Path arrowFile) {
+    return MappedAdapter.open(arrowFile);
+  }
+
+  private static AdapterFile open(Path adapter, ModelShape shape) throws IOException {
+    return ArrowAdapterFile.isNamed(adapter)
+        ? ArrowAdapterFile.open(adapter, Optional.of(shape))
+        : PeftAdapterFile.open(adapter, new PeftPlans(shape));
+  }
+}

@@ -1,0 +1,90 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * An adapter in one Arrow IPC file, as {@link AdapterFiles#convert} writes it: B is transposed
+ * already, so that a load is a copy. See {@link ArrowAdapterFormat}.
+ */
+final class ArrowAdapterFile implements AdapterFile {
+  private final Path path;
+  private final FileChannel channel;
+  private final FileStamp stamp;
+  private final PeftPlan plan;
+
+  private ArrowAdapterFile(Path path, FileChannel channel, FileStamp stamp, PeftPlan plan) {
+    this.path = path;
+    this.channel = channel;
+    this.stamp = stamp;
+    this.plan = plan;
+  }
+
+  /** Returns whether a path names such a file: a name in {@code .arrow} that is no folder. */
+  static boolean isNamed(Path path) {
+    return path.toString().endsWith(ArrowAdapterFormat.SUFFIX) && !Files.isDirectory(path);
+  }
+
+  /**
+   * Opens a file and checks everything but the values of the weights.
+   *
+   * @param shape the sizes of the base model, or empty to take any
+   */
+  static ArrowAdapterFile open(Path path, Optional<ModelShape> shape) throws IOException {
+    Path real;
+    try {
+      real = path.toRealPath(); // the application named this very file, which may be a link
+    } catch (IOException e) {
+      throw Refusal.invalid(path, "expected an Arrow file, found: " + e, e);
+    }
+    FileChannel channel = AdapterFolder.openRegular(path, real);
+    try {
+      var placed = new ArrowAdapterHeader(path, channel).read(shape);
+      return new ArrowAdapterFile(path, channel, FileStamp.of(real), PeftPlan.of(placed));
+    } catch (IOException | RuntimeException | Error e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  /** Returns the target modules and where their factors are. */
+  List<PeftPlan.Placed> placed() {
+    return plan.placed();
+  }
+
+  /** Returns the open file. */
+  FileChannel channel() {
+    return channel;
+  }
+
+  @Override
+  public Path path() {
+    return path;
+  }
+
+  @Override
+  public List<TargetSpec> targets() {
+    return plan.targets();
+  }
+
+  @Override
+  public FileStamp stamp() {
+    return stamp;
+  }
+
+  @Override
+  public long read(WeightSink sink) throws IOException {
+    return new FactorReader(path, channel, WeightSink.Factor.B_BY_ROW).read(plan.placed(), sink);
+  }
+
+  @Override
+  public void close() throws IOException {
+    channel.close();
+  }
+}

@@ -1,0 +1,82 @@
+package dev.lorikeet.arrow;
+
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.adapter.TargetSpec;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * An adapter that is used where its Arrow file lies in memory. Any thread may read it until it is
+ * closed; whoever opened it closes it, and nobody may use its weights any more then.
+ */
+public final class MappedAdapter implements AutoCloseable {
+  private final Arena arena;
+  private final List<TargetSpec> targets;
+  private final List<Optional<LoraWeights>> table;
+
+  private MappedAdapter(Arena arena, List<TargetSpec> targets, List<Optional<LoraWeights>> table) {
+    this.arena = arena;
+    this.targets = targets;
+    this.table = table;
+  }
+
+  static MappedAdapter open(Path path) {
+    Arena arena = Arena.ofShared();
+    try (ArrowAdapterFile file = ArrowAdapterFile.open(path, Optional.empty())) {
+      file.read(new FiniteCheck(path));
+      FileChannel channel = file.channel();
+      MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      long[][] rows = new long[2 * file.targets().size()][];
+      for (int factor = 0; factor < rows.length; factor++) {
+        rows[factor] = rows(file.placed().get(factor / 2), factor % 2 == 0);
+      }
+      return new MappedAdapter(arena, file.targets(), WeightTable.of(file.targets(), rows, mapped));
+    } catch (IOException e) {
+      arena.close();
+      throw Refusal.invalid(path, "expected a file that can be mapped, found: " + e, e);
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  private static long[] rows(PeftPlan.Placed placed, boolean a) {
+    TargetSpec spec = placed.spec();
+    long[] rows = new long[spec.rank()];
+    for (int r = 0; r < rows.length; r++) {
+      rows[r] =
+          a
+              ? placed.aBegin() + (long) r * PageLayout.aRowBytes(spec)
+              : placed.bBegin() + (long) r * PageLayout.bRowBytes(spec);
+    }
+    return rows;
+  }
+
+  /** Returns the target modules, sorted by layer and projection. */
+  public List<TargetSpec> targets() {
+    return targets;
+  }
+
+  /**
+   * Returns the weights for one target module, or empty if the adapter does not change it.
+   * Allocates nothing. Reading them after {@link #close} throws {@link IllegalStateException}.
+   */
+  public Optional<LoraWeights> weights(TargetModule target) {
+    int index = target.index();
+    return index < table.size() ? table.get(index) : Optional.empty();
+  }
+
+  /** Unmaps the file. Idempotent. */
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}
