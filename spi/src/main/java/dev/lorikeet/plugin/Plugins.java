@@ -196,13 +196,17 @@ public final class Plugins {
     return source == null || source.getLocation() == null ? "" : source.getLocation().toString();
   }
 
+  /** Returns a failure and what caused it in one line. */
   private static String oneLine(Throwable failure) {
+    StringBuilder text =
+        new StringBuilder(failure.getClass().getSimpleName() + ": " + failure.getMessage());
+    // Chains of causes are short; the bound is against chains that bite their tail.
     Throwable cause = failure.getCause();
-    String text = failure.getClass().getSimpleName() + ": " + failure.getMessage();
-    if (cause != null) {
-      text += " (" + cause + ")";
+    for (int depth = 0; cause != null && depth < 4; depth++) {
+      text.append(" (").append(cause).append(')');
+      cause = cause.getCause();
     }
-    return text.lines().findFirst().orElse(failure.getClass().getName());
+    return text.toString().replaceAll("\\R+", " ");
   }
 
   /** Stands for a provider that could not be made; never chosen, because its state is failed. */
