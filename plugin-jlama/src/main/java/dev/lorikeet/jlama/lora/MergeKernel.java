@@ -12,6 +12,7 @@ import static jdk.incubator.vector.VectorOperators.GE;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
+import static jdk.incubator.vector.VectorOperators.NE;
 
 import dev.lorikeet.tensor.ElementType;
 import jdk.incubator.vector.FloatVector;
@@ -35,6 +36,8 @@ final class MergeKernel {
   /** Blocks of columns of a tile. */
   static final int CHUNK = 16;
 
+  private static final int NAN = 0x7fc00000;
+
   private MergeKernel() {}
 
   /**
@@ -42,11 +45,12 @@ final class MergeKernel {
    *
    * @param a address of the packed A rows of the tile's first block of columns
    * @param ranks how many rows of A, over all adapters
-   * @param c address of the coefficients, {@code [ranks, 8]} F32
+   * @param c address of the coefficients of the tile's first output, F32, zero past the last output
+   * @param step bytes from the coefficients of one row of A to the next one's
    * @param blocks how many blocks of columns, at most {@link #CHUNK}
    * @param delta address of the result, {@code [8, CHUNK]} blocks of F32
    */
-  static void delta(long a, int ranks, long c, int blocks, long delta) {
+  static void delta(long a, int ranks, long c, long step, int blocks, long delta) {
     long row = CHUNK * 2L * BYTES;
     for (int i = 0; i < blocks; i++) {
       FloatVector first0 = FloatVector.zero(F);
@@ -72,7 +76,7 @@ final class MergeKernel {
         FloatVector second =
             FloatVector.fromMemorySegment(
                 F, ALL, (block + r * 2L * BYTES + BYTES) & ADDRESS, LITTLE);
-        long factors = c + r * 4L * ROWS;
+        long factors = c + r * step;
         FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
         first0 = first.fma(c0, first0);
         second0 = second.fma(c0, second0);
@@ -180,13 +184,9 @@ final class MergeKernel {
       IntVector e = even.reinterpretAsInts();
       IntVector o = odd.reinterpretAsInts();
       IntVector evenRounded =
-          e.add(0x7fff)
-              .add(e.lanewise(LSHR, 16).and(1))
-              .blend(e.or(0x400000), e.and(0x7fffffff).compare(GT, 0x7f800000));
+          e.add(0x7fff).add(e.lanewise(LSHR, 16).and(1)).blend(NAN, even.compare(NE, even).cast(I));
       IntVector oddRounded =
-          o.add(0x7fff)
-              .add(o.lanewise(LSHR, 16).and(1))
-              .blend(o.or(0x400000), o.and(0x7fffffff).compare(GT, 0x7f800000));
+          o.add(0x7fff).add(o.lanewise(LSHR, 16).and(1)).blend(NAN, odd.compare(NE, odd).cast(I));
       IntVector both = evenRounded.lanewise(LSHR, 16).or(oddRounded.and(0xffff0000));
       both.intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
     }
@@ -227,6 +227,15 @@ final class MergeKernel {
       IntVector odd = IntVector.fromMemorySegment(I, ALL, (wide + v + BYTES) & ADDRESS, LITTLE);
       even.or(odd.lanewise(LSHL, 16))
           .intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
+    }
+  }
+
+  /** Multiplies blocks of F32 in place. */
+  static void scale(long address, int blocks, float factor) {
+    for (int i = 0; i < 2 * blocks; i++) {
+      long v = address + (long) i * BYTES;
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, v & ADDRESS, LITTLE);
+      value.mul(factor).intoMemorySegment(ALL, v & ADDRESS, LITTLE);
     }
   }
 }

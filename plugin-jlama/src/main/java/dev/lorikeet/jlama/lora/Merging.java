@@ -60,8 +60,10 @@ final class Merging {
     for (MergePlan.Target target : plan.targets()) {
       int ranks = ranks(plan, target);
       total += cost(target, ranks);
-      long padded = (long) Lanes.blocks(Math.toIntExact(target.pristine().columns())) * BLOCK;
-      widest = Math.max(widest, ranks * (padded + MergeKernel.ROWS));
+      long padded =
+          Lanes.blocks(Math.toIntExact(target.pristine().columns()))
+              + Lanes.blocks(Math.toIntExact(target.pristine().rows()));
+      widest = Math.max(widest, ranks * padded * BLOCK);
     }
     reserve(SCRATCH_FLOATS + TILE_FLOATS + widest);
     double all = total;
@@ -149,15 +151,16 @@ final class Merging {
     long tail = scratch;
     long delta = tail + 4L * SCRATCH_FLOATS;
     long coefficients = delta + 4L * TILE_FLOATS;
-    long packed = coefficients + 4L * MergeKernel.ROWS * ranks;
+    long step = Lanes.blocks((int) (last - first)) * 2L * BYTES;
+    long packed = coefficients + step * ranks;
     packFactors(plan, target, ranks, packed, tail);
+    packCoefficients(plan, target, (int) first, (int) last, coefficients, tail);
     for (long o = first; o < last; o += MergeKernel.ROWS) {
       int rows = (int) Math.min(MergeKernel.ROWS, last - o);
-      packCoefficients(plan, target, (int) o, rows, coefficients);
+      long c = coefficients + 4 * (o - first);
       for (int block = 0; block < blocks; block += MergeKernel.CHUNK) {
         int count = Math.min(MergeKernel.CHUNK, blocks - block);
-        MergeKernel.delta(
-            packed + (long) block * ranks * 2 * BYTES, ranks, coefficients, count, delta);
+        MergeKernel.delta(packed + (long) block * ranks * 2 * BYTES, ranks, c, step, count, delta);
         int column = block * BLOCK;
         for (int k = 0; k < rows; k++) {
           MergeKernel.add(
@@ -214,9 +217,10 @@ final class Merging {
     }
   }
 
-  /** Writes weight * scaling * B for eight outputs, {@code [ranks, 8]}, zero past the last row. */
+  /** Packs weight * scaling * B for the outputs {@code [first, last)} as {@code [ranks, rows]}. */
   private static void packCoefficients(
-      MergePlan plan, MergePlan.Target target, int o, int rows, long to) {
+      MergePlan plan, MergePlan.Target target, int first, int last, long to, long tail) {
+    int blocks = Lanes.blocks(last - first);
     long next = to;
     for (MergePlan.Share share : plan.mixture()) {
       Optional<LoraWeights> weights = share.adapter().weights(target.module());
@@ -226,15 +230,22 @@ final class Merging {
       LoraFactor b = weights.get().b();
       float scale = share.weight() * weights.get().scaling();
       for (int r = 0; r < b.rank(); r++) {
-        int column = o - b.rowStart(r);
-        long offset = b.rowOffset(r) + (long) column * b.type().bytes();
-        for (int k = 0; k < MergeKernel.ROWS; k++) {
-          boolean inside = k < rows && column + k >= 0 && column + k < b.rowLength();
-          float element =
-              inside ? Elements.get(b.memory(), b.type(), offset + (long) k * b.type().bytes()) : 0;
-          Lanes.set(next + 4L * k, inside ? scale * element : 0);
+        int begin = Math.max(first, b.rowStart(r));
+        int end = Math.min(last, b.rowStart(r) + b.rowLength());
+        long offset = b.rowOffset(r) + (long) (begin - b.rowStart(r)) * b.type().bytes();
+        if (b.blocks() == 1) {
+          long row = b.memory().address() + offset;
+          RowPacking.pack(b.type(), row, last - first, next, 2L * BYTES, false, tail);
+        } else {
+          Lanes.zeroBlocks(next, blocks);
+          for (int o = begin; o < end; o++) {
+            float element =
+                Elements.get(b.memory(), b.type(), offset + (long) (o - begin) * b.type().bytes());
+            Lanes.set(next + 4L * (o - first), element);
+          }
         }
-        next += 4L * MergeKernel.ROWS;
+        MergeKernel.scale(next, blocks, scale);
+        next += blocks * 2L * BYTES;
       }
     }
   }

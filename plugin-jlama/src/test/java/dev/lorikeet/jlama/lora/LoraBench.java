@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Run by hand: deltas and switches at the shape of a 135 M Llama against the memory bandwidth of
- * the same run. Arguments: threads (2), rank (16), element type (BF16).
+ * the same run. Arguments: threads (2), rank (16), element type of all weights (BF16), and a part
+ * of the names of the measurements to run (all).
  */
 final class LoraBench {
   private static final int LAYERS = 30;
@@ -28,7 +29,7 @@ final class LoraBench {
   private static final int KV = 192;
   private static final int INTERMEDIATE = 1536;
   private static final int ADAPTERS = 8;
-  private static final int ROUNDS = 120;
+  private static final int ROUNDS = 400;
 
   private final Arena arena = Arena.ofShared();
   private final SplittableRandom random = new SplittableRandom(7);
@@ -36,8 +37,11 @@ final class LoraBench {
   private final VectorLoraExecutor executor;
   private final List<TestAdapter> adapters = new ArrayList<>();
   private final long adapterBytes;
+  private final ElementType type;
+  private String filter = "";
 
   private LoraBench(int threads, int rank, ElementType type) {
+    this.type = type;
     workers = threads == 1 ? Workers.SINGLE : new WorkerTeam("bench", threads);
     executor = new VectorLoraExecutor(workers);
     for (int n = 0; n < ADAPTERS; n++) {
@@ -69,10 +73,11 @@ final class LoraBench {
     int threads = args.length > 0 ? Integer.parseInt(args[0]) : 2;
     int rank = args.length > 1 ? Integer.parseInt(args[1]) : 16;
     ElementType type = args.length > 2 ? ElementType.valueOf(args[2]) : ElementType.BF16;
-    new LoraBench(threads, rank, type).run(threads);
+    new LoraBench(threads, rank, type).run(threads, args.length > 3 ? args[3] : "");
   }
 
-  private void run(int threads) {
+  private void run(int threads, String filter) {
+    this.filter = filter;
     double[] bandwidth = bandwidth();
     System.out.printf(
         "%d threads: read %.1f GB/s, copy %.1f GB/s; an adapter is %.1f MB%n",
@@ -83,10 +88,8 @@ final class LoraBench {
     deltas("1 token, 1 adapter", 1, 1, 1, bandwidth[0]);
     deltas("1 token, top-2", 1, 2, 2, bandwidth[0]);
     deltas("256 tokens, 1 adapter", 256, 1, 1, bandwidth[0]);
-    for (ElementType type : ElementType.values()) {
-      switches(type, 0, bandwidth[1]);
-      switches(type, 1, bandwidth[1]);
-      switches(type, 2, bandwidth[1]);
+    for (int experts = 0; experts <= 2; experts++) {
+      switches(experts, bandwidth[1]);
     }
   }
 
@@ -171,6 +174,9 @@ final class LoraBench {
       List<List<Tensor>> outputs,
       int experts,
       double readRate) {
+    if (!name.contains(filter)) {
+      return;
+    }
     executor.force(split);
     long[] times = new long[ROUNDS];
     for (int round = -60; round < ROUNDS; round++) {
@@ -193,7 +199,10 @@ final class LoraBench {
     return Tensor.host(arena.allocate(4L * tokens * columns, 64), ElementType.F32, tokens, columns);
   }
 
-  private void switches(ElementType type, int experts, double copyRate) {
+  private void switches(int experts, double copyRate) {
+    if (!"switch".contains(filter)) {
+      return;
+    }
     List<MergePlan.Target> targets = new ArrayList<>();
     long bytes = 0;
     try (Arena weights = Arena.ofShared()) {
