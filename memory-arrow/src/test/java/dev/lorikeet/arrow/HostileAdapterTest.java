@@ -12,6 +12,7 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.memory.PoolStats;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -42,9 +43,32 @@ class HostileAdapterTest {
   }
 
   @AfterEach
-  void close() {
+  void close() throws IOException {
+    assertEquals(List.of(), openFiles());
     store.close();
     pool.close();
+  }
+
+  /** Returns the files below the test's directory that this process holds open, on Linux. */
+  private List<Path> openFiles() throws IOException {
+    Path descriptors = Path.of("/proc/self/fd");
+    if (!Files.isDirectory(descriptors)) {
+      return List.of();
+    }
+    Path real = directory.toRealPath();
+    try (Stream<Path> all = Files.list(descriptors)) {
+      return all.filter(Files::isSymbolicLink)
+          .map(
+              link -> {
+                try {
+                  return Files.readSymbolicLink(link);
+                } catch (IOException e) {
+                  return link; // closed meanwhile
+                }
+              })
+          .filter(path -> path.startsWith(real))
+          .toList();
+    }
   }
 
   @TestFactory
