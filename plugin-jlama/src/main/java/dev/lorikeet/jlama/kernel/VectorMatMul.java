@@ -22,7 +22,8 @@ final class VectorMatMul implements MatMul {
    *
    * Streams. Kernels take four rows at a time, not four adjacent ones but one from each quarter of the shard's slice. So a shard reads four sequential streams in
    * different pages, which keeps four of the processor's prefetchers at work while it computes; adjacent rows share pages, and then reading and computing add up instead
-   * of overlapping. Rows that four does not divide are done one by one.
+   * of overlapping. Rows that four does not divide are done one by one. With two token blocks each also touches two of the next rows
+   * (rows4x4Ahead), since the second finds all it needs in the cache and would leave memory idle.
    *
    * Layout. Packed x: token block after token block; in it [column block][token][L evens, L odds] with column blocks of 2 L, zero-padded at the end. So one base
    * address and constant offsets reach all of a step's operands, in the order of memory. A tile is four rows of each stream; its sums are [token][stream][row][L],
@@ -119,8 +120,18 @@ final class VectorMatMul implements MatMul {
     for (int begin = 0; begin < panel.tokens(); begin += chunk) {
       int endToken = Math.min(panel.tokens(), begin + chunk);
       for (int row = first; row < first + quarter; row += TILE_HEIGHT) {
-        int height = Math.min(TILE_HEIGHT, first + quarter - row);
-        tile(weights, panel, row, quarter, STREAMS, height, begin, endToken, scratch, out, yStride);
+        tile(
+            weights,
+            panel,
+            row,
+            quarter,
+            STREAMS,
+            first + quarter - row,
+            begin,
+            endToken,
+            scratch,
+            out,
+            yStride);
       }
       for (int row = first + STREAMS * quarter; row < end; row++) {
         tile(weights, panel, row, 0, 1, 1, begin, endToken, scratch, out, yStride);
@@ -135,8 +146,9 @@ final class VectorMatMul implements MatMul {
   }
 
   /**
-   * Multiplies rows {@code row + stream * step + i}, for i below {@code height}, by the tokens of a
-   * chunk. With one stream the step is 0, and the kernels compute that row four times.
+   * Multiplies rows {@code row + stream * step + i}, for i below TILE_HEIGHT and {@code left}, the
+   * rows left in a stream, by the tokens of a chunk. With one stream the step is 0, and the kernels
+   * compute that row four times.
    */
   private static void tile(
       WeightMatrix weights,
@@ -144,12 +156,13 @@ final class VectorMatMul implements MatMul {
       int row,
       int step,
       int streams,
-      int height,
+      int left,
       int begin,
       int end,
       long scratch,
       long y,
       long yStride) {
+    int height = Math.min(TILE_HEIGHT, left);
     int columns = weights.columns();
     long padded = ActivationPanel.roundUp(columns, BLOCK);
     boolean direct =
@@ -170,7 +183,10 @@ final class VectorMatMul implements MatMul {
         }
       }
     }
+    int blocks = (int) (padded / BLOCK);
     int group = end - begin <= MAX_GROUP_TOKENS ? MAX_GROUP_TOKENS : MAX_TOKEN_BLOCK;
+    // With more token blocks the touched lines would have to outlast too much else in the cache.
+    boolean twoBlocks = end - begin > MAX_TOKEN_BLOCK && end - begin <= 2 * MAX_TOKEN_BLOCK;
     for (int token = begin; token < end; token += group) {
       int last = Math.min(end, token + group);
       for (int i = 0; i < height; i++) {
@@ -178,24 +194,18 @@ final class VectorMatMul implements MatMul {
           int width = MatMul.blockWidth(panel.tokens() - t);
           long x = panel.packed().address() + t * padded * Float.BYTES;
           long sums = scratch + (t - token) * TOKEN_SUMS + i * BYTES;
-          if (direct) {
-            bf16(
-                width,
-                w + i * rowBytes,
-                rowStep,
-                x,
-                sums,
-                TILE_HEIGHT * BYTES,
-                (int) padded / BLOCK);
+          long rows = w + i * rowBytes;
+          int pair = (t - begin) / MAX_TOKEN_BLOCK;
+          if (!direct) {
+            f32(width, rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks);
+          } else if (twoBlocks && width == 4 && i + 1 < left) {
+            long next = rows + rowBytes + 2 * pair * rowStep;
+            int touched =
+                Bf16Kernels.rows4x4Ahead(
+                    rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks, next, rowStep);
+            ALL.set(ValueLayout.JAVA_INT, scratch + RESULT_OFFSET, touched);
           } else {
-            f32(
-                width,
-                w + i * rowBytes,
-                rowStep,
-                x,
-                sums,
-                TILE_HEIGHT * BYTES,
-                (int) padded / BLOCK);
+            bf16(width, rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks);
           }
         }
       }
