@@ -61,7 +61,7 @@ final class Merging {
       int ranks = ranks(plan, target);
       total += cost(target, ranks);
       long padded =
-          Lanes.blocks(Math.toIntExact(target.pristine().columns()))
+          (long) Lanes.blocks(Math.toIntExact(target.pristine().columns()))
               + Lanes.blocks(Math.toIntExact(target.pristine().rows()));
       widest = Math.max(widest, ranks * padded * BLOCK);
     }

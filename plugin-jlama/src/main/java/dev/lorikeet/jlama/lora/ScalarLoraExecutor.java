@@ -17,7 +17,8 @@ import java.util.List;
 /**
  * The readable twin: y[t] += weight * scaling * B (A x[t]) and W = W0 + sum of weight * scaling * B
  * A as the formulas say it, one loop per sum, accumulated in double. Runs on the calling thread;
- * takes heap and native memory alike.
+ * takes heap and native memory alike. A weight of zero adds zero times the delta, as IEEE 754 has
+ * it.
  */
 final class ScalarLoraExecutor implements LoraExecutor {
   private boolean closed;

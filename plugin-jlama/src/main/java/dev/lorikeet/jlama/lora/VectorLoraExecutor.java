@@ -18,10 +18,27 @@ import org.jspecify.annotations.Nullable;
  * else is in the batch nor on the number of workers, bit for bit. Native memory is read and written
  * in place; a call with some of its memory on the heap goes to the scalar twin.
  *
+ * <p>An entry of weight zero is computed like any other: it adds zero times its delta, as IEEE 754
+ * has it, so that an infinite delta adds NaN. A block-diagonal factor is dense within its blocks
+ * and absent outside.
+ *
  * <p>Arguments are checked once per call, in the calling thread. Off-heap scratch grows with the
  * largest call seen and is freed on close; steady use allocates nothing on the heap.
  */
 final class VectorLoraExecutor implements LoraExecutor {
+  /*
+   * A 135 M Llama in BF16 (30 layers, hidden 576, 4 target groups a layer, rank 16 on all projections: 9.8 MB an adapter), two threads of a 2.7 GHz Xeon. Expected:
+   * 8 tokens with 8 adapters take as long as reading 78 MB; 8 tokens with one adapter are bound by 2.4 million multiply-adds of 512 bits, 0.3 ms, beside 0.3 ms of
+   * reading; one token by reading 9.8 MB. Measured in a process of its own, other work on the machine, minimum of a step's 120 calls:
+   *
+   *   8 tokens, 8 adapters     2.3 to 2.4 ms: 33 GB/s, where a plain reading loop had reached 28 to 31 when the machine was quiet
+   *   8 tokens, 1 adapter      0.84 to 0.94 ms; on one thread 1.15, with the weights in the second-level cache 0.95
+   *   8 tokens, top-2 of 8     3.9 ms: a run more per call, and each weight for two tokens
+   *   1 token, 1 adapter       0.37 ms on one thread, the choice made: 27 GB/s
+   *
+   * The gap at one adapter is what comes per token, not per weight: packing x, summing lanes, adding to y, 1 microsecond a token and layer, and two threads that
+   * hand over 4 to 8 times a layer.
+   */
   private final Workers workers;
   private final Arena arena = Arena.ofShared();
   private final ScalarLoraExecutor scalar = new ScalarLoraExecutor();

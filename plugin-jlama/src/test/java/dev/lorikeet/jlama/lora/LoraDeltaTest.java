@@ -145,7 +145,12 @@ class LoraDeltaTest {
   @ParameterizedTest
   @EnumSource(ElementType.class)
   void infiniteAndUndefinedInputsStayInTheirToken(ElementType type) {
-    try (LoraExecutor vector = new VectorLoraExecutor(Workers.SINGLE);
+    assertSpecialInputsStay(new ScalarLoraExecutor(), type);
+    assertSpecialInputsStay(new VectorLoraExecutor(Workers.SINGLE), type);
+  }
+
+  private static void assertSpecialInputsStay(LoraExecutor executor, ElementType type) {
+    try (executor;
         Arena arena = Arena.ofConfined()) {
       SplittableRandom random = new SplittableRandom(SEED);
       TargetGroup group = TargetGroup.of(0, Projection.O);
@@ -162,7 +167,7 @@ class LoraDeltaTest {
       set(x, 1, 99, Float.NaN);
       set(x, 2, 3, Float.POSITIVE_INFINITY);
       set(x, 4, 50, Float.NEGATIVE_INFINITY);
-      vector.addDelta(group, batch, x, List.of(y));
+      executor.addDelta(group, batch, x, List.of(y));
       for (int o = 0; o < 70; o++) {
         assertTrue(Float.isFinite(LoraReference.at(y, 0, o)), "token 0");
         assertTrue(Float.isNaN(LoraReference.at(y, 1, o)), "token 1 has a NaN");
