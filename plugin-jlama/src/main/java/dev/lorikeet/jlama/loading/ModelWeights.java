@@ -17,13 +17,18 @@ import java.util.Map;
 import java.util.Optional;
 
 /*
- * Jlama's formats, names and tensor types, our own mapping. Jlama 0.8.4's SafeTensorIndex was not used for it, because it
- *   - widens F16 files to float32 arrays on the heap (Weights.findDType), so they are neither zero-copy nor half as large;
- *   - cuts files at 2 GiB, and a larger tensor into parts whose offsets are wrong unless it is the first of its file;
- *   - believes headers: no check of offsets, shapes or file names, and a header beyond 1 MiB ends in a BufferUnderflowException;
+ * Jlama's formats, names and tensor types, our own mapping. Jlama 0.8.4's SafeTensorIndex was not
+ * used for it, because it
+ *   - widens F16 files to float32 arrays on the heap (Weights.findDType), so they are neither
+ *     zero-copy nor half as large;
+ *   - cuts files at 2 GiB, and a larger tensor into parts whose offsets are wrong unless it is the
+ *     first of its file;
+ *   - believes headers: no check of offsets, shapes or file names, and a header beyond 1 MiB ends
+ *     in a BufferUnderflowException;
  *   - leaves unmapping to the garbage collector.
- * What it does well stays in use through its own interface: MappedWeightLoader hands these mappings to Jlama's model classes, and a test holds every tensor to be
- * bit for bit the one that Jlama's loader would have read.
+ * What it does well stays in use through its own interface: MappedWeightLoader hands these
+ * mappings to Jlama's model classes, and a test holds every tensor to the one that Jlama's loader
+ * would have read.
  */
 
 /**

@@ -17,12 +17,15 @@ import java.util.Comparator;
 import java.util.List;
 
 /*
- * A safetensors file is an 8-byte little-endian length, a JSON header of that length that maps names to {dtype, shape, data_offsets}, and the data. The file is
- * untrusted: length, types, shapes and offsets are all checked against one another and against the size of the file before a byte of data is looked at, and the
- * tensors must cover the data without overlap or gap, which also finds truncated and padded files. The whole file is mapped as one segment, so tensors beyond
- * 2 GiB need no special treatment, and the arena that closes it unmaps it.
+ * A safetensors file is an 8-byte little-endian length, a JSON header of that length that maps
+ * names to {dtype, shape, data_offsets}, and the data. The file is untrusted: length, types,
+ * shapes and offsets are all checked against one another and against the size of the file before a
+ * byte of data is looked at, and the tensors must cover the data without overlap or gap, which
+ * also finds truncated and padded files. The whole file is mapped as one segment, so tensors
+ * beyond 2 GiB need no special treatment, and the arena that closes it unmaps it.
  *
- * Format: github.com/huggingface/safetensors. Jlama writes its Q4 into the same format: dtype Q4, two elements a byte, scales in a second tensor `name.qb`.
+ * Format: github.com/huggingface/safetensors. Jlama writes its Q4 into the same format: dtype Q4,
+ * two elements a byte, scales in a second tensor `name.qb`.
  */
 final class SafetensorsFile {
   /** Twice what a thousand layers need; the format itself allows 100 MB. */

@@ -4,8 +4,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.function.Consumer;
 
 /*
- * Hugging Face's decoders map a list of tokens to a list of tokens and join what comes out; see tokenizers/src/decoders. Each is written here as a stage that takes
- * one token at a time and passes on only what later tokens cannot change, so that the concatenation of all it passes on is what the decoder makes of the whole list.
+ * Hugging Face's decoders map a list of tokens to a list of tokens and join what comes out; see
+ * tokenizers/src/decoders. Each is written here as a stage that takes one token at a time and
+ * passes on only what later tokens cannot change, so that the concatenation of all it passes on is
+ * what the decoder makes of the whole list.
  */
 
 /** One decoder of a chain, for one stream of tokens. */

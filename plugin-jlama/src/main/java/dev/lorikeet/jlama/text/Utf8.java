@@ -1,8 +1,10 @@
 package dev.lorikeet.jlama.text;
 
 /*
- * Rust's String::from_utf8_lossy, byte by byte: complete characters as they are, one U+FFFD for every maximal part of an ill-formed sequence (Unicode 16, section
- * 3.9, "substitution of maximal subparts"). Java's own decoder groups some ill-formed sequences differently, so it cannot stand in.
+ * Rust's String::from_utf8_lossy, byte by byte: complete characters as they are, one U+FFFD for
+ * every maximal part of an ill-formed sequence (Unicode 16, section 3.9, "substitution of maximal
+ * subparts"). Java's own decoder groups some ill-formed sequences differently, so it cannot stand
+ * in.
  */
 
 /** Decodes UTF-8 a byte at a time and never gives a character before it is certain. */

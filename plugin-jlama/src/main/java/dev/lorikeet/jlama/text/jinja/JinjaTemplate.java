@@ -14,9 +14,11 @@ import java.util.Locale;
 import java.util.Map;
 
 /*
- * Why not a library: of the JVM's Jinja dialects none renders what Jinja2 renders. Jinjava 2.8.4 silently gives other text for `not x is defined` and for some white
- * space, has no slices with steps, no filter blocks and no loop controls, and reaches into Java objects by reflection, which is how its sandbox has been left before.
- * A wrong prompt is the kind of error that nobody sees. The part of Jinja2 that chat templates use is small, and what is not supported is refused when parsing.
+ * Why not a library: Jinjava 2.8.4, the JVM's best known, silently gives other text than Jinja2
+ * for `not x is defined` and for some white space, knows no slices with steps and no filter
+ * blocks, and reaches into Java objects by reflection. A wrong prompt is an error that nobody
+ * sees. The part of Jinja2 that chat templates use is small, and what is not supported is refused
+ * when parsing.
  */
 
 /**

@@ -7,8 +7,9 @@ import java.util.List;
 import java.util.Map;
 
 /*
- * Values of a template and what Python does with them. A value is one of: NONE, Undefined, Boolean, Long, Double, String, List (Tuple for a tuple), Map, Callable,
- * Namespace, LoopState. There are no others, and no way from these to any other object of the JVM.
+ * Values of a template and what Python does with them. A value is one of: NONE, Undefined,
+ * Boolean, Long, Double, String, List (Tuple for a tuple), Map, Callable, Namespace, LoopState.
+ * There are no others, and no way from these to any other object of the JVM.
  */
 
 /** Python's operations on the values of a template. */
