@@ -269,7 +269,7 @@ final class VectorElementwise implements Elementwise {
     if (headDim % 2 != 0) {
       throw new IllegalArgumentException("rope: expected an even headDim, found " + headDim);
     }
-    long xa = NativeMemory.address("x", x, tokens, heads * headDim * 4L, xStride);
+    long xa = NativeMemory.address("x", x, tokens, (long) heads * headDim * 4, xStride);
     long rowBytes = headDim * 2L;
     int end = NativeMemory.firstOf(shard + 1, shards, tokens);
     for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
