@@ -5,17 +5,19 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The daemon threads that read files: one per caller that waits, and a few for hints. They end when
- * idle.
+ * The daemon threads that read files: some for callers that wait, and a few for hints, which
+ * callers never wait behind. They end when idle.
  */
 final class LoadThreads implements AutoCloseable {
   private static final long IDLE_SECONDS = 5;
+
+  /** Enough to keep any disk busy; more callers than that wait in line. */
+  private static final int URGENT_THREADS = 16;
 
   private final ThreadPoolExecutor urgent;
   private final ThreadPoolExecutor hints;
@@ -23,26 +25,19 @@ final class LoadThreads implements AutoCloseable {
   LoadThreads(int hintThreads) {
     ThreadFactory factory =
         Thread.ofPlatform().daemon().name("lorikeet-adapter-loader-", 0).factory();
-    urgent =
-        new ThreadPoolExecutor(
-            0,
-            Integer.MAX_VALUE,
-            IDLE_SECONDS,
-            TimeUnit.SECONDS,
-            new SynchronousQueue<>(),
-            factory);
-    hints =
-        new ThreadPoolExecutor(
-            hintThreads,
-            hintThreads,
-            IDLE_SECONDS,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            factory);
-    hints.allowCoreThreadTimeOut(true);
+    urgent = threads(URGENT_THREADS, factory);
+    hints = threads(hintThreads, factory);
   }
 
-  /** Starts now. */
+  private static ThreadPoolExecutor threads(int most, ThreadFactory factory) {
+    var threads =
+        new ThreadPoolExecutor(
+            most, most, IDLE_SECONDS, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), factory);
+    threads.allowCoreThreadTimeOut(true);
+    return threads;
+  }
+
+  /** Starts as soon as can be. */
   void now(Load<?> load) {
     urgent.execute(load);
   }
