@@ -163,4 +163,57 @@ class StoreConcurrencyTest {
       assertEquals(1, store.stats().loads());
     }
   }
+
+  @Test
+  void closingWhileOthersAcquireLeavesNoPageBehind() throws Exception {
+    List<Path> paths = new ArrayList<>();
+    for (int i = 0; i < ADAPTERS; i++) {
+      paths.add(write(i));
+    }
+    try (var threads = Executors.newFixedThreadPool(THREADS)) {
+      for (int round = 0; round < 20; round++) {
+        try (PagePool pool =
+            new ArrowPagePoolProvider().open(new PoolConfig(20L * PAGE, PAGE, Map.of()))) {
+          AdapterStore store =
+              new ArrowAdapterStoreProvider()
+                  .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+          for (int i = 0; i < ADAPTERS; i++) {
+            store.register(new AdapterSource("a" + i, paths.get(i)));
+          }
+          var start = new CountDownLatch(1);
+          List<java.util.concurrent.Future<?>> all = new ArrayList<>();
+          for (int t = 0; t < THREADS; t++) {
+            int number = t % ADAPTERS;
+            all.add(threads.submit(() -> acquireOnce(store, number, start)));
+          }
+          start.countDown();
+          try {
+            store.close();
+          } catch (IllegalStateException e) {
+            Expect.mentions(e, "leases on [a"); // a lease that was quicker than the close
+          }
+          for (var each : all) {
+            each.get();
+          }
+          assertEquals(0, pool.stats().usedPages());
+        }
+      }
+    }
+  }
+
+  private static Void acquireOnce(AdapterStore store, int number, CountDownLatch start)
+      throws InterruptedException {
+    start.await();
+    try {
+      store.prefetch(List.of("a" + (number + 1) % ADAPTERS));
+      try (AdapterLease lease = store.acquire("a" + number)) {
+        assertAll(lease.weights(Q0).orElseThrow(), number);
+      }
+    } catch (IllegalStateException e) {
+      Expect.mentions(e, "closed");
+    } catch (LorikeetException e) {
+      assertEquals(LorikeetException.Code.CLOSED, e.code());
+    }
+    return null;
+  }
 }
