@@ -120,9 +120,7 @@ class WorkerTeamTest {
     assertEquals(1, threads.size());
     threads.forEach(thread -> assertFalse(thread.isAlive()));
     assertThrows(IllegalStateException.class, () -> team.run((shard, shards) -> {}));
-    assertTrue(
-        assertThrows(IllegalArgumentException.class, () -> new WorkerTeam("test", 0))
-            .getMessage()
-            .contains("parallelism"));
+    var refusal = assertThrows(IllegalArgumentException.class, () -> new WorkerTeam("test", 0));
+    assertTrue(String.valueOf(refusal.getMessage()).contains("parallelism"));
   }
 }
