@@ -50,7 +50,7 @@ final class AttentionKernels {
       long out,
       long rowBytes) {
     for (int head = 0; head < heads; head++) {
-      long sa = scores + head * TILE * 4L & ADDRESS;
+      long sa = scores + (long) head * TILE * 4 & ADDRESS;
       float largest = Float.NEGATIVE_INFINITY;
       for (int i = 0; i < TILE; i += L) {
         FloatVector s = FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE).mul(scale);
@@ -67,7 +67,7 @@ final class AttentionKernels {
         ALL.set(ValueLayout.JAVA_FLOAT, maxAt, now);
         if (before != Float.NEGATIVE_INFINITY) {
           float factor = (float) StrictMath.exp(before - now);
-          rescale(factor, state + head * TILE * 4L, TILE);
+          rescale(factor, state + (long) head * TILE * 4, TILE);
           rescale(factor, out + head * rowBytes, (int) (rowBytes / 4));
         }
       }

@@ -41,7 +41,7 @@ public record AttentionShape(
 
   /** Returns the bytes of a block: keys and values. */
   public long blockBytes() {
-    return 2 * blockTokens * rowBytes();
+    return 2L * blockTokens * rowBytes();
   }
 
   /** Returns the factor of the scores: 1 / sqrt(headDim). */

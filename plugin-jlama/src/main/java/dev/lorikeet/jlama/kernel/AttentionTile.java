@@ -41,8 +41,8 @@ record AttentionTile(
     long all = (long) TOKENS * slots;
     long queries = 0;
     long keys = queries + all * padded * 4;
-    long values = keys + TILE * padded * 4L;
-    long sums = values + TILE * padded * 4L;
+    long values = keys + (long) TILE * padded * 4;
+    long sums = values + (long) TILE * padded * 4;
     long weights = sums + (long) slots * TILE * 64;
     long state = weights + (long) slots * TILE * 4;
     long max = state + all * TILE * 4;

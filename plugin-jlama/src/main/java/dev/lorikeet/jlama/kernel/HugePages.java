@@ -106,7 +106,7 @@ public final class HugePages {
           LOGGER.log(Level.DEBUG, "huge pages: the kernel has none; using ordinary pages");
         }
         return Optional.of(
-            MemorySegment.ofAddress(start).reinterpret(bytes, arena, unused -> unmap(base, whole)));
+            MemorySegment.ofAddress(start).reinterpret(bytes, arena, _ -> unmap(base, whole)));
       } catch (RuntimeException | Error e) {
         throw e;
       } catch (Throwable e) {

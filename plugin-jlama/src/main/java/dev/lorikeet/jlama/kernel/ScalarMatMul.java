@@ -21,7 +21,8 @@ final class ScalarMatMul implements MatMul {
     NativeMemory.address("x", x, tokens, columns * 4L, xStride);
     int end = NativeMemory.firstOf(shard + 1, shards, tokens);
     for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      MemorySegment.copy(x, token * xStride, panel.packed(), token * columns * 4L, columns * 4L);
+      MemorySegment.copy(
+          x, token * xStride, panel.packed(), (long) token * columns * 4, columns * 4L);
     }
   }
 

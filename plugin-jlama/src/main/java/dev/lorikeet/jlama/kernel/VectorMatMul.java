@@ -70,7 +70,7 @@ final class VectorMatMul implements MatMul {
       packToken(
           from + token * xStride,
           columns,
-          to + (first * padded + (token - first) * BLOCK) * Float.BYTES,
+          to + ((long) first * padded + (long) (token - first) * BLOCK) * Float.BYTES,
           width * BLOCK_BYTES);
     }
   }
@@ -199,7 +199,7 @@ final class VectorMatMul implements MatMul {
           if (!direct) {
             f32(width, rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks);
           } else if (twoBlocks && width == 4 && i + 1 < left) {
-            long next = rows + rowBytes + 2 * pair * rowStep;
+            long next = rows + rowBytes + 2L * pair * rowStep;
             int touched =
                 Bf16Kernels.rows4x4Ahead(
                     rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks, next, rowStep);
@@ -255,7 +255,7 @@ final class VectorMatMul implements MatMul {
       Lanes.sums(sums + slot * BYTES, result + slot * 4L, L);
     }
     for (int stream = 0; stream < streams; stream++) {
-      long from = result + stream * TILE_HEIGHT * 4L;
+      long from = result + (long) stream * TILE_HEIGHT * 4;
       long to = y + stream * streamBytes;
       if (height == TILE_HEIGHT) {
         ALL.set(

@@ -148,7 +148,6 @@ final class VectorPagedAttention implements PagedAttention {
       int slot = (token - first) * slots;
       packQueries(
           shape,
-          tile,
           q + token * qStride + headBytes,
           memory + tile.queries() + (long) slot * tile.padded() * 4);
       clear(tile, memory, slot, slots);
@@ -181,7 +180,7 @@ final class VectorPagedAttention implements PagedAttention {
         long to = out + token * outStride + headBytes + (long) g * shape.headDim() * 4;
         AttentionKernels.finish(
             memory + tile.out() + ((long) (token - first) * slots + g) * tile.padded() * 4,
-            memory + tile.state() + ((token - first) * slots + g) * TILE * 4L,
+            memory + tile.state() + ((long) (token - first) * slots + g) * TILE * 4,
             shape.headDim(),
             to);
       }
@@ -189,12 +188,12 @@ final class VectorPagedAttention implements PagedAttention {
   }
 
   /** Packs a token's query heads of a group as the kernels of MatMul read activations. */
-  private static void packQueries(AttentionShape shape, AttentionTile tile, long from, long to) {
+  private static void packQueries(AttentionShape shape, long from, long to) {
     int group = shape.group();
     for (int g = 0; g < group; g++) {
       int block = g / MatMul.MAX_TOKEN_BLOCK * MatMul.MAX_TOKEN_BLOCK;
       int width = MatMul.blockWidth(group - block);
-      long target = to + ((long) block * padded(shape) + (g - block) * BLOCK) * 4;
+      long target = to + ((long) block * padded(shape) + (long) (g - block) * BLOCK) * 4;
       VectorMatMul.packToken(
           from + (long) g * shape.headDim() * 4, shape.headDim(), target, width * BLOCK_BYTES);
     }
@@ -205,7 +204,7 @@ final class VectorPagedAttention implements PagedAttention {
   }
 
   private static void clear(AttentionTile tile, long memory, int slot, int slots) {
-    AttentionKernels.zero(memory + tile.state() + slot * TILE * 4L, slots * TILE);
+    AttentionKernels.zero(memory + tile.state() + (long) slot * TILE * 4, slots * TILE);
     AttentionKernels.zero(
         memory + tile.out() + (long) slot * tile.padded() * 4, slots * tile.padded());
     for (int s = slot; s < slot + slots; s++) {
@@ -246,7 +245,7 @@ final class VectorPagedAttention implements PagedAttention {
         Lanes.sums(sums + (g * TILE + row) * BYTES, weights + (g * TILE + row) * 4L, L);
       }
     }
-    long state = memory + tile.state() + slot * TILE * 4L;
+    long state = memory + tile.state() + (long) slot * TILE * 4;
     AttentionKernels.relate(
         weights,
         group,
@@ -262,11 +261,16 @@ final class VectorPagedAttention implements PagedAttention {
       long out = memory + tile.out() + (slot + g) * paddedBytes;
       if (MatMul.blockWidth(group - g) == 4) {
         AttentionKernels.values4(
-            weights + g * TILE * 4L, visible, memory + tile.values(), paddedBytes, out, blocks);
+            weights + (long) g * TILE * 4,
+            visible,
+            memory + tile.values(),
+            paddedBytes,
+            out,
+            blocks);
       } else {
         for (int single = g; single < group; single++) {
           AttentionKernels.values1(
-              weights + single * TILE * 4L,
+              weights + (long) single * TILE * 4,
               visible,
               memory + tile.values(),
               paddedBytes,

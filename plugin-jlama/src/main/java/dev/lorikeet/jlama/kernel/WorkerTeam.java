@@ -200,6 +200,8 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     }
   }
 
+  @SuppressWarnings(
+      "ThreadPriorityCheck") // Yielding is a courtesy on a crowded machine; nothing relies on it.
   private void awaitAtLeast(int word, long value) {
     int spins = 0;
     while ((long) WORD.getVolatile(words, word) < value) {
@@ -217,6 +219,7 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     }
   }
 
+  @SuppressWarnings("ReferenceEquality") // Two shards may throw the same exception object.
   private void rethrow() {
     words[ARRIVED] = 0;
     words[FAILED] = 0;

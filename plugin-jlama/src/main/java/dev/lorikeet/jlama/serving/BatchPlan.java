@@ -143,8 +143,8 @@ final class BatchPlan implements DeltaPlan {
   private static boolean uses(Sequence sequence, Router router) {
     return switch (sequence.selection()) {
       case Selection.Fixed fixed -> false;
-      case Selection.ByToken byToken -> byToken.router() == router;
-      case Selection.ByLayer byLayer -> byLayer.router() == router;
+      case Selection.ByToken byToken -> byToken.router().equals(router);
+      case Selection.ByLayer byLayer -> byLayer.router().equals(router);
     };
   }
 

@@ -99,25 +99,25 @@ class MatMulTest {
           int width = weights.columns();
           int most = 37;
           MemorySegment x = RandomWeights.floats(arena, random, (long) most * width);
-          MemorySegment alone = arena.allocate(most * rows * 4L);
+          MemorySegment alone = arena.allocate((long) most * rows * 4);
           for (int token = 0; token < most; token++) {
             product(
                 new VectorMatMul(),
                 weights,
-                x.asSlice(token * width * 4L),
+                x.asSlice((long) token * width * 4),
                 width * 4L,
                 1,
-                alone.asSlice(token * rows * 4L),
+                alone.asSlice((long) token * rows * 4),
                 rows * 4L,
                 1);
           }
           int tokens = TOKENS[random.nextInt(TOKENS.length)];
           int first = random.nextInt(most - tokens + 1);
-          MemorySegment together = arena.allocate(tokens * rows * 4L);
+          MemorySegment together = arena.allocate((long) tokens * rows * 4);
           product(
               new VectorMatMul(),
               weights,
-              x.asSlice(first * width * 4L),
+              x.asSlice((long) first * width * 4),
               width * 4L,
               tokens,
               together,
@@ -125,7 +125,7 @@ class MatMulTest {
               1 + random.nextInt(4));
           assertEquals(
               -1,
-              together.mismatch(alone.asSlice(first * rows * 4L, tokens * rows * 4L)),
+              together.mismatch(alone.asSlice((long) first * rows * 4, (long) tokens * rows * 4)),
               () -> "seed " + seed + " " + weights);
         }
       }

@@ -47,8 +47,8 @@ class PagedAttentionTest {
       }
       batch = RaggedBatch.of(shape, random, lengths, lengths);
       pool = RaggedBatch.pool(arena, shape, lengths);
-      kvBytes = shape.kvHeads() * shape.headDim() * 4L;
-      qBytes = shape.heads() * shape.headDim() * 4L;
+      kvBytes = (long) shape.kvHeads() * shape.headDim() * 4;
+      qBytes = (long) shape.heads() * shape.headDim() * 4;
       k = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
       v = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
       q = RandomWeights.floats(arena, random, batch.tokens() * qBytes / 4);

@@ -25,7 +25,7 @@ class WorkerTeamTest {
       team.run(
           (shard, shards) -> {
             assertEquals(3, shards);
-            assertEquals(shard == 0, Thread.currentThread() == caller);
+            assertEquals(shard == 0, Thread.currentThread().equals(caller));
             threads.add(Thread.currentThread());
             runs.incrementAndGet(shard);
           });

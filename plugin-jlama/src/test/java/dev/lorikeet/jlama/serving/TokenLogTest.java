@@ -201,7 +201,6 @@ class TokenLogTest {
                 () -> {
                   for (int i = 0; i < 10; i++) {
                     log.append(token(i));
-                    Thread.yield();
                   }
                   log.finish(result(10));
                 });
