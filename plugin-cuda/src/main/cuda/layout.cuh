@@ -39,14 +39,14 @@ struct TargetRecord {
 };
 static_assert(sizeof(TargetRecord) == 128, "one record is one cache line");
 
-struct Tile {
+struct alignas(16) Tile {
   int firstRow;
   int rows;
   int firstRun;
   int runs;
 };
 
-struct Run {
+struct alignas(16) Run {
   int slot;        // the adapter's place in the directory
   int firstEntry;  // entries of a run are numbered in the order of its rows
   unsigned mask;   // which rows of the tile use this adapter

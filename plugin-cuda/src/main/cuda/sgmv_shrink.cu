@@ -54,10 +54,10 @@ __device__ __forceinline__ void shrink(const SgmvArgs& args) {
 
 }  // namespace lorikeet
 
-extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
-extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
+extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::bf16>(args);
 }
-extern "C" __global__ void __launch_bounds__(128) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::f16>(args);
 }

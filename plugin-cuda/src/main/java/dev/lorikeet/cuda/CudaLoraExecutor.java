@@ -76,9 +76,10 @@ final class CudaLoraExecutor implements LoraExecutor {
     CudaContext context = CudaContext.open(device);
     try {
       return new CudaLoraExecutor(context, options);
-    } catch (CudaException e) {
+    } catch (RuntimeException e) {
+      // What was allocated goes with the context, if nobody else in this process uses it.
       context.close();
-      if (e.isOutOfMemory()) {
+      if (e instanceof CudaException failure && failure.isOutOfMemory()) {
         throw new LorikeetException(
             Code.POOL_EXHAUSTED,
             "cuda: the device has too little free memory (option memory-mib): " + e.getMessage(),

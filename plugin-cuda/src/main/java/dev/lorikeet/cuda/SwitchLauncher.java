@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.cuda.Layouts.Module;
 import dev.lorikeet.cuda.Layouts.Switch;
+import dev.lorikeet.cuda.driver.CudaEvent;
 import dev.lorikeet.cuda.driver.CudaFunction;
 import dev.lorikeet.cuda.driver.CudaStream;
 import dev.lorikeet.cuda.driver.KernelArgument;
@@ -38,6 +39,7 @@ final class SwitchLauncher implements AutoCloseable {
   private final Device device;
   private final Arena arena = Arena.ofShared();
   private final KernelArgument argument = new KernelArgument(arena, Switch.BYTES);
+  private final CudaEvent copied = CudaEvent.forOrder();
   private final Buffers.Pinned pinned;
   private final Buffers.OnDevice buffer;
   private final StagedTensor stagedPristine;
@@ -200,7 +202,7 @@ final class SwitchLauncher implements AutoCloseable {
     long shareBytes = AdapterLayout.align(4L * mixture.size(), 16);
     long bytes = moduleBytes + 2 * shareBytes;
     // The host memory may still be read by the switch before.
-    stream.synchronize();
+    copied.synchronize();
     MemorySegment host = pinned.reserve(Math.max(16, bytes));
     int tiles = 0;
     for (int i = 0; i < targets.size(); i++) {
@@ -212,6 +214,7 @@ final class SwitchLauncher implements AutoCloseable {
     }
     long modules = buffer.reserve(Math.max(16, bytes));
     stream.copyToDevice(modules, host, bytes);
+    copied.record(stream);
 
     MemorySegment args = argument.structure();
     args.set(JAVA_LONG_UNALIGNED, Switch.MODULES, modules);
@@ -258,6 +261,7 @@ final class SwitchLauncher implements AutoCloseable {
     buffer.close();
     stagedPristine.close();
     stagedMerged.close();
+    copied.close();
     arena.close();
   }
 }

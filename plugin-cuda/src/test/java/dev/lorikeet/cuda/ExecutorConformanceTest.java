@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeAll;
 
-/** The rules for executors, on the kernels' own sources compiled for a CPU. */
-class EmulatedConformanceTest extends LoraExecutorConformance {
+/** The rules for executors: on the kernels' own sources compiled for a CPU, or on a GPU. */
+class ExecutorConformanceTest extends LoraExecutorConformance {
   @BeforeAll
   static void emulate() {
     EmulatedDriver.install();
