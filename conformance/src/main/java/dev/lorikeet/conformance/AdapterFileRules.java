@@ -42,7 +42,7 @@ abstract class AdapterFileRules extends Conformance {
   abstract AdapterStore open(StoreConfig config);
 
   final PagePool pool(int pages) {
-    return new ReferencePool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    return new LentPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
   }
 
   final AdapterStore open(PagePool pool) {
@@ -71,8 +71,46 @@ abstract class AdapterFileRules extends Conformance {
     assertTrue(store.list().contains(spec), "list: expected " + id);
     try (AdapterLease lease = store.acquire(id)) {
       assertEquals(spec, lease.spec(), "spec of the lease");
+    }
+  }
+
+  private void registerAndCheckScaling(AdapterStore store, String id, PeftFiles files) {
+    AdapterSpec spec = register(store, id, files);
+    try (AdapterLease lease = store.acquire(id)) {
+      for (TargetSpec expected : files.targets()) {
+        float ulp = Math.ulp(expected.scaling());
+        float leased = lease.weights(expected.target()).orElseThrow().scaling();
+        assertEquals(expected.scaling(), leased, ulp, "scaling of the lease");
+        for (TargetSpec found : spec.targets()) {
+          if (found.target().equals(expected.target())) {
+            assertEquals(expected.scaling(), found.scaling(), ulp, "scaling of the description");
+          }
+        }
+      }
+    }
+  }
+
+  private void registerAndCheckWeights(AdapterStore store, String id, PeftFiles files) {
+    register(store, id, files);
+    try (AdapterLease lease = store.acquire(id)) {
       files.expectServedBy(lease);
     }
+  }
+
+  /** Opens a store that serves plain adapters rightly; else S3 tells. */
+  final AdapterStore sound(PagePool pool) {
+    try (PagePool probe = pool(100);
+        AdapterStore store = open(probe)) {
+      PeftFiles files = random(PeftFiles.form(4));
+      register(store, "probe", files);
+      AdapterLease lease = store.acquire("probe");
+      try (lease) {
+        files.expectServedBy(lease);
+      }
+    } catch (RuntimeException | AssertionError e) {
+      throw Trial.notApplicable("S1, S3 or S9 has more to say: " + e.getMessage());
+    }
+    return open(pool);
   }
 
   private static void expectTargets(PeftFiles files, AdapterSpec spec) {
@@ -149,15 +187,15 @@ abstract class AdapterFileRules extends Conformance {
     try (PagePool pool = pool(200);
         AdapterStore store = open(pool)) {
       Form base = PeftFiles.form(6);
-      registerAndCheck(store, "plain", random(base));
-      registerAndCheck(store, "rslora", random(base.with("use_rslora", true)));
+      registerAndCheckScaling(store, "plain", random(base));
+      registerAndCheckScaling(store, "rslora", random(base.with("use_rslora", true)));
       Form patterns =
           base.with("rank_pattern", Map.of("q_proj", 3, "layers.2.self_attn.v_proj", 9))
               .with("alpha_pattern", Map.of("mlp.down_proj", 5, "v_proj", 1.5));
-      registerAndCheck(store, "patterns", random(patterns));
-      registerAndCheck(store, "both", random(patterns.with("use_rslora", true)));
+      registerAndCheckScaling(store, "patterns", random(patterns));
+      registerAndCheckScaling(store, "both", random(patterns.with("use_rslora", true)));
       // A pattern that is a part of a name, but not its end, is for another module.
-      registerAndCheck(
+      registerAndCheckScaling(
           store, "no match", random(base.with("alpha_pattern", Map.of("proj", 99, "q", 98))));
     }
   }
@@ -177,7 +215,7 @@ abstract class AdapterFileRules extends Conformance {
                 type,
                 Map.of());
         PeftFiles files = PeftFiles.random(form, trial.random(), round % 2 == 0 ? 1 : 1e-39);
-        registerAndCheck(store, "weights", files);
+        registerAndCheckWeights(store, "weights " + round, files);
       }
     }
   }
@@ -196,7 +234,7 @@ abstract class AdapterFileRules extends Conformance {
               4,
               "match_strict",
               true);
-      registerAndCheck(
+      registerAndCheckWeights(
           store,
           "blocks",
           random(
@@ -219,9 +257,9 @@ abstract class AdapterFileRules extends Conformance {
   @Test
   public final void required_S4_aRejectedRegistrationChangesNothing() {
     try (PagePool pool = pool(100);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       PeftFiles good = random(PeftFiles.form(4));
-      registerAndCheck(store, "kept", good);
+      register(store, "kept", good);
       store.acquire("kept").close();
       List<AdapterSpec> listed = store.list();
       PoolStats before = pool.stats();
@@ -285,7 +323,6 @@ abstract class AdapterFileRules extends Conformance {
         }
       }
       assertAll(checks);
-      assertEquals(0, pool.stats().usedPages(), "pages after rejections");
     }
   }
 
@@ -343,7 +380,7 @@ abstract class AdapterFileRules extends Conformance {
   /** Returns how many pages an adapter of this form takes; not applicable if none. */
   final int pagesOf(Form form) {
     try (PagePool pool = pool(2000);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       register(store, "probe", random(form));
       try (AdapterLease lease = store.acquire("probe")) {
         int pages = pool.stats().adapterPages();
@@ -371,7 +408,8 @@ abstract class AdapterFileRules extends Conformance {
     }
     try (PagePool pool = pool(pages);
         AdapterStore store = open(pool)) {
-      registerAndCheck(store, "fits", random(form));
+      register(store, "fits", random(form));
+      store.acquire("fits").close();
     }
   }
 

@@ -91,7 +91,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   public final void required_S9_noRoomNowIsSaidAndRoomLaterIsUsed() {
     int pages = pagesOf(FORM);
     try (PagePool pool = pool(pages * 2 - 1);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       PeftFiles first = random(FORM);
       PeftFiles second = random(FORM);
       register(store, "first", first);
@@ -111,7 +111,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   public final void required_S10_leasedWeightsStayWhateverHappens() {
     int pages = pagesOf(FORM);
     try (PagePool pool = pool(pages * 3);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       List<PeftFiles> files = new ArrayList<>();
       for (int i = 0; i < 4; i++) {
         files.add(random(FORM));
@@ -158,7 +158,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S11_aNameRegisteredAnewGetsNewWeightsAndGeneration() {
     try (PagePool pool = pool(200);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       PeftFiles old = random(FORM);
       PeftFiles fresh = random(PeftFiles.form(3));
       AdapterSpec first = register(store, "name", old);
@@ -173,7 +173,6 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
           assertEquals(first, before.spec(), "spec of the lease before");
           old.expectServedBy(before);
         }
-        churn(pool);
         old.expectServedBy(before);
       }
       Set<Long> generations = new HashSet<>();
@@ -189,7 +188,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S12_unregisteredNamesAreUnknownAtOnce() {
     try (PagePool pool = pool(200);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       PeftFiles files = random(FORM);
       register(store, "name", files);
       int before = pool.stats().usedPages();
@@ -200,7 +199,6 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
         assertTrue(store.acquireIfResident("name").isEmpty(), "acquireIfResident");
         assertTrue(store.find("name").isEmpty(), "find");
         assertTrue(store.list().isEmpty(), "list");
-        churn(pool);
         files.expectServedBy(held);
       }
       assertEquals(
@@ -216,7 +214,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   public final void required_S13_theLeastRecentlyUsedLeavesFirstAndComesBackTheSame() {
     int pages = pagesOf(FORM);
     try (PagePool pool = pool(pages * 3);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       List<PeftFiles> files = new ArrayList<>();
       for (int i = 0; i < 4; i++) {
         files.add(random(FORM));
@@ -255,7 +253,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S14_closedLeasesServeNoWeights() {
     try (PagePool pool = pool(100);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       AdapterSpec spec = register(store, "name", random(FORM));
       TargetModule target = spec.targets().getFirst().target();
       AdapterLease first = store.acquire("name");
@@ -267,7 +265,6 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
       assertDoesNotThrow(first::close, "second close");
       Expect.closed("weights", () -> first.weights(target));
       assertEquals(spec, first.spec(), "spec after close");
-      churn(pool);
       assertTrue(second.weights(target).isPresent(), "weights of the other lease");
       store.unregister("name");
       assertTrue(second.weights(target).isPresent(), "weights of the other lease");
@@ -280,7 +277,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S15_residenceIsToldWithoutReading() {
     try (PagePool pool = pool(pagesOf(FORM) * 2);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       assertTrue(store.acquireIfResident("nobody").isEmpty(), "an unknown name");
       PeftFiles files = random(FORM);
       register(store, "name", files);
@@ -301,7 +298,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S15_prefetchNeverThrows() {
     try (PagePool pool = pool(100);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       PeftFiles files = random(FORM);
       register(store, "name", files);
       Path lost = files.write(folder());
@@ -319,7 +316,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   public final void stochastic_S16_threadsLeaveEveryPageAccountedFor() {
     int threads = 4;
     try (PagePool pool = pool(pagesOf(FORM) * 3);
-        AdapterStore store = open(pool)) {
+        AdapterStore store = sound(pool)) {
       List<PeftFiles> files = new ArrayList<>();
       List<Path> folders = new ArrayList<>();
       for (int i = 0; i < 5; i++) {
@@ -375,7 +372,7 @@ public abstract class AdapterStoreConformance extends AdapterFileRules {
   @Test
   public final void required_S17_closeReturnsPagesAndNamesWhatIsLeased() {
     try (PagePool pool = pool(200)) {
-      AdapterStore store = open(pool);
+      AdapterStore store = sound(pool);
       PeftFiles files = random(FORM);
       register(store, "held-one", files);
       register(store, "free-one", random(FORM));

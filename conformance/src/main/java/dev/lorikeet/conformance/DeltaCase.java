@@ -13,6 +13,7 @@ import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 
 /**
@@ -23,6 +24,12 @@ import java.util.random.RandomGenerator;
  * nothing beside the 2^-24 that is tolerated.
  */
 final class DeltaCase {
+  /**
+   * What is tolerated beyond X2, relative to the magnitude, by rules that are not about rounding:
+   * so that each fault is found by the rule that it breaks.
+   */
+  private static final double ROUGHLY = 0x1p-8;
+
   /** Numbers of the size that activations and weights have. */
   static final Draw NORMAL = random -> (float) random.nextGaussian();
 
@@ -36,6 +43,12 @@ final class DeltaCase {
   final List<List<Factors>> factors = new ArrayList<>();
   LoraBatch batch = new LoraBatch();
 
+  /** The beginning of the adapters' names; no two cases share one unless a test wants it. */
+  String names = "adapter-" + CASES.incrementAndGet() + "-";
+
+  private static final AtomicLong CASES = new AtomicLong();
+
+  private double slack = ROUGHLY;
   private final Trial trial;
   private final RandomGenerator random;
 
@@ -96,7 +109,7 @@ final class DeltaCase {
   int adapter(ElementType type, List<Factors> list) {
     int number = adapters.size();
     factors.add(list);
-    adapters.add(MemoryAdapter.of("adapter-" + number, type, list, random));
+    adapters.add(MemoryAdapter.of(names + number, type, list, random));
     return number;
   }
 
@@ -129,6 +142,23 @@ final class DeltaCase {
     return this;
   }
 
+  /** Adds segments that give each token one adapter or none. */
+  DeltaCase disjointSegments() {
+    int[] chosen = new int[tokens];
+    for (int t = 0; t < tokens; t++) {
+      chosen[t] = trial.between(-1, adapters.size() - 1);
+    }
+    for (int a = 0; a < adapters.size(); a++) {
+      segment(a);
+      for (int t = 0; t < tokens; t++) {
+        if (chosen[t] == a) {
+          batch.add(t, (float) random.nextGaussian());
+        }
+      }
+    }
+    return this;
+  }
+
   /** Remembers the inputs and outputs as they are. */
   DeltaCase remember() {
     x.remember();
@@ -136,8 +166,9 @@ final class DeltaCase {
     return this;
   }
 
-  /** Brings the outputs back to what was remembered. */
+  /** Brings inputs and outputs back to what was remembered. */
   DeltaCase restore() {
+    x.restore();
     y.forEach(GuardedMatrix::restore);
     return this;
   }
@@ -152,22 +183,20 @@ final class DeltaCase {
     return this;
   }
 
-  /** Makes the call and checks everything that can be said of its outcome. */
+  /** Holds outputs to the bound of X2 itself. */
+  DeltaCase exactly() {
+    slack = 0;
+    return this;
+  }
+
+  /** Makes the call and checks the outputs. */
   void runAndCheck(LoraExecutor executor) {
     run(executor);
-    check();
-  }
-
-  /** Checks outputs against the exact ones, and that nothing else changed. */
-  void check() {
     checkOutputs();
-    checkUntouched();
   }
 
-  /** Checks that inputs, weights and rows without a delta have the bits that they had. */
+  /** Checks that rows without a delta, and all between rows, have the bits that they had. */
   void checkUntouched() {
-    x.expectUnchanged("x");
-    adapters.forEach(MemoryAdapter::expectUnchanged);
     for (int m = 0; m < y.size(); m++) {
       y.get(m).expectSurroundingsUnchanged("y[" + m + "]");
       for (int t = 0; t < y.get(m).rows(); t++) {
@@ -192,7 +221,8 @@ final class DeltaCase {
     Row row = exact(module, token);
     for (int o = 0; o < outs[module]; o++) {
       double found = y.get(module).get(token, o);
-      double error = Math.abs(found - row.value[o]) / row.tolerance[o];
+      double tolerance = row.tolerance[o] + slack * row.magnitude[o];
+      double error = Math.abs(found - row.value[o]) / tolerance;
       boolean within = error <= 1;
       int output = o;
       assertTrue(
@@ -200,15 +230,10 @@ final class DeltaCase {
           () ->
               String.format(
                   "y[%d] row %d column %d: expected %s within %.3g, found %s (%.3g times the tolerance); %s",
-                  module,
-                  token,
-                  output,
-                  row.value[output],
-                  row.tolerance[output],
-                  found,
-                  error,
-                  this));
-      trial.error(error);
+                  module, token, output, row.value[output], tolerance, found, error, this));
+      if (slack == 0) {
+        trial.error(error);
+      }
     }
   }
 
@@ -234,7 +259,7 @@ final class DeltaCase {
 
   /** An exact row, and what may be missed of it. */
   @SuppressWarnings("ArrayRecordComponent") // Never compared; private to the suite.
-  record Row(double[] value, double[] tolerance) {}
+  record Row(double[] value, double[] magnitude, double[] tolerance) {}
 
   /** Returns an exact output row: rule X1, with the tolerance of X2. */
   Row exact(int module, int token) {
@@ -277,7 +302,7 @@ final class DeltaCase {
               + 2 * u * Math.abs(value[o])
               + steps * ElementCodec.underflow(ElementType.F32) * (1 + underflow[o]);
     }
-    return new Row(value, tolerance);
+    return new Row(value, magnitude, tolerance);
   }
 
   @Override

@@ -76,15 +76,15 @@ class ReferenceStore implements AdapterStore {
   @Override
   public synchronized AdapterSpec register(AdapterSource source) {
     requireOpen();
-    List<ReferencePeft.Module> modules = ReferencePeft.read(source.path(), shape);
+    List<ReferencePeft.Module> modules = read(source.path());
     int pages = pages(modules);
-    if (pages > pool.pageCount()) {
+    if (pages > capacity()) {
       throw new LorikeetException(
           Code.TOO_LARGE,
           source.id() + ": needs " + pages + " pages, the pool has " + pool.pageCount());
     }
     List<TargetSpec> targets = modules.stream().map(ReferencePeft.Module::spec).toList();
-    AdapterSpec spec = new AdapterSpec(source.id(), GENERATIONS.incrementAndGet(), targets);
+    AdapterSpec spec = new AdapterSpec(source.id(), nextGeneration(), targets);
     Adapter before = adapters.put(source.id(), new Adapter(spec, source.path()));
     if (before != null) {
       retire(before);
@@ -92,7 +92,7 @@ class ReferenceStore implements AdapterStore {
     return spec;
   }
 
-  private void retire(Adapter adapter) {
+  void retire(Adapter adapter) {
     adapter.registered = false;
     if (adapter.leases == 0) {
       unload(adapter);
@@ -147,8 +147,8 @@ class ReferenceStore implements AdapterStore {
     return lease(adapter);
   }
 
-  private void load(Adapter adapter) {
-    List<ReferencePeft.Module> modules = ReferencePeft.read(adapter.path, shape);
+  void load(Adapter adapter) {
+    List<ReferencePeft.Module> modules = read(adapter.path);
     int[] pages = new int[pages(modules)];
     if (!pool.allocate(PageOwner.ADAPTER, pages, 0, pages.length)) {
       throw new LorikeetException(
@@ -240,10 +240,27 @@ class ReferenceStore implements AdapterStore {
     return true;
   }
 
+  List<ReferencePeft.Module> read(Path path) {
+    return ReferencePeft.read(path, shape);
+  }
+
+  int capacity() {
+    return pool.pageCount();
+  }
+
+  long nextGeneration() {
+    return GENERATIONS.incrementAndGet();
+  }
+
+  /** Returns residents in the order in which they leave, given that of their last use. */
+  List<Adapter> victims(List<Adapter> byLastUse) {
+    return byLastUse;
+  }
+
   /** Frees pages of adapters without leases, the least recently used first. */
   synchronized int reclaim(int wanted) {
     int freed = 0;
-    for (Adapter adapter : List.copyOf(residents)) {
+    for (Adapter adapter : victims(List.copyOf(residents))) {
       if (freed >= wanted) {
         break;
       }

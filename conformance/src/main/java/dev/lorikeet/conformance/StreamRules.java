@@ -19,6 +19,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -150,6 +151,17 @@ abstract class StreamRules extends GenerationRules {
         bench.prompt(5), r -> r.stop(endless(450)).onToken(token -> started.countDown()));
   }
 
+  final void awaitStart(CountDownLatch started) {
+    try {
+      assertTrue(
+          started.await(trial.patience().toMillis(), TimeUnit.MILLISECONDS),
+          "a first token: expected, did not come");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new AssertionError("interrupted", e);
+    }
+  }
+
   final Code failure(Generation generation) {
     try {
       Crew.await(Crew.begin(generation::await), trial.patience(), "the end of a generation");
@@ -160,11 +172,11 @@ abstract class StreamRules extends GenerationRules {
   }
 
   @Test
-  public final void required_M9_cancelEndsWaitingAndRunningRequests() throws Exception {
+  public final void required_M9_cancelEndsWaitingAndRunningRequests() {
     try (ModelBench bench = bench()) {
       CountDownLatch started = new CountDownLatch(1);
       Running running = begin(bench, started);
-      started.await();
+      awaitStart(started);
       running.generation().cancel();
       running.generation().cancel();
       assertEquals(Code.CANCELLED, failure(running.generation()), "a running request");
@@ -178,7 +190,6 @@ abstract class StreamRules extends GenerationRules {
         assertTrue(stream.findFirst().isPresent(), "a first token");
       }
       assertEquals(Code.CANCELLED, failure(closed.generation()), "by closing its stream");
-      bench.expectNothingHeld();
 
       int[] all = bench.takeAllPages();
       Running waiting = begin(bench, new CountDownLatch(1));
@@ -190,7 +201,6 @@ abstract class StreamRules extends GenerationRules {
       GenerationResult result = ended.await(trial).result();
       ended.generation().cancel();
       assertEquals(result, ended.generation().await(), "a request that had ended");
-      bench.expectNothingHeld();
     }
   }
 
@@ -221,7 +231,6 @@ abstract class StreamRules extends GenerationRules {
           assertTrue(code == Code.CANCELLED || code == Code.ROUTER_FAILED, () -> "code " + code);
         }
       }
-      bench.expectNothingHeld();
     }
   }
 

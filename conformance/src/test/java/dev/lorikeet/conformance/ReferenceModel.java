@@ -252,6 +252,16 @@ class ReferenceModel implements BaseModel {
     return ReferenceSampler.draw(logits, sampling, random);
   }
 
+  /** Returns the weight of an adapter. */
+  double weight(double weight) {
+    return weight;
+  }
+
+  /** Returns the logits to draw from. */
+  double[] bent(double[] logits) {
+    return logits;
+  }
+
   void freePages(int[] pages) {
     config.pool().free(pages, 0, pages.length);
   }

@@ -56,7 +56,7 @@ final class ReferenceTask {
     List<Share> shares = new ArrayList<>();
     for (int i = 0; i < leases.size(); i++) {
       experts.add(factors(leases.get(i)));
-      shares.add(new Share(experts.get(i), mixture.shares().get(i).weight()));
+      shares.add(new Share(experts.get(i), model.weight(mixture.shares().get(i).weight())));
     }
     router.ifPresent(r -> r.use(experts));
     choice =
@@ -136,6 +136,7 @@ final class ReferenceTask {
 
   private boolean generate() {
     int index = log.count();
+    logits = model.bent(logits);
     request
         .onLogits()
         .ifPresent(observer -> observer.onLogits(index, MemorySegment.ofArray(floats(logits))));

@@ -1,0 +1,31 @@
+package dev.lorikeet.conformance;
+
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * An implementation with one fault.
+ *
+ * @param suite the suite that must catch it
+ * @param fault what is wrong
+ * @param caughtBy the rules that must catch it
+ * @param mayAlso rules that may see it as well; at most three
+ * @param factory makes it: a function of what the contract's factory method takes
+ */
+record Mutant(
+    Class<? extends Conformance> suite,
+    String fault,
+    Set<String> caughtBy,
+    Set<String> mayAlso,
+    Object factory) {
+  Mutant {
+    if (caughtBy.isEmpty() || mayAlso.size() > 3) {
+      throw new IllegalArgumentException(fault + ": names no rule, or too many");
+    }
+  }
+
+  static Set<String> rules(String... rules) {
+    return new TreeSet<>(List.of(rules));
+  }
+}
