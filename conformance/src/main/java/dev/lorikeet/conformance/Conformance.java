@@ -55,11 +55,19 @@ abstract class Conformance {
         assertDoesNotThrow(provider::availability, "availability: expected no exception");
     switch (availability) {
       case Availability.Available available ->
-          assertDoesNotThrow(
-              () -> openAndClose(Map.of()),
-              () -> "says that it is available (" + available.detail() + "), but does not open");
+          opens("says that it is available (" + available.detail() + "), but does not open");
       case Availability.Unavailable unavailable ->
           assertTrue(!unavailable.reason().isBlank(), "unavailable: expected a reason, found none");
+    }
+  }
+
+  private void opens(String otherwise) {
+    try {
+      openAndClose(Map.of());
+    } catch (TestAbortedException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new AssertionError(otherwise + ": " + e, e);
     }
   }
 

@@ -98,7 +98,7 @@ final class StoreMutants {
         store(
             "weights freed under a lease",
             rules("S12"),
-            rules("S10", "S11", "S14"),
+            rules("S10", "S11", "S16"),
             FreesUnderLease::new),
         store("unregister always says yes", rules("S12"), rules(), AlwaysYes::new),
         store("the most recently used evicted first", rules("S13"), rules(), MostRecentFirst::new),

@@ -3,6 +3,7 @@ package dev.lorikeet.conformance.runner;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.Specification;
+import dev.lorikeet.plugin.Plugin;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -61,10 +62,10 @@ final class ReportFiles {
     root.put("seed", Long.toHexString(seed));
     root.put(
         "conforms",
-        reports.stream().anyMatch(r -> r.plugin().isReady())
-            && reports.stream().filter(r -> r.plugin().isReady()).allMatch(PluginReport::conforms)
+        reports.stream().anyMatch(PluginReport::conforms)
             && reports.stream()
-                .noneMatch(r -> r.plugin().state() instanceof dev.lorikeet.plugin.Plugin.Failed));
+                .allMatch(
+                    r -> r.broken().isEmpty() && !(r.plugin().state() instanceof Plugin.Failed)));
     List<Object> providers = new ArrayList<>();
     Specification specification = Specification.bundled();
     for (PluginReport report : reports) {
@@ -75,7 +76,8 @@ final class ReportFiles {
       provider.put("location", report.plugin().location());
       provider.put("state", report.plugin().state().getClass().getSimpleName());
       provider.put("detail", report.plugin().state().detail());
-      provider.put("conforms", report.plugin().isReady() && report.conforms());
+      provider.put("conforms", report.conforms());
+      provider.put("tested", report.tested());
       List<Object> rules = new ArrayList<>();
       report.byRule().forEach((rule, tests) -> rules.add(rule(rule, tests, specification)));
       provider.put("rules", rules);

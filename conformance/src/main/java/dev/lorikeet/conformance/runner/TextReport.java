@@ -48,13 +48,13 @@ final class TextReport {
               + plugin.state().detail());
     }
     report.byRule().forEach(this::rule);
-    if (report.tested()) {
+    if (!(plugin.state() instanceof Plugin.Failed)) {
       out.println("  => " + summary(report));
     }
   }
 
   private static String summary(PluginReport report) {
-    if (!report.plugin().isReady()) {
+    if (!report.tested() && report.broken().isEmpty()) {
       return "not tested";
     }
     return report.conforms()
@@ -107,7 +107,7 @@ final class TextReport {
 
   /** Prints the end; returns whether all that was tested conforms, and something was. */
   boolean end(List<PluginReport> reports) {
-    long conforming = reports.stream().filter(r -> r.plugin().isReady() && r.conforms()).count();
+    long conforming = reports.stream().filter(PluginReport::conforms).count();
     long broken =
         reports.stream()
             .filter(r -> r.plugin().state() instanceof Plugin.Failed || !r.broken().isEmpty())
@@ -120,7 +120,7 @@ final class TextReport {
             + reports.size()
             + " conform"
             + (broken == 0 ? "" : ", " + broken + " do not")
-            + (idle == 0 ? "" : ", " + idle + " unavailable here and not tested"));
+            + (idle == 0 ? "" : ", " + idle + " could not be tested here"));
     return broken == 0 && conforming > 0;
   }
 }
