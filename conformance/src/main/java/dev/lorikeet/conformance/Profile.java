@@ -8,9 +8,9 @@ public enum Profile {
   /** Seconds: for every build. */
   QUICK(1),
   /** One to two minutes: before a release. */
-  NORMAL(6),
+  NORMAL(12),
   /** As long as it takes: overnight. */
-  THOROUGH(60);
+  THOROUGH(120);
 
   private final int factor;
 
