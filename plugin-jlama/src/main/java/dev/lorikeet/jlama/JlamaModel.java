@@ -49,7 +49,7 @@ final class JlamaModel implements BaseModel {
     ModelConfig config = ModelConfig.read(directory);
     ClosingStack resources = new ClosingStack();
     try {
-      ModelWeights weights = ModelWeights.open(directory, config);
+      ModelWeights weights = ModelWeights.open(directory, config, options.copiedWeights());
       resources.push(weights::close);
       HfTokenizer tokenizer = HfTokenizer.open(directory);
       resources.push(tokenizer::close);

@@ -9,8 +9,8 @@ import java.nio.file.Path;
 
 /**
  * Opens Hugging Face model directories of the Llama, Mistral and Qwen2 families. Options: {@code
- * threads}, {@code max-batch-size}, {@code max-batch-tokens}, {@code max-queue}, {@code kv-type};
- * the module's README describes them.
+ * threads}, {@code max-batch-size}, {@code max-batch-tokens}, {@code max-queue}, {@code kv-type},
+ * {@code weights}; the module's README describes them.
  */
 public final class JlamaModelProvider implements BaseModelProvider {
   static final String NAME = "jlama";

@@ -12,15 +12,17 @@ import java.util.Set;
  * @param threads worker threads, the decoding thread included
  * @param limits sizes of batch and queue
  * @param kvType how keys and values are stored
+ * @param copiedWeights whether weights are copied into huge pages rather than mapped
  */
-record ModelOptions(int threads, Limits limits, ElementType kvType) {
+record ModelOptions(int threads, Limits limits, ElementType kvType, boolean copiedWeights) {
   private static final String THREADS = "threads";
   private static final String BATCH_SIZE = "max-batch-size";
   private static final String BATCH_TOKENS = "max-batch-tokens";
   private static final String QUEUE = "max-queue";
   private static final String KV_TYPE = "kv-type";
+  private static final String WEIGHTS = "weights";
   private static final Set<String> KNOWN =
-      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE);
+      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -44,7 +46,10 @@ record ModelOptions(int threads, Limits limits, ElementType kvType) {
         number(options, BATCH_TOKENS, Math.max(DEFAULT_BATCH_TOKENS, sequences), sequences, 65_536);
     int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
     return new ModelOptions(
-        threads, new Limits(tokens, sequences, queue, sequences), kvType(options));
+        threads,
+        new Limits(tokens, sequences, queue, sequences),
+        kvType(options),
+        copiedWeights(options));
   }
 
   private static int number(
@@ -81,6 +86,17 @@ record ModelOptions(int threads, Limits limits, ElementType kvType) {
       default ->
           throw new IllegalArgumentException(
               "option '" + KV_TYPE + "': expected f16 or f32, found '" + text + "'");
+    };
+  }
+
+  private static boolean copiedWeights(Map<String, String> options) {
+    String text = options.getOrDefault(WEIGHTS, "mapped");
+    return switch (text.toLowerCase(Locale.ROOT)) {
+      case "mapped" -> false;
+      case "copied" -> true;
+      default ->
+          throw new IllegalArgumentException(
+              "option '" + WEIGHTS + "': expected mapped or copied, found '" + text + "'");
     };
   }
 }

@@ -88,6 +88,7 @@ class BatchInvarianceTest {
             tiny,
             Opened.builder(tiny)
                 .modelOption("threads", "3")
+                .modelOption("weights", "copied")
                 .modelOption("max-batch-size", "16")
                 .modelOption("max-batch-tokens", "37"))) {
       List<Generation> generations = new ArrayList<>();

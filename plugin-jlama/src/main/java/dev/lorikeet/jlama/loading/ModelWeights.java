@@ -4,6 +4,7 @@ import com.github.tjake.jlama.safetensors.DType;
 import com.github.tjake.jlama.safetensors.WeightLoader;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.jlama.kernel.HugePages;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.loading.LayerWeights.Linear;
 import dev.lorikeet.model.ModelShape;
@@ -53,9 +54,10 @@ public final class ModelWeights implements AutoCloseable {
   private final List<LayerWeights> layers;
   private final String storage;
 
-  private ModelWeights(Arena arena, Path directory, ModelConfig config) {
+  private ModelWeights(Arena arena, Path directory, ModelConfig config, boolean copied) {
     this.arena = arena;
-    this.stored = WeightFiles.map(directory, arena);
+    Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
+    this.stored = copied ? copy(mapped, arena) : mapped;
     ModelShape shape = config.shape();
     TensorReader reader = new TensorReader(directory, stored, arena);
     this.embedding = reader.matrix(EMBEDDING, shape.vocabulary(), shape.hidden());
@@ -80,13 +82,39 @@ public final class ModelWeights implements AutoCloseable {
    *     and tensor, what was found and what was expected; nothing stays mapped then
    */
   public static ModelWeights open(Path directory, ModelConfig config) {
+    return open(directory, config, false);
+  }
+
+  /**
+   * As {@link #open(Path, ModelConfig)}, and copies the weights into huge pages if asked to, which
+   * kernels read faster, at the cost of memory that the operating system cannot drop.
+   */
+  public static ModelWeights open(Path directory, ModelConfig config, boolean copied) {
     Arena arena = Arena.ofShared();
     try {
-      return new ModelWeights(arena, directory, config);
+      return new ModelWeights(arena, directory, config, copied);
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;
     }
+  }
+
+  /** Copies all tensors into one region, each on a cache line of its own. */
+  private static Map<String, StoredTensor> copy(Map<String, StoredTensor> mapped, Arena arena) {
+    long bytes = mapped.values().stream().mapToLong(t -> wholeLines(t.bytes().byteSize())).sum();
+    MemorySegment region = HugePages.allocate(arena, bytes);
+    Map<String, StoredTensor> copied = new HashMap<>();
+    long at = 0;
+    for (StoredTensor t : mapped.values()) {
+      MemorySegment slice = region.asSlice(at, t.bytes().byteSize()).copyFrom(t.bytes());
+      copied.put(t.name(), new StoredTensor(t.name(), t.file(), t.type(), t.shape(), slice));
+      at += wholeLines(t.bytes().byteSize());
+    }
+    return copied;
+  }
+
+  private static long wholeLines(long bytes) {
+    return (bytes + 63) / 64 * 64;
   }
 
   private static LayerWeights layer(TensorReader reader, ModelConfig config, int layer) {

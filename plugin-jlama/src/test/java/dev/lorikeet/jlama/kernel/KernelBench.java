@@ -21,7 +21,8 @@ import jdk.incubator.vector.VectorOperators;
  * <p>Arguments: {@code [BF16|F16|F32|Q4] [repetitions] [huge]}; {@code huge} copies the weights to
  * huge pages.
  */
-@SuppressWarnings("NonAtomicVolatileUpdate") // The sink keeps results alive; its value does not matter.
+@SuppressWarnings(
+    "NonAtomicVolatileUpdate") // The sink keeps results alive; its value does not matter.
 final class KernelBench {
   private static final int LAYERS = 30;
   private static final int HIDDEN = 576;
@@ -112,7 +113,11 @@ final class KernelBench {
             ? RandomWeights.q4(arena, random, rows, columns)
             : RandomWeights.matrix(arena, random, ElementType.valueOf(type), rows, columns);
     return huge && plain instanceof WeightMatrix.Floats floats
-        ? WeightMatrix.of(HugePages.copyOf(arena, floats.segment()), floats.type(), rows, columns)
+        ? WeightMatrix.of(
+            HugePages.allocate(arena, floats.segment().byteSize()).copyFrom(floats.segment()),
+            floats.type(),
+            rows,
+            columns)
         : plain;
   }
 
