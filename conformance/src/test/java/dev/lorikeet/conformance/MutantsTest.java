@@ -18,6 +18,8 @@ import org.junit.platform.testkit.engine.Event;
 
 /** Each faulty implementation is caught by the rule that it breaks, and by no unrelated flood. */
 class MutantsTest {
+  private static final int RUNS = 20;
+
   static List<Mutant> all() {
     List<Mutant> all = new ArrayList<>();
     all.addAll(PoolMutants.all());
@@ -38,12 +40,26 @@ class MutantsTest {
 
   private static void expectCaught(Mutant mutant) {
     Map<String, String> broken = new TreeMap<>();
+    // A race shows in some runs only; the suite says so of its stochastic rules, and a vendor runs
+    // it more than once.
+    for (int run = 0; run < RUNS && !broken.keySet().containsAll(mutant.caughtBy()); run++) {
+      run(mutant, Integer.toHexString(0x2a + run), broken);
+    }
+    assertTrue(
+        broken.keySet().containsAll(mutant.caughtBy()),
+        () -> "expected " + mutant.caughtBy() + " to catch it, found " + broken);
+    broken.keySet().removeAll(mutant.caughtBy());
+    broken.keySet().removeAll(mutant.mayAlso());
+    assertTrue(broken.isEmpty(), () -> "expected no other rule to be broken, found " + broken);
+  }
+
+  private static void run(Mutant mutant, String seed, Map<String, String> broken) {
     ScopedValue.where(MutantSuites.FACTORY, mutant.factory())
         .run(
             () ->
                 EngineTestKit.engine("junit-jupiter")
                     .selectors(selectClass(mutant.suite()))
-                    .configurationParameter("lorikeet.conformance.seed", "2a")
+                    .configurationParameter("lorikeet.conformance.seed", seed)
                     .configurationParameter("lorikeet.conformance.profile", "quick")
                     .configurationParameter("lorikeet.conformance.patience", "4")
                     .execute()
@@ -51,12 +67,6 @@ class MutantsTest {
                     .failed()
                     .stream()
                     .forEach(event -> broken.merge(rule(event), reason(event), (a, b) -> a)));
-    assertTrue(
-        broken.keySet().containsAll(mutant.caughtBy()),
-        () -> "expected " + mutant.caughtBy() + " to catch it, found " + broken);
-    broken.keySet().removeAll(mutant.caughtBy());
-    broken.keySet().removeAll(mutant.mayAlso());
-    assertTrue(broken.isEmpty(), () -> "expected no other rule to be broken, found " + broken);
   }
 
   private static String rule(Event event) {
