@@ -318,6 +318,24 @@ class ServingTest {
   }
 
   @Test
+  void aCallbackThatFailsInAnyWayFailsItsOwnRequestAndNoOther() {
+    List<Integer> right = submit(List.of(1, 50, 60), Optional.of("voyage")).await().tokens();
+    Generation bad =
+        opened.lorikeet.submit(
+            Opened.request(List.of(1, 2), Optional.empty(), 8)
+                .onToken(
+                    token -> {
+                      throw new AssertionError("not the error of the model");
+                    })
+                .build());
+    Generation good = submit(List.of(1, 50, 60), Optional.of("voyage"));
+    LorikeetException e = assertThrows(LorikeetException.class, bad::await);
+    assertEquals(Code.INVALID_REQUEST, e.code());
+    assertTrue(e.getMessage().contains("onToken"), e.getMessage());
+    assertEquals(right, good.await().tokens());
+  }
+
+  @Test
   void aNewAdapterUnderAnOldNameServesLaterRequestsAndLeavesRunningOnesAlone() {
     List<Integer> prompt = List.of(1, 50, 60);
     List<Integer> voyage =

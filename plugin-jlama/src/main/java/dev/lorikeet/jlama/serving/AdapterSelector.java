@@ -103,7 +103,7 @@ final class AdapterSelector {
     Mixture mixture;
     try {
       mixture = router.route(context);
-    } catch (RuntimeException | StackOverflowError e) {
+    } catch (RuntimeException | Error e) {
       throw failed(name, "failed: " + e, e);
     }
     if (mixture == null) {
@@ -121,7 +121,7 @@ final class AdapterSelector {
     Experts experts;
     try {
       experts = source.get();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       throw failed(name, "failed to name its adapters: " + e, e);
     }
     for (String adapter : experts.adapters()) {

@@ -201,7 +201,7 @@ final class BatchPlan implements DeltaPlan {
     decisions.reset(askedTokens(), experts);
     try {
       question.run();
-    } catch (RuntimeException | StackOverflowError e) {
+    } catch (RuntimeException | Error e) {
       LorikeetException failure =
           new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e);
       asked.forEach(s -> s.fail(failure));

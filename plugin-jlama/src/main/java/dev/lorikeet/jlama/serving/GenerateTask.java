@@ -133,7 +133,7 @@ final class GenerateTask implements Task {
   }
 
   /** Returns the failure of a request whose callback threw. */
-  static LorikeetException callbackFailed(String what, RuntimeException e) {
+  static LorikeetException callbackFailed(String what, Throwable e) {
     return new LorikeetException(Code.INVALID_REQUEST, "the request's " + what + " threw " + e, e);
   }
 }

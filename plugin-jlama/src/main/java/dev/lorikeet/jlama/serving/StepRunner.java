@@ -168,7 +168,7 @@ final class StepRunner implements AutoCloseable {
     if (observer.isPresent()) {
       try {
         observer.get().onLogits(task.generated(), decoder.logits(row).asReadOnly());
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         sequence.fail(GenerateTask.callbackFailed("onLogits", e));
         return;
       }
@@ -186,7 +186,7 @@ final class StepRunner implements AutoCloseable {
       Optional<GenerationResult> result =
           task.accept(token, (float) logProbability(row, token), sequence.startedNanos());
       result.ifPresent(r -> sequence.complete(() -> task.finish(r)));
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       sequence.fail(GenerateTask.callbackFailed("onToken", e));
     }
   }
