@@ -47,7 +47,7 @@ record ModelOptions(int threads, Limits limits, ElementType kvType, boolean copi
     int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
     return new ModelOptions(
         threads,
-        new Limits(tokens, sequences, queue, sequences),
+        new Limits(tokens, sequences, queue, 2 * sequences),
         kvType(options),
         copiedWeights(options));
   }

@@ -13,6 +13,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RoutingInput;
@@ -315,6 +316,24 @@ class ServingTest {
     assertEquals(right, good.await().tokens());
     assertEquals(right, alsoGood.await().tokens());
     assertEquals(0, opened.lorikeet.pool().stats().kvCachePages());
+  }
+
+  @Test
+  void scoresAndGenerationsShareTheRowsOfLogits() {
+    List<Integer> text = prompt(new Random(5), 900);
+    List<Integer> question = prompt(new Random(6), 20);
+    GenerationRequest request = Opened.request(question, Optional.of("voyage"), 4).build();
+    List<Integer> right = opened.lorikeet.submit(request).await().tokens();
+    var alone = opened.lorikeet.score(new Prompt.Tokens(text), new AdapterChoice.None());
+    var score =
+        opened
+            .lorikeet
+            .model()
+            .score(new ScoreRequest(new Prompt.Tokens(text), new AdapterChoice.None()));
+    for (int i = 0; i < 10; i++) {
+      assertEquals(right, opened.lorikeet.submit(request).await().tokens());
+    }
+    assertEquals(alone, score.join());
   }
 
   @Test

@@ -27,7 +27,7 @@ final class StepRunner implements AutoCloseable {
   private final List<Sequence> planned = new ArrayList<>();
   private final int[] counts;
   private int freeTokens;
-  private int freeLogits;
+  private int freeScoreLogits;
   private long steps;
   private long prefillTokens;
   private long decodeTokens;
@@ -46,7 +46,8 @@ final class StepRunner implements AutoCloseable {
   void begin() {
     planned.clear();
     freeTokens = limits.batchTokens();
-    freeLogits = limits.logits();
+    // Every sequence that generates has its row of logits; only the rest is for scores.
+    freeScoreLogits = limits.logits() - limits.batchSequences();
   }
 
   /** Returns how many more tokens the batch can take. */
@@ -58,7 +59,7 @@ final class StepRunner implements AutoCloseable {
   int chunk(Sequence sequence) {
     int chunk = Math.min(sequence.remaining(), freeTokens);
     if (sequence.task().wantsAllLogits()) {
-      return Math.min(chunk, freeLogits);
+      return Math.min(chunk, freeScoreLogits);
     }
     boolean oneByOne = sequence.routing().map(RoutingContextState::oneByOne).orElse(false);
     if (oneByOne && sequence.computed() >= sequence.promptLength()) {
@@ -72,7 +73,7 @@ final class StepRunner implements AutoCloseable {
     counts[planned.size()] = count;
     planned.add(sequence);
     freeTokens -= count;
-    freeLogits -= sequence.task().wantsAllLogits() ? count : 1;
+    freeScoreLogits -= sequence.task().wantsAllLogits() ? count : 0;
   }
 
   /** Takes a sequence out again, if it was in. */
@@ -81,7 +82,7 @@ final class StepRunner implements AutoCloseable {
     if (at >= 0) {
       planned.remove(at);
       freeTokens += counts[at];
-      freeLogits += sequence.task().wantsAllLogits() ? counts[at] : 1;
+      freeScoreLogits += sequence.task().wantsAllLogits() ? counts[at] : 0;
       System.arraycopy(counts, at + 1, counts, at, planned.size() - at);
     }
   }
