@@ -58,17 +58,55 @@ final class PlainTransformer {
     return (layer, input) -> List.of(shares);
   }
 
-  /** A sequence of tokens, with the keys and values of those before. */
-  final class Sequence {
+  /** Where the keys and values of one sequence lie. */
+  interface KeyValues {
+    /** Appends the key and the value of the next position of a layer. */
+    void append(int layer, double[] key, double[] value);
+
+    /** Returns the keys of a layer, position by position. */
+    List<double[]> keys(int layer);
+
+    /** Returns the values of a layer, position by position. */
+    List<double[]> values(int layer);
+  }
+
+  /** Keys and values as they were computed. */
+  private static final class Unrounded implements KeyValues {
     private final List<List<double[]>> keys = new ArrayList<>();
     private final List<List<double[]>> values = new ArrayList<>();
-    private int position;
 
-    Sequence() {
-      for (int layer = 0; layer < shape.layers(); layer++) {
+    @Override
+    public void append(int layer, double[] key, double[] value) {
+      if (layer == keys.size()) {
         keys.add(new ArrayList<>());
         values.add(new ArrayList<>());
       }
+      keys.get(layer).add(key);
+      values.get(layer).add(value);
+    }
+
+    @Override
+    public List<double[]> keys(int layer) {
+      return keys.get(layer);
+    }
+
+    @Override
+    public List<double[]> values(int layer) {
+      return values.get(layer);
+    }
+  }
+
+  /** A sequence of tokens, with the keys and values of those before. */
+  final class Sequence {
+    private final KeyValues memory;
+    private int position;
+
+    Sequence() {
+      this(new Unrounded());
+    }
+
+    Sequence(KeyValues memory) {
+      this.memory = memory;
     }
 
     int length() {
@@ -83,8 +121,10 @@ final class PlainTransformer {
         double[] x = norm(h, attentionNorms.get(layer));
         List<Share> shares = choice.shares(layer, x.clone());
         double[] q = rotate(linear(layer, Projection.Q, x, shares), shape.heads());
-        keys.get(layer).add(rotate(linear(layer, Projection.K, x, shares), shape.kvHeads()));
-        values.get(layer).add(linear(layer, Projection.V, x, shares));
+        memory.append(
+            layer,
+            rotate(linear(layer, Projection.K, x, shares), shape.kvHeads()),
+            linear(layer, Projection.V, x, shares));
         add(h, linear(layer, Projection.O, attend(layer, q), shares));
 
         double[] m = norm(h, mlpNorms.get(layer));
@@ -118,8 +158,8 @@ final class PlainTransformer {
       int width = shape.headDim();
       int group = shape.heads() / shape.kvHeads();
       double[] out = new double[q.length];
-      List<double[]> k = keys.get(layer);
-      List<double[]> v = values.get(layer);
+      List<double[]> k = memory.keys(layer);
+      List<double[]> v = memory.values(layer);
       for (int head = 0; head < shape.heads(); head++) {
         int from = head / group * width;
         double[] scores = new double[k.size()];

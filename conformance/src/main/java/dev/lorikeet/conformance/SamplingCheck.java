@@ -19,6 +19,9 @@ import java.util.stream.IntStream;
 final class SamplingCheck {
   private static final double ROUNDING = 1e-4;
 
+  /** How many requests are under way at once: a model may refuse to queue thousands. */
+  private static final int AT_ONCE = 100;
+
   private final Sampling filter;
   private final double[] probabilities;
   private final boolean[] allowed;
@@ -60,6 +63,13 @@ final class SamplingCheck {
 
   void run(ModelBench bench, List<Integer> prompt, int draws) {
     int[] counts = new int[probabilities.length];
+    for (int drawn = 0; drawn < draws; drawn += AT_ONCE) {
+      draw(bench, prompt, Math.min(AT_ONCE, draws - drawn), counts);
+    }
+    check(counts, draws);
+  }
+
+  private void draw(ModelBench bench, List<Integer> prompt, int draws, int[] counts) {
     List<Running> running = new ArrayList<>();
     for (int i = 0; i < draws; i++) {
       Sampling sampling =
@@ -73,6 +83,9 @@ final class SamplingCheck {
     for (Running r : running) {
       counts[r.await(bench.trial).result().tokens().getFirst()]++;
     }
+  }
+
+  private void check(int[] counts, int draws) {
     for (int id = 0; id < counts.length; id++) {
       int token = id;
       assertTrue(

@@ -96,6 +96,11 @@ final class ModelMutants {
         model("adapters at half their weight", rules("M2"), rules("M4", "M15"), HalfWeight::new),
         model(
             "logits that depend on company", rules("M3"), rules("M5", "M10", "M19"), Company::new),
+        model(
+            "a KV page reused while its sequence still reads it",
+            rules("M3"),
+            rules("M10"),
+            ModelPageMutants.ReusesEarly::new),
         rewriting("mixtures normalized to one", rules("M4"), rules(), ModelMutants::normalized),
         drawing("one random sequence for all requests", rules("M5"), rules(), new Shared()),
         drawing(
@@ -135,7 +140,7 @@ final class ModelMutants {
             "a page kept after each request",
             rules("M11"),
             rules("M6", "M14", "M20"),
-            LeaksPages::new),
+            ModelPageMutants.LeaksPages::new),
         misreporting(
             "unknown adapters said to be a defect", Code.ADAPTER_NOT_FOUND, rules("M12"), rules()),
         misreporting(
@@ -367,17 +372,6 @@ final class ModelMutants {
           subscriber.onError(new IllegalStateException("one subscriber and no more"));
         }
       };
-    }
-  }
-
-  private static final class LeaksPages extends ReferenceModel {
-    LeaksPages(ModelConfig config) {
-      super(config);
-    }
-
-    @Override
-    void freePages(int[] pages) {
-      config.pool().free(pages, 0, Math.max(0, pages.length - 1));
     }
   }
 

@@ -32,12 +32,10 @@ import java.util.concurrent.CompletableFuture;
 
 /**
  * A base model as plain as can be, on the suite's own transformer: one thread that takes all
- * sequences one token further, again and again. Faulty twins override its steps.
+ * sequences one token further, again and again. Keys and values lie in pages of the pool, all of
+ * which a sequence gets when it is admitted. Faulty twins override its steps.
  */
 class ReferenceModel implements BaseModel {
-  /** How many tokens' keys and values a page of 4,096 bytes holds. */
-  static final int TOKENS_PER_PAGE = 8;
-
   final ModelConfig config;
   final ModelInfo info;
   final PlainTransformer transformer;
@@ -98,7 +96,7 @@ class ReferenceModel implements BaseModel {
   }
 
   int pages(int tokens) {
-    return (tokens + TOKENS_PER_PAGE - 1) / TOKENS_PER_PAGE;
+    return Math.ceilDiv(tokens, PagedKeyValues.positionsPerPage(config.pool(), info.shape()));
   }
 
   private void enqueue(ReferenceTask task) {
@@ -229,7 +227,7 @@ class ReferenceModel implements BaseModel {
     if (!config.pool().allocate(PageOwner.KV_CACHE, pages, 0, pages.length)) {
       return false;
     }
-    task.pages = pages;
+    task.begin(pages);
     try {
       for (Mixture.Share share : task.mixture.shares()) {
         AdapterLease lease = config.adapters().acquire(share.adapter());

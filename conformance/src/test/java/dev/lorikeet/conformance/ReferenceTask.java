@@ -32,9 +32,9 @@ final class ReferenceTask {
 
   private final ReferenceModel model;
   private final GenerationRequest request;
-  private final PlainTransformer.Sequence sequence;
   private final SplittableRandom random;
   private final long submitted = System.nanoTime();
+  private PlainTransformer.Sequence sequence;
   private Choice choice = PlainTransformer.always();
   private double[] logits = {};
 
@@ -45,6 +45,14 @@ final class ReferenceTask {
     this.sequence = model.transformer.new Sequence();
     this.random = new SplittableRandom(request.sampling().seed());
     this.log = new ReferenceLog(request, prompt.size(), model.tokenizer);
+  }
+
+  /** Takes the pages that its keys and values will lie in. */
+  void begin(int[] pages) {
+    this.pages = pages;
+    sequence =
+        model.transformer
+        .new Sequence(new PagedKeyValues(model.config.pool(), model.info.shape(), pages));
   }
 
   int longest() {
