@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.decoder.Switching;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.loading.ModelConfig;
 import dev.lorikeet.jlama.loading.ModelWeights;
@@ -57,6 +58,12 @@ final class JlamaModel implements BaseModel {
       resources.push(team::close);
       LoraExecutor executor = request.executor().apply(team);
       resources.push(executor::close);
+      if (options.switching() == Switching.MERGE && !Decoder.canMerge(weights, executor)) {
+        throw new IllegalArgumentException(
+            "option 'switching': expected delta or auto, since the executor does not merge into "
+                + weights.storage()
+                + " weights, found 'merge'");
+      }
       Decoder decoder =
           new Decoder(
               config,
@@ -66,7 +73,8 @@ final class JlamaModel implements BaseModel {
               executor,
               options.limits().batchTokens(),
               options.limits().logits(),
-              options.kvType());
+              options.kvType(),
+              options.switching());
       resources.push(decoder::close);
       ModelInfo info = info(directory, config, weights.storage());
       Serving serving =

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 /**
  * Opens Hugging Face model directories of the Llama, Mistral and Qwen2 families. Options: {@code
  * threads}, {@code max-batch-size}, {@code max-batch-tokens}, {@code max-queue}, {@code kv-type},
- * {@code weights}; the module's README describes them.
+ * {@code weights}, {@code switching}; the module's README describes them.
  */
 public final class JlamaModelProvider implements BaseModelProvider {
   static final String NAME = "jlama";

@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama;
 
+import dev.lorikeet.jlama.decoder.Switching;
 import dev.lorikeet.jlama.serving.Limits;
 import dev.lorikeet.tensor.ElementType;
 import java.util.Locale;
@@ -13,16 +14,19 @@ import java.util.Set;
  * @param limits sizes of batch and queue
  * @param kvType how keys and values are stored
  * @param copiedWeights whether weights are copied into huge pages rather than mapped
+ * @param switching how a mixture that a whole step shares is applied
  */
-record ModelOptions(int threads, Limits limits, ElementType kvType, boolean copiedWeights) {
+record ModelOptions(
+    int threads, Limits limits, ElementType kvType, boolean copiedWeights, Switching switching) {
   private static final String THREADS = "threads";
   private static final String BATCH_SIZE = "max-batch-size";
   private static final String BATCH_TOKENS = "max-batch-tokens";
   private static final String QUEUE = "max-queue";
   private static final String KV_TYPE = "kv-type";
   private static final String WEIGHTS = "weights";
+  private static final String SWITCHING = "switching";
   private static final Set<String> KNOWN =
-      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS);
+      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS, SWITCHING);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -49,7 +53,8 @@ record ModelOptions(int threads, Limits limits, ElementType kvType, boolean copi
         threads,
         new Limits(tokens, sequences, queue, 2 * sequences),
         kvType(options),
-        copiedWeights(options));
+        copiedWeights(options),
+        switching(options));
   }
 
   private static int number(
@@ -97,6 +102,18 @@ record ModelOptions(int threads, Limits limits, ElementType kvType, boolean copi
       default ->
           throw new IllegalArgumentException(
               "option '" + WEIGHTS + "': expected mapped or copied, found '" + text + "'");
+    };
+  }
+
+  private static Switching switching(Map<String, String> options) {
+    String text = options.getOrDefault(SWITCHING, "delta");
+    return switch (text.toLowerCase(Locale.ROOT)) {
+      case "delta" -> Switching.DELTA;
+      case "auto" -> Switching.AUTO;
+      case "merge" -> Switching.MERGE;
+      default ->
+          throw new IllegalArgumentException(
+              "option '" + SWITCHING + "': expected delta, auto or merge, found '" + text + "'");
     };
   }
 }

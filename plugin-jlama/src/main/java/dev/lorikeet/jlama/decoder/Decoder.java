@@ -65,12 +65,16 @@ public final class Decoder implements AutoCloseable {
   private final List<Tensor> gateUpOut;
   private final int[] best;
   private final double[] logSumExp;
+  private final SwitchPlanner planner;
+  private final MergedWeights merged;
 
   // The step under way, read by the shards.
   private StepBatch batch;
   private LayerWeights layerWeights;
   private int layer;
   private boolean wantsFinalHidden;
+  private boolean applyDeltas;
+  private long deltaNanos;
   private final Workers.ShardTask embed = this::embed;
   private final Workers.ShardTask queryKeyValue = this::queryKeyValue;
   private final Workers.ShardTask attend = this::attend;
@@ -91,6 +95,8 @@ public final class Decoder implements AutoCloseable {
    * @param maxTokens the most tokens of a batch
    * @param maxLogits the most rows of logits of a batch
    * @param kvType how keys and values are stored, F32 or F16
+   * @param switching how a mixture is applied that all tokens of a step share; deltas where the
+   *     executor does not merge into these weights
    */
   public Decoder(
       ModelConfig config,
@@ -100,7 +106,8 @@ public final class Decoder implements AutoCloseable {
       LoraExecutor executor,
       int maxTokens,
       int maxLogits,
-      ElementType kvType) {
+      ElementType kvType,
+      Switching switching) {
     this.shape = config.shape();
     this.epsilon = (float) config.rmsNormEps();
     this.weights = weights;
@@ -130,6 +137,9 @@ public final class Decoder implements AutoCloseable {
     this.gateUpOut = List.of(a.gate().tensor(), a.up().tensor());
     this.best = new int[maxLogits];
     this.logSumExp = new double[maxLogits];
+    boolean merges = MergedWeights.possible(weights.layers(), executor);
+    this.planner = new SwitchPlanner(merges ? switching : Switching.DELTA);
+    this.merged = new MergedWeights(weights.layers(), executor);
     this.batch = new StepBatch(1, 1, 1);
     this.layerWeights = weights.layers().getFirst();
   }
@@ -146,8 +156,11 @@ public final class Decoder implements AutoCloseable {
     rope.cover(step.endPosition());
     team.run(embed);
     LoraBatch lora = plan.beforeLayers(a.residual().tensor());
+    boolean useMerged = !plan.perLayer() && lora.entries() > 0 && useMerged(lora);
+    applyDeltas = !useMerged;
+    deltaNanos = 0;
     for (layer = 0; layer < shape.layers(); layer++) {
-      layerWeights = weights.layers().get(layer);
+      layerWeights = useMerged ? merged.layer(layer) : weights.layers().get(layer);
       Groups targets = groups.get(layer);
       team.run(queryKeyValue);
       if (plan.perLayer()) {
@@ -162,15 +175,62 @@ public final class Decoder implements AutoCloseable {
       addDelta(targets.down(), lora, a.gate(), blockOut);
     }
     team.run(output);
+    if (lora.entries() > 0) {
+      if (useMerged) {
+        planner.usedMerged();
+      } else {
+        planner.rented(lora, plan.perLayer(), deltaNanos);
+      }
+    }
     if (wantsFinalHidden) {
       plan.afterLayers(a.normed().tensor());
     }
   }
 
   private void addDelta(TargetGroup targets, LoraBatch lora, Rows x, List<Tensor> y) {
-    if (lora.entries() > 0) {
+    if (!applyDeltas || lora.entries() == 0) {
+      return;
+    }
+    if (planner.measures()) {
+      long start = System.nanoTime();
+      executor.addDelta(targets, lora, x.tensor(), y);
+      deltaNanos += System.nanoTime() - start;
+    } else {
       executor.addDelta(targets, lora, x.tensor(), y);
     }
+  }
+
+  /**
+   * Returns whether the step uses the merged weights, after switching to its mixture if need be.
+   */
+  private boolean useMerged(LoraBatch lora) {
+    SwitchPlanner.Choice choice = planner.choose(lora);
+    if (choice == SwitchPlanner.Choice.PROBE) {
+      long start = System.nanoTime();
+      merged.probe(lora);
+      planner.probed(System.nanoTime() - start, shape.layers());
+      choice = planner.choose(lora);
+    }
+    if (choice == SwitchPlanner.Choice.SWITCH) {
+      long start = System.nanoTime();
+      planner.switching();
+      merged.switchTo(lora);
+      planner.switched(lora, System.nanoTime() - start);
+    }
+    return choice == SwitchPlanner.Choice.SWITCH || choice == SwitchPlanner.Choice.MERGED;
+  }
+
+  /** Returns how steps with adapters were computed; for the decoding thread. */
+  public SwitchStats switchStats() {
+    return planner.stats();
+  }
+
+  /**
+   * Returns whether an executor can merge into all linear layers of a model; quantized weights are
+   * never merged into.
+   */
+  public static boolean canMerge(ModelWeights weights, LoraExecutor executor) {
+    return MergedWeights.possible(weights.layers(), executor);
   }
 
   private void embed(int shard, int shards) {
@@ -383,6 +443,7 @@ public final class Decoder implements AutoCloseable {
     panel.close();
     attentionScratch.close();
     rope.close();
+    merged.close();
     arena.close();
   }
 }

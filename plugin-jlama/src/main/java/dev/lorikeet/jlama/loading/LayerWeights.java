@@ -3,7 +3,9 @@ package dev.lorikeet.jlama.loading;
 import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import java.lang.foreign.MemorySegment;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * The weights of one decoder layer.
@@ -36,6 +38,26 @@ public record LayerWeights(
    * @param bias {@code out} float32, native order, aligned; empty where the model has none
    */
   public record Linear(WeightMatrix weight, Optional<MemorySegment> bias) {}
+
+  /**
+   * Returns the same layer with other linear layers.
+   *
+   * @param linears the new ones; projections without one keep theirs
+   */
+  public LayerWeights with(Map<Projection, Linear> linears) {
+    Function<Projection, Linear> of =
+        projection -> linears.getOrDefault(projection, linear(projection));
+    return new LayerWeights(
+        of.apply(Projection.Q),
+        of.apply(Projection.K),
+        of.apply(Projection.V),
+        of.apply(Projection.O),
+        of.apply(Projection.GATE),
+        of.apply(Projection.UP),
+        of.apply(Projection.DOWN),
+        inputNorm,
+        postAttentionNorm);
+  }
 
   /** Returns the linear layer of a projection. */
   public Linear linear(Projection projection) {

@@ -1,0 +1,153 @@
+package dev.lorikeet.jlama.decoder;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.MergePlan;
+import dev.lorikeet.jlama.kernel.HugePages;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.loading.LayerWeights;
+import dev.lorikeet.jlama.loading.LayerWeights.Linear;
+import dev.lorikeet.tensor.Device;
+import dev.lorikeet.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The second copy of the weights, which holds the merged state. Made at the first switch, from the
+ * pristine weights at every switch; modules that no adapter of the mixture changes are used from
+ * the pristine weights and not copied. Used by the decoding thread alone.
+ */
+final class MergedWeights implements AutoCloseable {
+  private final List<LayerWeights> pristine;
+  private final LoraExecutor executor;
+  private final Arena arena = Arena.ofShared();
+  private final List<Map<Projection, WeightMatrix.Floats>> copies = new ArrayList<>();
+  private final Map<Projection, WeightMatrix.Floats> scratch = new EnumMap<>(Projection.class);
+  private final LayerWeights[] merged;
+
+  MergedWeights(List<LayerWeights> pristine, LoraExecutor executor) {
+    this.pristine = pristine;
+    this.executor = executor;
+    this.merged = pristine.toArray(LayerWeights[]::new);
+  }
+
+  /** Returns whether an executor merges into every linear layer of these weights. */
+  static boolean possible(List<LayerWeights> pristine, LoraExecutor executor) {
+    for (LayerWeights layer : pristine) {
+      for (Projection projection : Projection.values()) {
+        if (!(layer.linear(projection).weight() instanceof WeightMatrix.Floats floats)
+            || !executor.merges(floats.type(), Device.HOST)) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** Returns a layer of the merged state. */
+  LayerWeights layer(int layer) {
+    return merged[layer];
+  }
+
+  /** Merges the mixture that all tokens of a batch share, for all modules in one call. */
+  void switchTo(LoraBatch batch) {
+    if (copies.isEmpty()) {
+      allocate();
+    }
+    List<MergePlan.Target> targets = new ArrayList<>();
+    for (int l = 0; l < merged.length; l++) {
+      merged[l] = collect(batch, l, copies.get(l), targets);
+    }
+    executor.switchMerged(new MergePlan(targets, SharedMixture.shares(batch)));
+  }
+
+  /** Merges one layer of a mixture into scratch. */
+  void probe(LoraBatch batch) {
+    if (scratch.isEmpty()) {
+      copyOf(pristine.getFirst(), scratch);
+    }
+    List<MergePlan.Target> targets = new ArrayList<>();
+    collect(batch, 0, scratch, targets);
+    executor.switchMerged(new MergePlan(targets, SharedMixture.shares(batch)));
+  }
+
+  private void allocate() {
+    for (LayerWeights layer : pristine) {
+      Map<Projection, WeightMatrix.Floats> copy = new EnumMap<>(Projection.class);
+      copyOf(layer, copy);
+      copies.add(copy);
+    }
+  }
+
+  private void copyOf(LayerWeights layer, Map<Projection, WeightMatrix.Floats> copy) {
+    long bytes = 0;
+    for (Projection projection : Projection.values()) {
+      bytes += wholeLines(floats(layer, projection).bytes());
+    }
+    MemorySegment memory = HugePages.allocate(arena, bytes);
+    long at = 0;
+    for (Projection projection : Projection.values()) {
+      WeightMatrix.Floats source = floats(layer, projection);
+      MemorySegment slice = memory.asSlice(at, source.bytes());
+      copy.put(
+          projection,
+          new WeightMatrix.Floats(slice, source.type(), source.rows(), source.columns()));
+      at += wholeLines(source.bytes());
+    }
+  }
+
+  private LayerWeights collect(
+      LoraBatch batch,
+      int layer,
+      Map<Projection, WeightMatrix.Floats> copy,
+      List<MergePlan.Target> targets) {
+    LayerWeights source = pristine.get(layer);
+    Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
+    for (Projection projection : Projection.values()) {
+      TargetModule module = new TargetModule(layer, projection);
+      Linear linear = source.linear(projection);
+      WeightMatrix.Floats to = copy.get(projection);
+      if (to != null && changes(batch, module)) {
+        targets.add(new MergePlan.Target(module, tensor(floats(source, projection)), tensor(to)));
+        linear = new Linear(to, linear.bias());
+      }
+      linears.put(projection, linear);
+    }
+    return source.with(linears);
+  }
+
+  private static boolean changes(LoraBatch batch, TargetModule module) {
+    for (int s = 0; s < batch.segments(); s++) {
+      if (batch.adapter(s).weights(module).isPresent()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static WeightMatrix.Floats floats(LayerWeights layer, Projection projection) {
+    if (layer.linear(projection).weight() instanceof WeightMatrix.Floats floats) {
+      return floats;
+    }
+    throw new IllegalStateException("quantized weights are never merged into");
+  }
+
+  private static Tensor tensor(WeightMatrix.Floats weights) {
+    return Tensor.host(weights.segment(), weights.type(), weights.rows(), weights.columns());
+  }
+
+  private static long wholeLines(long bytes) {
+    return (bytes + 63) / 64 * 64;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,183 @@
+package dev.lorikeet.jlama.decoder;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.jlama.decoder.SwitchPlanner.Choice;
+import dev.lorikeet.tensor.ElementType;
+import java.util.List;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+/** The planner on a clock of the test's own. */
+class SwitchPlannerTest {
+  private static final int LAYERS = 10;
+  private static final int TOKENS = 3;
+
+  private record Lease(long generation) implements AdapterLease {
+    @Override
+    public AdapterSpec spec() {
+      TargetModule module = new TargetModule(0, Projection.Q);
+      return new AdapterSpec(
+          "a" + generation,
+          generation,
+          List.of(new TargetSpec(module, 1, 1, 1, 1, 1, 1, ElementType.F32)));
+    }
+
+    @Override
+    public Optional<LoraWeights> weights(TargetModule target) {
+      return Optional.empty();
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  /** A batch whose tokens all use these adapters, each with the same weight. */
+  private static LoraBatch shared(float weight, long... generations) {
+    LoraBatch batch = new LoraBatch().reset(TOKENS);
+    for (long generation : generations) {
+      batch.beginSegment(new Lease(generation));
+      for (int t = 0; t < TOKENS; t++) {
+        batch.add(t, weight);
+      }
+    }
+    return batch;
+  }
+
+  private static LoraBatch varied() {
+    LoraBatch batch = shared(1, 1);
+    return batch.beginSegment(new Lease(2)).add(0, 1);
+  }
+
+  /** Runs a step as the decoder does and returns what it cost. */
+  private static long step(SwitchPlanner planner, LoraBatch batch, long rent, long price) {
+    long cost = 0;
+    Choice choice = planner.choose(batch);
+    if (choice == Choice.PROBE) {
+      planner.probed(price / LAYERS, LAYERS);
+      cost += price / LAYERS;
+      choice = planner.choose(batch);
+    }
+    if (choice == Choice.SWITCH) {
+      planner.switching();
+      planner.switched(batch, price);
+      cost += price;
+    }
+    if (choice == Choice.SWITCH || choice == Choice.MERGED) {
+      planner.usedMerged();
+      return cost;
+    }
+    planner.rented(batch, false, rent);
+    return cost + rent;
+  }
+
+  @Test
+  void deltasAreAllThatDeltaModeChooses() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.DELTA);
+    for (int i = 0; i < 1000; i++) {
+      assertEquals(Choice.DELTA, planner.choose(shared(1, 1)));
+      step(planner, shared(1, 1), 1_000_000, 1);
+    }
+    assertEquals(new SwitchStats(1000, 0, 0, 0, 0), planner.stats());
+  }
+
+  @Test
+  void mergeModeSwitchesAtOnceAndOnlyWhenTheMixtureChanges() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    step(planner, shared(1, 1), 1, 100);
+    step(planner, shared(1, 1), 1, 100);
+    assertEquals(new SwitchStats(0, 2, 1, 100, 0), planner.stats());
+    step(planner, shared(0.5f, 1), 1, 100);
+    step(planner, shared(0.5f, 1, 2), 1, 100);
+    step(planner, shared(0.5f, 2, 1), 1, 100);
+    assertEquals(4, planner.stats().switches());
+  }
+
+  @Test
+  void aBatchWhoseTokensDifferIsComputedWithDeltasInEveryMode() {
+    for (Switching mode : Switching.values()) {
+      SwitchPlanner planner = new SwitchPlanner(mode);
+      LoraBatch oneTokenWithout = new LoraBatch().reset(2).beginSegment(new Lease(1)).add(1, 1);
+      LoraBatch otherWeight =
+          new LoraBatch().reset(2).beginSegment(new Lease(1)).add(0, 1).add(1, 0.5f);
+      for (int i = 0; i < 100; i++) {
+        assertEquals(Choice.DELTA, planner.choose(varied()), mode.name());
+        assertEquals(Choice.DELTA, planner.choose(oneTokenWithout), mode.name());
+        assertEquals(Choice.DELTA, planner.choose(otherWeight), mode.name());
+        planner.rented(varied(), false, 1_000_000_000);
+      }
+      assertEquals(0, planner.stats().switches());
+    }
+  }
+
+  @Test
+  void aMixtureThatStaysIsMergedOnceItsDeltasHaveCostASwitch() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.AUTO);
+    long rent = 0;
+    int steps = 0;
+    while (planner.stats().switches() == 0) {
+      assertTrue(steps++ < 10_000, "never merged");
+      rent += step(planner, shared(1, 4), 100, 50_000);
+    }
+    assertTrue(planner.stats().deltaSteps() >= 500, planner.stats().toString());
+    assertTrue(planner.stats().deltaSteps() <= 550, planner.stats().toString());
+    assertTrue(rent <= 2.2 * 50_000 + 10_000, "cost " + rent);
+    assertEquals(0, step(planner, shared(1, 4), 100, 50_000));
+    // Others come and go: the merged state is kept.
+    step(planner, varied(), 100, 50_000);
+    step(planner, shared(1, 5), 100, 50_000);
+    assertEquals(0, step(planner, shared(1, 4), 100, 50_000));
+  }
+
+  @Test
+  void aNewGenerationOfAnAdapterIsAnotherMixture() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    step(planner, shared(1, 7), 1, 100);
+    assertEquals(Choice.SWITCH, planner.choose(shared(1, 8)));
+  }
+
+  @Test
+  void aFailedSwitchLeavesNothingThatCountsAsMerged() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    step(planner, shared(1, 7), 1, 100);
+    planner.switching();
+    assertEquals(Choice.SWITCH, planner.choose(shared(1, 7)));
+  }
+
+  @Test
+  void whateverComesCostsAtMostTwiceTheBestChoiceInHindsightAndATenthForMeasuring() {
+    long seed = System.nanoTime();
+    SplittableRandom random = new SplittableRandom(seed);
+    for (int round = 0; round < 200; round++) {
+      SwitchPlanner planner = new SwitchPlanner(Switching.AUTO);
+      long price = 1_000L + random.nextInt(1_000_000);
+      long rent = 10L + random.nextInt(10_000);
+      long paid = 0;
+      long best = 0;
+      int runs = 1 + random.nextInt(20);
+      for (int run = 0; run < runs; run++) {
+        // Every run is a new mixture; in hindsight its best is to rent throughout or to buy at
+        // once.
+        int length = 1 + random.nextInt(2_000);
+        best += Math.min(rent * length, price);
+        for (int i = 0; i < length; i++) {
+          paid += step(planner, shared(1, run + 1), rent, price);
+        }
+      }
+      // A run may pay one step's rent and one measurement beyond the bound.
+      long slack = runs * (rent + price / LAYERS);
+      assertTrue(
+          paid <= 2.1 * best + slack,
+          "seed " + seed + " round " + round + ": paid " + paid + ", best " + best);
+    }
+  }
+}
