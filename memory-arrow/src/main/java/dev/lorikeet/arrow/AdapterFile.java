@@ -5,6 +5,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * An open file of an adapter whose description has been read and checked; its weights have not.
@@ -19,6 +20,9 @@ interface AdapterFile extends Closeable {
 
   /** Returns a stamp of the file that holds the weights. */
   FileStamp stamp();
+
+  /** Returns the name of the base model that the adapter was trained on, if it is recorded. */
+  Optional<String> baseModel();
 
   /**
    * Reads all weights once, in a fixed order.

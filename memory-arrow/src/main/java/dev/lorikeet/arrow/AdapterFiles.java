@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Adapter files outside a store: conversion to Arrow, inspection, and mapping. Every method reads
- * and checks all weights. Thread-safe.
+ * Adapter files outside a store: description, conversion to Arrow, inspection, and mapping. Every
+ * method but {@link #describe} reads and checks all weights. Thread-safe.
  */
 public final class AdapterFiles {
   private AdapterFiles() {}
@@ -39,7 +39,7 @@ public final class AdapterFiles {
               + ", found "
               + arrowFile);
     }
-    try (AdapterFile source = open(adapter, shape)) {
+    try (AdapterFile source = open(adapter, Optional.of(shape))) {
       Path parent = arrowFile.toAbsolutePath().getParent();
       if (parent == null) {
         throw new IllegalArgumentException("arrowFile: expected a file, found " + arrowFile);
@@ -75,9 +75,30 @@ public final class AdapterFiles {
    *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
    */
   public static List<TargetSpec> inspect(Path adapter, ModelShape shape) {
-    try (AdapterFile file = open(adapter, shape)) {
+    try (AdapterFile file = open(adapter, Optional.of(shape))) {
       file.read(new FiniteCheck(file.path()));
       return file.targets();
+    } catch (IOException e) {
+      throw Refusal.invalid(adapter, "expected a readable adapter, found: " + e, e);
+    }
+  }
+
+  /**
+   * Reads and checks what an adapter says of itself, without its weights and whatever the base
+   * model: sizes are taken from the tensors.
+   *
+   * @param adapter a PEFT directory or an Arrow adapter file
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
+   *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
+   */
+  public static AdapterDescription describe(Path adapter) {
+    try (AdapterFile file = open(adapter, Optional.empty())) {
+      return new AdapterDescription(
+          ArrowAdapterFile.isNamed(adapter)
+              ? AdapterDescription.Format.ARROW
+              : AdapterDescription.Format.PEFT,
+          file.baseModel(),
+          file.targets());
     } catch (IOException e) {
       throw Refusal.invalid(adapter, "expected a readable adapter, found: " + e, e);
     }
@@ -97,9 +118,9 @@ public final class AdapterFiles {
     return MappedAdapter.open(arrowFile);
   }
 
-  private static AdapterFile open(Path adapter, ModelShape shape) throws IOException {
+  private static AdapterFile open(Path adapter, Optional<ModelShape> shape) throws IOException {
     return ArrowAdapterFile.isNamed(adapter)
-        ? ArrowAdapterFile.open(adapter, Optional.of(shape))
+        ? ArrowAdapterFile.open(adapter, shape)
         : PeftAdapterFile.open(adapter, new PeftPlans(shape));
   }
 }

@@ -31,7 +31,7 @@ final class AdapterLoader {
 
   AdapterLoader(ModelShape shape, PagePool pool) {
     this.shape = shape;
-    plans = new PeftPlans(shape);
+    plans = new PeftPlans(Optional.of(shape));
     this.pool = pool;
   }
 

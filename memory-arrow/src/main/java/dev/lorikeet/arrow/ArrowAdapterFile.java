@@ -18,8 +18,11 @@ final class ArrowAdapterFile implements AdapterFile {
   private final FileChannel channel;
   private final FileStamp stamp;
   private final PeftPlan plan;
+  private final Optional<String> baseModel;
 
-  private ArrowAdapterFile(Path path, FileChannel channel, FileStamp stamp, PeftPlan plan) {
+  private ArrowAdapterFile(
+      Path path, FileChannel channel, FileStamp stamp, PeftPlan plan, Optional<String> baseModel) {
+    this.baseModel = baseModel;
     this.path = path;
     this.channel = channel;
     this.stamp = stamp;
@@ -45,8 +48,9 @@ final class ArrowAdapterFile implements AdapterFile {
     }
     FileChannel channel = AdapterFolder.openRegular(path, real);
     try {
-      var placed = new ArrowAdapterHeader(path, channel).read(shape);
-      return new ArrowAdapterFile(path, channel, FileStamp.of(real), PeftPlan.of(placed));
+      var contents = new ArrowAdapterHeader(path, channel).read(shape);
+      return new ArrowAdapterFile(
+          path, channel, FileStamp.of(real), PeftPlan.of(contents.placed()), contents.baseModel());
     } catch (IOException | RuntimeException | Error e) {
       channel.close();
       throw e;
@@ -76,6 +80,11 @@ final class ArrowAdapterFile implements AdapterFile {
   @Override
   public FileStamp stamp() {
     return stamp;
+  }
+
+  @Override
+  public Optional<String> baseModel() {
+    return baseModel;
   }
 
   @Override

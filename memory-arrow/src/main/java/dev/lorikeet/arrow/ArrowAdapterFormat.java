@@ -2,6 +2,8 @@ package dev.lorikeet.arrow;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
 import org.apache.arrow.vector.types.FloatingPointPrecision;
 import org.apache.arrow.vector.types.pojo.ArrowType;
 import org.apache.arrow.vector.types.pojo.Field;
@@ -18,6 +20,9 @@ final class ArrowAdapterFormat {
   static final String SUFFIX = ".arrow";
   static final String VERSION_KEY = "lorikeet.adapter";
   static final String VERSION = "1";
+
+  /** The name of the base model that the adapter was trained on; may be absent. */
+  static final String BASE_MODEL_KEY = "lorikeet.base_model";
 
   static final String LAYER = "layer";
   static final String PROJECTION = "projection";
@@ -78,8 +83,10 @@ final class ArrowAdapterFormat {
 
   private ArrowAdapterFormat() {}
 
-  /** Returns the schema. */
-  static Schema schema() {
+  /** Returns the schema of an adapter of this base model. */
+  static Schema schema(Optional<String> baseModel) {
+    Map<String, String> metadata = new TreeMap<>(Map.of(VERSION_KEY, VERSION));
+    baseModel.ifPresent(name -> metadata.put(BASE_MODEL_KEY, name));
     return new Schema(
         COLUMNS.stream()
             .map(
@@ -93,6 +100,6 @@ final class ArrowAdapterFormat {
                           case BYTES -> ArrowType.LargeBinary.INSTANCE;
                         }))
             .toList(),
-        Map.of(VERSION_KEY, VERSION));
+        metadata);
   }
 }

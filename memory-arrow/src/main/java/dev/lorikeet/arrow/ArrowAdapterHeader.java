@@ -23,11 +23,19 @@ import java.util.Optional;
  */
 record ArrowAdapterHeader(Path file, FileChannel channel) {
   /**
+   * What a file says of its adapter.
+   *
+   * @param placed the target modules and where their factors are
+   * @param baseModel the name of the base model, if the file tells it
+   */
+  record Contents(List<Placed> placed, Optional<String> baseModel) {}
+
+  /**
    * Reads the target modules and where their factors are.
    *
    * @param shape the sizes of the base model, or empty to take any
    */
-  List<Placed> read(Optional<ModelShape> shape) throws IOException {
+  Contents read(Optional<ModelShape> shape) throws IOException {
     ArrowColumns columns;
     try {
       columns = ArrowColumns.read(file, channel);
@@ -50,7 +58,7 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
     if (placed.isEmpty()) {
       throw Refusal.invalid(file, "expected at least one target module, found no rows");
     }
-    return placed;
+    return new Contents(placed, columns.baseModel());
   }
 
   private Placed placed(ArrowColumns columns, int row, Optional<ModelShape> shape)

@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Optional;
 import org.apache.arrow.vector.Float4Vector;
 import org.apache.arrow.vector.IntVector;
 import org.apache.arrow.vector.LargeVarBinaryVector;
@@ -23,8 +24,11 @@ final class ArrowAdapterWriter {
   private final List<TargetSpec> targets;
   private final long[][] rows;
   private final MemorySegment weights;
+  private final Optional<String> baseModel;
 
-  private ArrowAdapterWriter(List<TargetSpec> targets, long[][] rows, MemorySegment weights) {
+  private ArrowAdapterWriter(
+      List<TargetSpec> targets, long[][] rows, MemorySegment weights, Optional<String> baseModel) {
+    this.baseModel = baseModel;
     this.targets = targets;
     this.rows = rows;
     this.weights = weights;
@@ -52,7 +56,7 @@ final class ArrowAdapterWriter {
             check.accept(target, spec, factor, firstLine, lines, data);
             copy.accept(target, spec, factor, firstLine, lines, data);
           });
-      new ArrowAdapterWriter(targets, rows, weights).write(to);
+      new ArrowAdapterWriter(targets, rows, weights, source.baseModel()).write(to);
     }
   }
 
@@ -63,7 +67,7 @@ final class ArrowAdapterWriter {
   private void write(Path to) throws IOException {
     var factory = new FfmAllocationManager.FfmFactory();
     try (var allocator = ArrowPagePool.allocator(factory, Long.MAX_VALUE);
-        var root = VectorSchemaRoot.create(ArrowAdapterFormat.schema(), allocator);
+        var root = VectorSchemaRoot.create(ArrowAdapterFormat.schema(baseModel), allocator);
         var channel =
             FileChannel.open(to, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
       fill(root);

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Endianness;
@@ -32,6 +33,7 @@ final class ArrowColumns {
   private static final byte[] MAGIC = "ARROW1".getBytes(StandardCharsets.US_ASCII);
   private static final int TRAILER_BYTES = Integer.BYTES + 6;
   private static final int MAX_METADATA_BYTES = 1 << 20;
+  private static final int MAX_METADATA_ENTRIES = 16;
   private static final int MAX_ROWS = 1 << 16;
   private static final int CONTINUATION = -1;
   private static final int MAX_TEXT_BYTES = 16;
@@ -40,6 +42,7 @@ final class ArrowColumns {
   private final FileChannel channel;
   private final int rows;
   private final Map<String, Range[]> buffers;
+  private final Optional<String> baseModel;
 
   /** The values or offsets of columns that were asked for. */
   private final Map<String, ByteBuffer> read = new HashMap<>();
@@ -52,11 +55,22 @@ final class ArrowColumns {
    */
   record Range(long begin, long end) {}
 
-  private ArrowColumns(Path file, FileChannel channel, int rows, Map<String, Range[]> buffers) {
+  private ArrowColumns(
+      Path file,
+      FileChannel channel,
+      int rows,
+      Map<String, Range[]> buffers,
+      Optional<String> baseModel) {
+    this.baseModel = baseModel;
     this.file = file;
     this.channel = channel;
     this.rows = rows;
     this.buffers = buffers;
+  }
+
+  /** Returns the name of the base model, if the file tells it. */
+  Optional<String> baseModel() {
+    return baseModel;
   }
 
   /** Returns the number of rows. */
@@ -92,7 +106,12 @@ final class ArrowColumns {
               + " and "
               + footer.dictionariesLength());
     }
-    return batch(file, channel, footer.recordBatches(0), footerAt);
+    return batch(
+        file,
+        channel,
+        footer.recordBatches(0),
+        footerAt,
+        metadata(footer.schema(), ArrowAdapterFormat.BASE_MODEL_KEY).map(Refusal::show));
   }
 
   private static void checkSchema(Path file, Schema schema) {
@@ -108,13 +127,8 @@ final class ArrowColumns {
               && field.dictionary() == null
               && field.childrenLength() == 0;
     }
-    boolean version = false;
-    for (int i = 0; i < Math.min(schema.customMetadataLength(), 16); i++) {
-      version |=
-          ArrowAdapterFormat.VERSION_KEY.equals(schema.customMetadata(i).key())
-              && ArrowAdapterFormat.VERSION.equals(schema.customMetadata(i).value());
-    }
-    if (!sound || !version) {
+    Optional<String> version = metadata(schema, ArrowAdapterFormat.VERSION_KEY);
+    if (!sound || !version.equals(Optional.of(ArrowAdapterFormat.VERSION))) {
       throw Refusal.invalid(
           file,
           "schema: expected the columns "
@@ -127,6 +141,15 @@ final class ArrowColumns {
     }
   }
 
+  private static Optional<String> metadata(Schema schema, String key) {
+    for (int i = 0; i < Math.min(schema.customMetadataLength(), MAX_METADATA_ENTRIES); i++) {
+      if (key.equals(schema.customMetadata(i).key())) {
+        return Optional.ofNullable(schema.customMetadata(i).value());
+      }
+    }
+    return Optional.empty();
+  }
+
   private static byte typeOf(Kind kind) {
     return switch (kind) {
       case INT -> Type.Int;
@@ -136,7 +159,8 @@ final class ArrowColumns {
     };
   }
 
-  private static ArrowColumns batch(Path file, FileChannel channel, Block block, long dataEnd)
+  private static ArrowColumns batch(
+      Path file, FileChannel channel, Block block, long dataEnd, Optional<String> baseModel)
       throws IOException {
     long offset = block.offset();
     int metadataBytes = block.metaDataLength();
@@ -175,11 +199,11 @@ final class ArrowColumns {
     }
     var batch = (RecordBatch) message.header(new RecordBatch());
     long bodyAt = offset + metadataBytes;
-    return columns(file, channel, batch, new Range(bodyAt, bodyAt + bodyBytes));
+    return columns(file, channel, batch, new Range(bodyAt, bodyAt + bodyBytes), baseModel);
   }
 
   private static ArrowColumns columns(
-      Path file, FileChannel channel, RecordBatch batch, Range body) {
+      Path file, FileChannel channel, RecordBatch batch, Range body, Optional<String> baseModel) {
     long rows = batch.length();
     int expected = ArrowAdapterFormat.COLUMNS.stream().mapToInt(c -> c.kind().buffers()).sum();
     if (batch.compression() != null
@@ -211,7 +235,7 @@ final class ArrowColumns {
       buffers.put(column.name(), ranges);
       checkLength(file, column, ranges[1], rows);
     }
-    return new ArrowColumns(file, channel, (int) rows, buffers);
+    return new ArrowColumns(file, channel, (int) rows, buffers, baseModel);
   }
 
   private static Range range(Path file, Column column, Buffer buffer, Range body) {

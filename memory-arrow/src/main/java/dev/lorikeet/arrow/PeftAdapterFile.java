@@ -1,11 +1,13 @@
 package dev.lorikeet.arrow;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.adapter.TargetSpec;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A PEFT adapter directory, checked against the base model's sizes: configuration and tensors say
@@ -20,8 +22,18 @@ final class PeftAdapterFile implements AdapterFile {
   private final FileChannel channel;
   private final FileStamp stamp;
   private final PeftPlan plan;
+  private final Path configFile;
+  private final ByteBuffer config;
 
-  private PeftAdapterFile(Path path, FileChannel channel, FileStamp stamp, PeftPlan plan) {
+  private PeftAdapterFile(
+      Path path,
+      FileChannel channel,
+      FileStamp stamp,
+      PeftPlan plan,
+      Path configFile,
+      ByteBuffer config) {
+    this.configFile = configFile;
+    this.config = config;
     this.path = path;
     this.channel = channel;
     this.stamp = stamp;
@@ -41,8 +53,8 @@ final class PeftAdapterFile implements AdapterFile {
     FileChannel channel = folder.open(WEIGHTS);
     try {
       ByteBuffer header = SafetensorsHeader.readBytes(weights, channel);
-      PeftPlan plan = plans.plan(configFile, config, weights, header, channel.size());
-      return new PeftAdapterFile(weights, channel, folder.stamp(WEIGHTS), plan);
+      PeftPlan plan = plans.plan(configFile, config.duplicate(), weights, header, channel.size());
+      return new PeftAdapterFile(weights, channel, folder.stamp(WEIGHTS), plan, configFile, config);
     } catch (IOException | RuntimeException | Error e) {
       channel.close();
       throw e;
@@ -62,6 +74,16 @@ final class PeftAdapterFile implements AdapterFile {
   @Override
   public FileStamp stamp() {
     return stamp;
+  }
+
+  @Override
+  public Optional<String> baseModel() {
+    JsonNode name =
+        StrictJson.object(configFile, "adapter configuration", config.duplicate())
+            .path("base_model_name_or_path");
+    return name.isTextual() && !name.textValue().isEmpty()
+        ? Optional.of(Refusal.show(name.textValue()))
+        : Optional.empty();
   }
 
   @Override

@@ -11,16 +11,20 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Compares what the configuration asks for with the tensors that are there and with the base model.
+ * Compares what the configuration asks for with the tensors that are there and with the base model,
+ * where one is given; else the tensors tell the sizes.
  *
  * @param file the file of the tensors, for messages
  * @param config the configuration
- * @param shape the sizes of the base model
+ * @param shape the sizes of the base model, or empty to take any
  */
-record PeftChecker(Path file, PeftConfig config, ModelShape shape) {
+record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
+  private static final int MAX_FEATURES = Integer.MAX_VALUE / 8;
+
   PeftPlan check(PeftTensors tensors) {
     List<PeftPlan.Placed> placed = new ArrayList<>();
-    for (int layer = 0; layer < shape.layers(); layer++) {
+    int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
+    for (int layer = 0; layer < layers; layer++) {
       for (Projection projection : Projection.all()) {
         var target = new TargetModule(layer, projection);
         String name = tensors.layersPrefix() + layer + "." + projection.path();
@@ -41,14 +45,14 @@ record PeftChecker(Path file, PeftConfig config, ModelShape shape) {
       }
     }
     tensors
-        .layerBeyond(shape.layers())
+        .layerBeyond(layers)
         .ifPresent(
             name -> {
               throw Refusal.invalid(
                   file,
                   SafetensorsHeader.tensor(name)
                       + ": expected layers 0 to "
-                      + (shape.layers() - 1)
+                      + (layers - 1)
                       + " of the base model");
             });
     if (placed.isEmpty()) {
@@ -60,8 +64,12 @@ record PeftChecker(Path file, PeftConfig config, ModelShape shape) {
 
   private PeftPlan.Placed placed(TargetModule target, String name, PeftTensors.Pair pair) {
     PeftConfig.Module module = config.module(name);
-    int in = shape.inFeatures(target.projection());
-    int out = shape.outFeatures(target.projection());
+    int in =
+        shape
+            .map(s -> s.inFeatures(target.projection()))
+            .orElseGet(() -> width(pair.a(), 1, module.aBlocks()));
+    int out =
+        shape.map(s -> s.outFeatures(target.projection())).orElseGet(() -> width(pair.b(), 0, 1));
     checkBlocks(name, "A", module.aBlocks(), in, module.rank());
     checkBlocks(name, "B", module.bBlocks(), out, module.rank());
     checkShape(pair.a(), module.rank(), in / module.aBlocks(), "[rank, in]", module.aBlocks());
@@ -124,6 +132,23 @@ record PeftChecker(Path file, PeftConfig config, ModelShape shape) {
               + ", found "
               + tensor.entry().shape());
     }
+  }
+
+  /** Returns how many features a factor says that its module has. */
+  private int width(PeftTensors.Named tensor, int dimension, int blocks) {
+    List<Long> stored = tensor.entry().shape();
+    if (stored.size() != 2
+        || stored.get(dimension) < 1
+        || stored.get(dimension) > MAX_FEATURES / blocks) {
+      throw Refusal.invalid(
+          file,
+          SafetensorsHeader.tensor(tensor.name())
+              + ": expected two dimensions and up to "
+              + MAX_FEATURES
+              + " features, found shape "
+              + stored);
+    }
+    return stored.get(dimension).intValue() * blocks;
   }
 
   private ElementType type(PeftTensors.Named tensor) {

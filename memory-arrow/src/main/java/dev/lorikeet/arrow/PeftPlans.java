@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Optional;
 
 /**
  * Makes plans of adapters for one base model. Adapters trained alike have the same configuration
@@ -13,10 +14,11 @@ import java.security.NoSuchAlgorithmException;
 final class PeftPlans {
   private static final int KEPT = 256;
 
-  private final ModelShape shape;
+  private final Optional<ModelShape> shape;
   private final RecentlyUsed<ByteBuffer, PeftPlan> known = new RecentlyUsed<>(KEPT);
 
-  PeftPlans(ModelShape shape) {
+  /** Makes plans for a base model of these sizes, or of any where they are empty. */
+  PeftPlans(Optional<ModelShape> shape) {
     this.shape = shape;
   }
 

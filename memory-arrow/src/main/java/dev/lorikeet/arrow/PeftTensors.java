@@ -209,6 +209,11 @@ final class PeftTensors {
             + " covers this module of the base model, found none");
   }
 
+  /** Returns the number of layers that have tensors, those before the last without any included. */
+  int layers() {
+    return byLayer.lastKey() + 1;
+  }
+
   /** Returns the name of a tensor of a layer that a model of so many layers does not have. */
   Optional<String> layerBeyond(int layers) {
     return Optional.ofNullable(byLayer.ceilingEntry(layers)).map(Map.Entry::getValue);

@@ -194,4 +194,37 @@ class AdapterFilesTest {
     assertThrows(
         LorikeetException.class, () -> AdapterFiles.map(directory.resolve("missing.arrow")));
   }
+
+  @Test
+  void anAdapterIsDescribedWithoutAModelAsWithOne() throws IOException {
+    for (String dtype : List.of("F32", "BF16")) {
+      Path peft = peft(dtype);
+      AdapterDescription description = AdapterFiles.describe(peft);
+      assertEquals(AdapterDescription.Format.PEFT, description.format());
+      assertEquals(AdapterFiles.inspect(peft, SHAPE), description.targets());
+      Path file = directory.resolve(dtype + ".arrow");
+      AdapterFiles.convert(peft, SHAPE, file);
+      assertEquals(
+          new AdapterDescription(
+              AdapterDescription.Format.ARROW, description.baseModel(), description.targets()),
+          AdapterFiles.describe(file));
+    }
+  }
+
+  @Test
+  void theNameOfTheBaseModelIsKept() throws IOException {
+    Path peft = peft("F32");
+    Path config = peft.resolve(PeftAdapterFile.CONFIG);
+    String text = Files.readString(config);
+    Files.writeString(
+        config, text.replaceFirst("\\{", "{\"base_model_name_or_path\": \"acme/bird-1b\","));
+    Path file = directory.resolve("named.arrow");
+    AdapterFiles.convert(peft, SHAPE, file);
+    assertEquals(Optional.of("acme/bird-1b"), AdapterFiles.describe(peft).baseModel());
+    assertEquals(Optional.of("acme/bird-1b"), AdapterFiles.describe(file).baseModel());
+    AdapterFiles.convert(file, SHAPE, directory.resolve("again.arrow"));
+    assertEquals(
+        Optional.of("acme/bird-1b"),
+        AdapterFiles.describe(directory.resolve("again.arrow")).baseModel());
+  }
 }

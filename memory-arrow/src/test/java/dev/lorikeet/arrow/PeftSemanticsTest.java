@@ -18,6 +18,7 @@ import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
@@ -32,7 +33,7 @@ class PeftSemanticsTest {
 
   private List<TargetSpec> read(PeftWriter writer) throws IOException {
     Path path = writer.write(directory.resolve("adapter-" + written++));
-    try (AdapterFile file = PeftAdapterFile.open(path, new PeftPlans(SHAPE))) {
+    try (AdapterFile file = PeftAdapterFile.open(path, new PeftPlans(Optional.of(SHAPE)))) {
       return file.targets();
     }
   }
@@ -199,7 +200,7 @@ class PeftSemanticsTest {
   }
 
   private static boolean open(Path adapter) throws IOException {
-    try (AdapterFile file = PeftAdapterFile.open(adapter, new PeftPlans(SHAPE))) {
+    try (AdapterFile file = PeftAdapterFile.open(adapter, new PeftPlans(Optional.of(SHAPE)))) {
       return !file.targets().isEmpty();
     }
   }
