@@ -47,6 +47,11 @@ public final class Main {
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
         .addSubcommand(new PluginsCommand(console))
+        .addSubcommand(
+            new CommandLine(new AdaptersCommand())
+                .addSubcommand(new ListAdaptersCommand(console))
+                .addSubcommand(new InspectAdapterCommand(console))
+                .addSubcommand(new ConvertAdapterCommand(console)))
         .addSubcommand(new ConformanceCommand(console));
     Errors errors = new Errors(console, top, Arrays.asList(args).contains("--json"));
     commands

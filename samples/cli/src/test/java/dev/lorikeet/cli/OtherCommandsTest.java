@@ -102,7 +102,8 @@ class OtherCommandsTest {
   @Test
   void helpAndVersionAreAnsweredEverywhere() {
     assertTrue(Run.of("--help").out().contains("Exit codes:"));
-    for (String command : new String[] {"demo", "generate", "score", "plugins", "conformance"}) {
+    for (String command :
+        new String[] {"demo", "generate", "score", "adapters", "plugins", "conformance"}) {
       Run help = Run.of(command, "--help");
       assertEquals(ExitCode.OK, help.exitCode(), command);
       assertTrue(help.out().startsWith("Usage: lorikeet " + command), help.out());

@@ -1,0 +1,111 @@
+package dev.lorikeet.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.tiny.TinyModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class AdaptersCommandTest {
+  private static final TinyModel TINY = TinyModel.extract();
+
+  @TempDir Path directory;
+
+  private static Run lorikeet(Object... args) {
+    String[] words = List.of(args).stream().map(Object::toString).toArray(String[]::new);
+    return Run.with(Plugins::discover, "", words);
+  }
+
+  private Path adapter() {
+    return TINY.adapter(TINY.adapterNames().getFirst());
+  }
+
+  @Test
+  void aConvertedAdapterIsTheSameAdapter() {
+    Path file = directory.resolve("a.arrow");
+    Run convert = lorikeet("adapters", "convert", adapter(), file, "--model", TINY.base());
+    assertEquals(ExitCode.OK, convert.exitCode(), convert::err);
+    assertTrue(convert.out().contains(" modules, rank "), convert::out);
+    JsonNode before = lorikeet("adapters", "inspect", adapter(), "--json").json();
+    JsonNode after = lorikeet("adapters", "inspect", file, "--json").json();
+    assertEquals("peft", before.at("/adapter/format").asText());
+    assertEquals("arrow", after.at("/adapter/format").asText());
+    assertEquals(before.get("targets"), after.get("targets"));
+    assertEquals(before.at("/adapter/base_model"), after.at("/adapter/base_model"));
+    assertEquals(before.at("/adapter/bytes"), after.at("/adapter/bytes"));
+    assertTrue(after.get("targets").size() > 0);
+
+    Run generate =
+        lorikeet("generate", "-m", TINY.base(), "-a", "x=" + file, "-p", "The ship", "--json");
+    Run same =
+        lorikeet("generate", "-m", TINY.base(), "-a", "x=" + adapter(), "-p", "The ship", "--json");
+    assertEquals(ExitCode.OK, generate.exitCode(), generate::err);
+    assertEquals(same.json().at("/generations/0/ids"), generate.json().at("/generations/0/ids"));
+  }
+
+  @Test
+  void aFileIsReplacedOnlyByForce() {
+    Path file = directory.resolve("a.arrow");
+    assertEquals(
+        ExitCode.OK,
+        lorikeet("adapters", "convert", adapter(), file, "-m", TINY.base()).exitCode());
+    Run again = lorikeet("adapters", "convert", adapter(), file, "-m", TINY.base());
+    assertEquals(ExitCode.USAGE, again.exitCode());
+    assertTrue(again.err().contains("expected no file there, or --force"), again::err);
+    Run forced = lorikeet("adapters", "convert", adapter(), file, "-m", TINY.base(), "--force");
+    assertEquals(ExitCode.OK, forced.exitCode(), forced::err);
+    Run wrong = lorikeet("adapters", "convert", adapter(), directory, "-m", TINY.base());
+    assertEquals(ExitCode.USAGE, wrong.exitCode());
+  }
+
+  @Test
+  void inspectionDrawsAlikeLayersTogether() {
+    Run run = lorikeet("adapters", "inspect", adapter(), "--model", TINY.base());
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    assertTrue(run.out().contains("checked"), run::out);
+    assertTrue(run.out().matches("(?s).*\\nq_proj +\\d+ x \\d+ .*"), run::out);
+    assertTrue(run.out().contains("0-"), run::out);
+  }
+
+  @Test
+  void allAdaptersBelowADirectoryAreListedAndDamagedOnesToldOf() throws IOException {
+    Files.createDirectories(directory.resolve("deep/er"));
+    lorikeet(
+        "adapters", "convert", adapter(), directory.resolve("deep/er/a.arrow"), "-m", TINY.base());
+    Path damaged = Files.createDirectory(directory.resolve("damaged"));
+    Files.writeString(damaged.resolve("adapter_config.json"), "{");
+
+    JsonNode found = lorikeet("adapters", "list", directory, "--json").json().get("adapters");
+    assertEquals(2, found.size());
+    assertEquals("ADAPTER_INVALID", found.at("/0/problem/code").asText());
+    assertEquals("arrow", found.at("/1/adapter/format").asText());
+    Run run = lorikeet("adapters", "list", directory);
+    assertEquals(ExitCode.FAILURE, run.exitCode());
+    assertTrue(run.out().contains("ADAPTER_INVALID: "), run::out);
+
+    Path parent = adapter().getParent();
+    Run all = lorikeet("adapters", "list", String.valueOf(parent));
+    assertEquals(ExitCode.OK, all.exitCode(), all::err);
+    assertEquals(1 + TINY.adapterNames().size(), all.out().lines().count(), all::out);
+  }
+
+  @Test
+  void whereThereIsNothingToListThatIsSaid() {
+    assertTrue(lorikeet("adapters", "list", directory).out().startsWith("none below "));
+    assertEquals(ExitCode.USAGE, lorikeet("adapters", "list", directory.resolve("no")).exitCode());
+    assertEquals(ExitCode.USAGE, lorikeet("adapters").exitCode());
+  }
+
+  @Test
+  void layersAreWrittenAsRuns() {
+    assertEquals("0-2,4,8-9", Layers.text(List.of(0, 1, 2, 4, 8, 9)));
+    assertEquals("3", Layers.text(List.of(3)));
+  }
+}
