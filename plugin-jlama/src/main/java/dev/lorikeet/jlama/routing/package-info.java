@@ -1,4 +1,4 @@
-/** Routers that need no training. */
+/** Routers: trained gates, and some that need no training. */
 @NullMarked
 package dev.lorikeet.jlama.routing;
 
