@@ -9,6 +9,7 @@ import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.loading.ModelConfig;
 import dev.lorikeet.jlama.loading.ModelWeights;
 import dev.lorikeet.jlama.serving.Serving;
+import dev.lorikeet.jlama.telemetry.Telemetry;
 import dev.lorikeet.jlama.text.ChatTemplate;
 import dev.lorikeet.jlama.text.HfTokenizer;
 import dev.lorikeet.model.BaseModel;
@@ -19,6 +20,7 @@ import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
+import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -77,6 +79,7 @@ final class JlamaModel implements BaseModel {
               options.switching());
       resources.push(decoder::close);
       ModelInfo info = info(directory, config, weights.storage());
+      Telemetry telemetry = new Telemetry(GlobalOpenTelemetry.getOrNoop(), directory);
       Serving serving =
           new Serving(
               info,
@@ -85,8 +88,12 @@ final class JlamaModel implements BaseModel {
               ChatTemplate.read(directory),
               request.adapters(),
               request.pool(),
-              options.limits());
+              options.limits(),
+              telemetry);
       resources.push(serving::close);
+      resources.push(
+          telemetry.observe(serving::stats, request.pool()::stats, request.adapters()::stats)
+              ::close);
       return new JlamaModel(info, tokenizer, serving, resources);
     } catch (RuntimeException | Error failure) {
       try {

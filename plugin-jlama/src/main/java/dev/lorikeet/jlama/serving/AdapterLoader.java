@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.jlama.telemetry.RequestTrace;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -55,20 +56,20 @@ final class AdapterLoader implements AutoCloseable {
   }
 
   /** Acquires all adapters or none on a loader thread and tells the outcome there. */
-  void load(List<String> adapters, Consumer<Outcome> receiver) {
+  void load(List<String> adapters, RequestTrace trace, Consumer<Outcome> receiver) {
     try {
-      threads.execute(() -> receiver.accept(acquire(adapters)));
+      threads.execute(() -> receiver.accept(acquire(adapters, trace)));
     } catch (RejectedExecutionException e) {
       receiver.accept(
           new Outcome.Failed(new LorikeetException(Code.CLOSED, "the model was closed", e)));
     }
   }
 
-  private Outcome acquire(List<String> adapters) {
+  private Outcome acquire(List<String> adapters, RequestTrace trace) {
     List<AdapterLease> leases = new ArrayList<>(adapters.size());
     try {
       for (String adapter : adapters) {
-        leases.add(store.acquire(adapter));
+        leases.add(trace.adapterLoad(adapter, () -> store.acquire(adapter)));
       }
       return new Outcome.Leased(leases);
     } catch (LorikeetException e) {

@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.jlama.telemetry.RequestTrace;
 import dev.lorikeet.jlama.text.StreamDecoder;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
@@ -19,6 +20,7 @@ import java.util.random.RandomGeneratorFactory;
 /** Turns drawn tokens into a streamed text and decides when it ends. */
 final class GenerateTask implements Task {
   private final GenerationRequest request;
+  private final RequestTrace trace;
   private final TokenLog log;
   private final StreamDecoder decoder;
   private final StopText stopText;
@@ -39,6 +41,7 @@ final class GenerateTask implements Task {
    */
   GenerateTask(
       GenerationRequest request,
+      RequestTrace trace,
       TokenLog log,
       StreamDecoder decoder,
       Set<Integer> eosTokens,
@@ -46,6 +49,7 @@ final class GenerateTask implements Task {
       int maxTokens,
       long submittedNanos) {
     this.request = request;
+    this.trace = trace;
     this.log = log;
     this.decoder = decoder;
     this.stopText = new StopText(request.stop().strings());
@@ -69,6 +73,11 @@ final class GenerateTask implements Task {
   }
 
   @Override
+  public RequestTrace trace() {
+    return trace;
+  }
+
+  @Override
   public boolean wantsAllLogits() {
     return false;
   }
@@ -85,6 +94,7 @@ final class GenerateTask implements Task {
       firstTokenNanos = now;
     }
     tokens.add(token);
+    trace.token();
     boolean ending = eosTokens.contains(token) || request.stop().tokens().contains(token);
     String piece = ending ? "" : stopText.append(decoder.next(token));
     Optional<FinishReason> reason = Optional.empty();
@@ -124,11 +134,13 @@ final class GenerateTask implements Task {
   }
 
   void finish(GenerationResult result) {
+    trace.finished(result);
     log.finish(result);
   }
 
   @Override
   public void fail(LorikeetException failure) {
+    trace.failed(failure);
     log.fail(failure);
   }
 

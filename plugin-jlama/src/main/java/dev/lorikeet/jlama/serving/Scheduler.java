@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.jlama.serving.AdapterLoader.Outcome;
 import dev.lorikeet.jlama.serving.Sequence.AdapterState;
+import dev.lorikeet.jlama.telemetry.Telemetry;
 import dev.lorikeet.model.ModelStats;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -44,6 +45,7 @@ public final class Scheduler implements AutoCloseable {
   private final Limits limits;
   private final StepRunner runner;
   private final AdapterLoader loader;
+  private final Telemetry telemetry;
   private final ConcurrentLinkedQueue<Runnable> inbox = new ConcurrentLinkedQueue<>();
   private final AtomicInteger queued = new AtomicInteger();
   private final List<Sequence> waiting = new ArrayList<>();
@@ -57,10 +59,11 @@ public final class Scheduler implements AutoCloseable {
   private boolean noRoomForAdapters;
   private int largestBatch;
 
-  Scheduler(Limits limits, StepRunner runner, AdapterLoader loader) {
+  Scheduler(Limits limits, StepRunner runner, AdapterLoader loader, Telemetry telemetry) {
     this.limits = limits;
     this.runner = runner;
     this.loader = loader;
+    this.telemetry = telemetry;
     this.thread = Thread.ofPlatform().name("lorikeet-decoder").daemon().start(this::loop);
   }
 
@@ -217,6 +220,7 @@ public final class Scheduler implements AutoCloseable {
       waiting.remove(i--);
       queued.decrementAndGet();
       running.add(sequence);
+      sequence.task().trace().admitted(sequence.remaining());
     }
   }
 
@@ -247,7 +251,8 @@ public final class Scheduler implements AutoCloseable {
     noRoomForAdapters = false;
     loads++;
     sequence.loading();
-    loader.load(adapters, outcome -> post(() -> loaded(sequence, outcome)));
+    loader.load(
+        adapters, sequence.task().trace(), outcome -> post(() -> loaded(sequence, outcome)));
     return false;
   }
 
@@ -327,6 +332,7 @@ public final class Scheduler implements AutoCloseable {
     }
     largestBatch = Math.max(largestBatch, runner.size());
     ended.clear();
+    telemetry.step(runner.size(), limits.batchTokens() - runner.freeTokens());
     runner.run(ended);
     for (int i = 0; i < ended.size(); i++) {
       running.remove(ended.get(i));
@@ -369,6 +375,7 @@ public final class Scheduler implements AutoCloseable {
     runner.withdraw(victim);
     running.remove(victim);
     victim.preempt();
+    victim.task().trace().preempted();
     waiting.add(victim);
     queued.incrementAndGet();
   }

@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.jlama.telemetry.RequestTrace;
 import dev.lorikeet.model.Score;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,11 +10,13 @@ import java.util.concurrent.CompletableFuture;
 
 /** Collects the log-probabilities of given tokens. */
 final class ScoreTask implements Task {
+  private final RequestTrace trace;
   private final CompletableFuture<Score> future;
   private final int[] tokens;
   private final double[] logProbabilities;
 
-  ScoreTask(int[] tokens, Runnable onCancel) {
+  ScoreTask(RequestTrace trace, int[] tokens, Runnable onCancel) {
+    this.trace = trace;
     this.future =
         new CompletableFuture<>() {
           @Override
@@ -28,6 +31,11 @@ final class ScoreTask implements Task {
 
   CompletableFuture<Score> future() {
     return future;
+  }
+
+  @Override
+  public RequestTrace trace() {
+    return trace;
   }
 
   @Override
@@ -48,11 +56,13 @@ final class ScoreTask implements Task {
     for (double value : logProbabilities) {
       values.add(value);
     }
+    trace.scored();
     future.complete(new Score(Arrays.stream(tokens).boxed().toList(), values));
   }
 
   @Override
   public void fail(LorikeetException failure) {
+    trace.failed(failure);
     future.completeExceptionally(failure);
   }
 }

@@ -4,6 +4,9 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.telemetry.RequestLabels;
+import dev.lorikeet.jlama.telemetry.RequestTrace;
+import dev.lorikeet.jlama.telemetry.Telemetry;
 import dev.lorikeet.jlama.text.ChatTemplate;
 import dev.lorikeet.jlama.text.HfTokenizer;
 import dev.lorikeet.memory.PagePool;
@@ -40,6 +43,7 @@ public final class Serving implements AutoCloseable {
   private final AdapterSelector selector;
   private final StepRunner runner;
   private final Scheduler scheduler;
+  private final Telemetry telemetry;
   private final AtomicLong arrivals = new AtomicLong();
 
   /** Starts the decoding thread. */
@@ -50,7 +54,8 @@ public final class Serving implements AutoCloseable {
       Optional<ChatTemplate> chatTemplate,
       AdapterStore adapters,
       PagePool pool,
-      Limits limits) {
+      Limits limits,
+      Telemetry telemetry) {
     this.info = info;
     this.decoder = decoder;
     this.tokenizer = tokenizer;
@@ -59,7 +64,8 @@ public final class Serving implements AutoCloseable {
     this.pool = pool;
     this.selector = new AdapterSelector(adapters);
     this.runner = new StepRunner(decoder, limits, info.shape().hidden(), info.shape().vocabulary());
-    this.scheduler = new Scheduler(limits, runner, new AdapterLoader(adapters));
+    this.telemetry = telemetry;
+    this.scheduler = new Scheduler(limits, runner, new AdapterLoader(adapters), telemetry);
   }
 
   /** A prompt as text, where it came as text, and as token ids. */
@@ -79,11 +85,19 @@ public final class Serving implements AutoCloseable {
 
   /** Submits a request for generation. */
   public Generation submit(GenerationRequest request) {
+    return telemetry
+        .request(new RequestLabels.Generate(request))
+        .submission(trace -> submit(request, trace));
+  }
+
+  private Generation submit(GenerationRequest request, RequestTrace trace) {
     long now = System.nanoTime();
     Encoded prompt = encode(request.prompt(), 1);
+    trace.encoded(prompt.length());
     int room = info.maxPositions() - prompt.length();
     int maxTokens = Math.min(request.stop().maxTokens(), room);
     Selection selection = select(request.adapter(), prompt, request.tenant(), request.attributes());
+    trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + maxTokens);
 
     AtomicBoolean cancelled = new AtomicBoolean();
@@ -91,12 +105,14 @@ public final class Serving implements AutoCloseable {
     GenerateTask task =
         new GenerateTask(
             request,
+            trace,
             log,
             tokenizer.stream(true),
             info.eosTokens(),
             prompt.length(),
             maxTokens,
             now);
+    trace.queued();
     scheduler.submit(
         sequence(
             now,
@@ -117,18 +133,27 @@ public final class Serving implements AutoCloseable {
   /** Submits a request for log-probabilities. */
   public CompletableFuture<Score> score(ScoreRequest request) {
     try {
-      Encoded prompt = encode(request.prompt(), 0);
-      Selection selection = select(request.adapter(), prompt, "", Map.of());
-      refuseIfTooLarge(selection, prompt.length() + 1);
-      AtomicBoolean cancelled = new AtomicBoolean();
-      ScoreTask task = new ScoreTask(prompt.array(), () -> cancel(cancelled));
-      scheduler.submit(
-          sequence(
-              System.nanoTime(), Optional.empty(), 0, prompt.array(), selection, task, cancelled));
-      return task.future();
+      return telemetry
+          .request(new RequestLabels.LogProbabilities(request))
+          .submission(trace -> score(request, trace));
     } catch (LorikeetException e) {
       return CompletableFuture.failedFuture(e);
     }
+  }
+
+  private CompletableFuture<Score> score(ScoreRequest request, RequestTrace trace) {
+    Encoded prompt = encode(request.prompt(), 0);
+    trace.encoded(prompt.length());
+    Selection selection = select(request.adapter(), prompt, "", Map.of());
+    trace.selected(selection.adapters());
+    refuseIfTooLarge(selection, prompt.length() + 1);
+    AtomicBoolean cancelled = new AtomicBoolean();
+    ScoreTask task = new ScoreTask(trace, prompt.array(), () -> cancel(cancelled));
+    trace.queued();
+    scheduler.submit(
+        sequence(
+            System.nanoTime(), Optional.empty(), 0, prompt.array(), selection, task, cancelled));
+    return task.future();
   }
 
   private Sequence sequence(

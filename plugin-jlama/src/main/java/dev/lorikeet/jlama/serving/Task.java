@@ -1,11 +1,15 @@
 package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.jlama.telemetry.RequestTrace;
 
 /** What a sequence is for. Called on the decoding thread, but for the constructors of its forms. */
 sealed interface Task permits GenerateTask, ScoreTask {
   /** Returns whether logits are wanted after every token, rather than after the last known one. */
   boolean wantsAllLogits();
+
+  /** Returns what telemetry is told of the request. */
+  RequestTrace trace();
 
   /** Ends the request with a failure. */
   void fail(LorikeetException failure);

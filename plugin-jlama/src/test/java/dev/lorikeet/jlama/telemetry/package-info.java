@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.jlama.telemetry;
+
+import org.jspecify.annotations.NullMarked;
