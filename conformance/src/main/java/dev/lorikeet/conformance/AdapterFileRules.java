@@ -46,7 +46,7 @@ abstract class AdapterFileRules extends Conformance {
   }
 
   final AdapterStore open(PagePool pool) {
-    return open(new StoreConfig(PeftFiles.SHAPE, pool, Map.of()));
+    return open(new StoreConfig(PeftFiles.SHAPE, pool, options()));
   }
 
   /** Returns a folder that does not exist yet. */

@@ -408,7 +408,7 @@ public abstract class BaseModelConformance extends StreamRules {
           "open: " + hostile.what(),
           hostile.code(),
           () ->
-              open(new ModelConfig(folder, pool, store, workers -> newExecutor(workers), Map.of()))
+              open(new ModelConfig(folder, pool, store, workers -> newExecutor(workers), options()))
                   .close(),
           hostile.names());
       assertEquals(0, pool.stats().usedPages(), "pages after a rejection");

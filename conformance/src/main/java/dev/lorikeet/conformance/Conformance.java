@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.PluginProvider;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -32,6 +33,14 @@ abstract class Conformance {
 
   /** Returns the provider under test, or empty if there is none. */
   abstract Optional<? extends PluginProvider> providerUnderTest();
+
+  /**
+   * Returns the options that the implementation needs; none unless overridden. Every configuration
+   * that the suite hands out for what is tested carries them.
+   */
+  protected Map<String, String> options() {
+    return Map.of();
+  }
 
   /** Opens what the provider provides, with these options, and closes it. */
   abstract void openAndClose(Map<String, String> options) throws Exception;
@@ -63,7 +72,7 @@ abstract class Conformance {
 
   private void opens(String otherwise) {
     try {
-      openAndClose(Map.of());
+      openAndClose(options());
     } catch (TestAbortedException e) {
       throw e;
     } catch (Exception e) {
@@ -81,10 +90,12 @@ abstract class Conformance {
     if (requireProvider().availability() instanceof Availability.Unavailable unavailable) {
       throw Trial.notApplicable("the provider is not available: " + unavailable.reason());
     }
+    Map<String, String> options = new LinkedHashMap<>(options());
+    options.put(UNKNOWN_OPTION, "1");
     IllegalArgumentException refusal =
         assertThrows(
             IllegalArgumentException.class,
-            () -> openAndClose(Map.of(UNKNOWN_OPTION, "1")),
+            () -> openAndClose(options),
             "an unknown option: expected IllegalArgumentException");
     Expect.message(refusal, UNKNOWN_OPTION);
   }

@@ -70,7 +70,7 @@ abstract class GenerationRules extends Conformance {
     PagePool pool = newPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
     AdapterStore store = newStore(new StoreConfig(tiny.shape, pool, Map.of()));
     BaseModel model =
-        open(new ModelConfig(folder, pool, store, workers -> newExecutor(workers), Map.of()));
+        open(new ModelConfig(folder, pool, store, workers -> newExecutor(workers), options()));
     return new ModelBench(trial, tiny, pool, store, model, folder());
   }
 

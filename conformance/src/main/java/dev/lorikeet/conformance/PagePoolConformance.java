@@ -57,7 +57,7 @@ public abstract class PagePoolConformance extends Conformance {
   }
 
   private PagePool pool(int pages) {
-    return createPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    return createPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, options()));
   }
 
   private static int[] allocate(PagePool pool, PageOwner owner, int count) {
@@ -78,7 +78,7 @@ public abstract class PagePoolConformance extends Conformance {
       int pages = trial.between(1, 40);
       int waste = trial.between(0, pageBytes - 1);
       try (PagePool pool =
-          createPool(new PoolConfig((long) pages * pageBytes + waste, pageBytes, Map.of()))) {
+          createPool(new PoolConfig((long) pages * pageBytes + waste, pageBytes, options()))) {
         assertEquals(pageBytes, pool.pageBytes(), "pageBytes");
         assertEquals(pages, pool.pageCount(), "pageCount: bytes / pageBytes, rounded down");
         MemorySegment memory = pool.memory();

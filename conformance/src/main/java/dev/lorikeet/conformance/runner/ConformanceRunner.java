@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.ThreadLocalRandom;
@@ -42,20 +43,31 @@ public final class ConformanceRunner {
    *
    * @param jars the plugin's jars, its own dependencies included, or folders of classes; providers
    *     are looked for in these alone. None: every provider on the class path is tested
+   * @param options what providers are opened with; none for those that need none
    * @param profile how much to try
    * @param seed the seed of an earlier run, to see it again; empty for a new one
    * @param report where the reports go ({@code report.txt}, {@code conformance.json}, {@code
    *     TEST-*.xml}); empty for none
    */
   public record Options(
-      List<Path> jars, Profile profile, OptionalLong seed, Optional<Path> report) {
+      List<Path> jars,
+      List<ProviderOption> options,
+      Profile profile,
+      OptionalLong seed,
+      Optional<Path> report) {
     public Options {
       jars = List.copyOf(jars);
+      options = List.copyOf(options);
     }
 
-    /** Returns the options for some jars: the normal profile, a new seed, no report files. */
-    public static Options of(List<Path> jars) {
-      return new Options(jars, Profile.NORMAL, OptionalLong.empty(), Optional.empty());
+    /** Returns what tests some jars with a profile: no options, a new seed, no report files. */
+    public static Options of(List<Path> jars, Profile profile) {
+      return new Options(jars, List.of(), profile, OptionalLong.empty(), Optional.empty());
+    }
+
+    /** Returns the same with report files. */
+    public Options reporting(Path folder) {
+      return new Options(jars, options, profile, seed, Optional.of(folder));
     }
   }
 
@@ -90,11 +102,19 @@ public final class ConformanceRunner {
                 + "; expected META-INF/services/<provider interface> in the jar");
         return DOES_NOT_CONFORM;
       }
+      try {
+        ProviderOption.check(options.options, plugins);
+      } catch (IllegalArgumentException e) {
+        out.println("conformance: " + e.getMessage());
+        return USAGE;
+      }
       List<PluginReport> reports = new ArrayList<>();
       TextReport text = new TextReport(out, options.profile, seed);
       text.begin(plugins.size());
       for (Plugin plugin : plugins) {
-        PluginReport report = new PluginReport(plugin, test(plugin, loader, options.profile, seed));
+        Map<String, String> given = ProviderOption.of(plugin, options.options);
+        PluginReport report =
+            new PluginReport(plugin, given, test(plugin, given, loader, options.profile, seed));
         text.print(report);
         reports.add(report);
       }
@@ -130,7 +150,7 @@ public final class ConformanceRunner {
   }
 
   private static List<TestOutcome> test(
-      Plugin plugin, ClassLoader loader, Profile profile, long seed) {
+      Plugin plugin, Map<String, String> given, ClassLoader loader, Profile profile, long seed) {
     if (plugin.state() instanceof Plugin.Failed) {
       return List.of();
     }
@@ -155,10 +175,11 @@ public final class ConformanceRunner {
             .configurationParameter(
                 "lorikeet.conformance.profile", profile.name().toLowerCase(Locale.ROOT))
             .build();
-    return run(request, provider);
+    return run(request, new ProviderUnderTest.Subject(provider, given));
   }
 
-  private static List<TestOutcome> run(LauncherDiscoveryRequest request, PluginProvider provider) {
+  private static List<TestOutcome> run(
+      LauncherDiscoveryRequest request, ProviderUnderTest.Subject subject) {
     OutcomeListener listener = new OutcomeListener();
     LauncherConfig quiet =
         LauncherConfig.builder()
@@ -167,7 +188,7 @@ public final class ConformanceRunner {
             .enableLauncherDiscoveryListenerAutoRegistration(false)
             .enablePostDiscoveryFilterAutoRegistration(false)
             .build();
-    ScopedValue.where(ProviderUnderTest.PROVIDER, provider)
+    ScopedValue.where(ProviderUnderTest.SUBJECT, subject)
         .run(() -> LauncherFactory.create(quiet).execute(request, listener));
     return listener.outcomes();
   }

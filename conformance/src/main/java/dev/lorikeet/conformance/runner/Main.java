@@ -15,13 +15,17 @@ import java.util.OptionalLong;
 public final class Main {
   private static final String USAGE =
       """
-      usage: java -jar lorikeet-conformance-all.jar [--quick | --thorough] [--seed HEX] [--report DIR] JAR...
+      usage: java -jar lorikeet-conformance-all.jar [--quick | --thorough] [--seed HEX] [--report DIR]
+             [--option KIND/NAME.KEY=VALUE]... JAR...
 
       Tests every Lorikeet provider in the jars. Give the jars of a plugin's own dependencies as well.
         --quick       seconds, as in every build
         --thorough    as long as it takes
         --seed HEX    the seed of an earlier run, to see it again
         --report DIR  writes report.txt, conformance.json and TEST-*.xml there
+        --option KIND/NAME.KEY=VALUE
+                      an option that a provider needs; KIND is pool, store, executor, router or
+                      model; may be repeated: --option router/uniform.adapters=a,b
       Exit code: 0 conforms, 1 does not, 2 wrong usage.
       """;
 
@@ -37,6 +41,7 @@ public final class Main {
 
   static int run(List<String> args, PrintStream out) {
     List<Path> jars = new ArrayList<>();
+    List<ProviderOption> options = new ArrayList<>();
     Profile profile = Profile.NORMAL;
     OptionalLong seed = OptionalLong.empty();
     Optional<Path> report = Optional.empty();
@@ -48,6 +53,7 @@ public final class Main {
           case "--quick" -> profile = Profile.QUICK;
           case "--thorough" -> profile = Profile.THOROUGH;
           case "--seed" -> seed = OptionalLong.of(Long.parseUnsignedLong(value(arg, rest), 16));
+          case "--option" -> options.add(ProviderOption.parse(value(arg, rest)));
           case "--report" -> report = Optional.of(Path.of(value(arg, rest)));
           default -> {
             if (arg.startsWith("-")) {
@@ -65,7 +71,7 @@ public final class Main {
       out.print(USAGE);
       return ConformanceRunner.USAGE;
     }
-    return ConformanceRunner.run(new Options(jars, profile, seed, report), out);
+    return ConformanceRunner.run(new Options(jars, options, profile, seed, report), out);
   }
 
   private static String value(String option, Iterator<String> rest) {

@@ -1,6 +1,7 @@
 package dev.lorikeet.conformance.runner;
 
 import dev.lorikeet.plugin.Plugin;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,10 +12,12 @@ import java.util.TreeMap;
  * What was found out about one provider.
  *
  * @param plugin the provider
+ * @param options what it was opened with
  * @param outcomes one per test; none if it could not be tested here
  */
-record PluginReport(Plugin plugin, List<TestOutcome> outcomes) {
+record PluginReport(Plugin plugin, Map<String, String> options, List<TestOutcome> outcomes) {
   PluginReport {
+    options = Collections.unmodifiableMap(new LinkedHashMap<>(options));
     outcomes = List.copyOf(outcomes);
   }
 

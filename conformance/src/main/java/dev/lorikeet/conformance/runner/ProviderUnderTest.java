@@ -28,8 +28,15 @@ import java.util.Optional;
 
 /** The suite's classes for a provider that was found in a jar. */
 final class ProviderUnderTest {
-  /** The provider; bound around the run, and read when JUnit makes an instance. */
-  static final ScopedValue<PluginProvider> PROVIDER = ScopedValue.newInstance();
+  /**
+   * What is tested: bound around the run, and read when JUnit makes an instance.
+   *
+   * @param provider the provider
+   * @param options what it is opened with
+   */
+  record Subject(PluginProvider provider, Map<String, String> options) {}
+
+  static final ScopedValue<Subject> SUBJECT = ScopedValue.newInstance();
 
   private ProviderUnderTest() {}
 
@@ -44,7 +51,13 @@ final class ProviderUnderTest {
   }
 
   static final class Pool extends PagePoolConformance {
-    private final PagePoolProvider provider = (PagePoolProvider) PROVIDER.get();
+    private final Subject subject = SUBJECT.get();
+    private final PagePoolProvider provider = (PagePoolProvider) subject.provider;
+
+    @Override
+    protected Map<String, String> options() {
+      return subject.options;
+    }
 
     @Override
     protected PagePool createPool(PoolConfig config) {
@@ -58,7 +71,13 @@ final class ProviderUnderTest {
   }
 
   static final class Store extends AdapterStoreConformance {
-    private final AdapterStoreProvider provider = (AdapterStoreProvider) PROVIDER.get();
+    private final Subject subject = SUBJECT.get();
+    private final AdapterStoreProvider provider = (AdapterStoreProvider) subject.provider;
+
+    @Override
+    protected Map<String, String> options() {
+      return subject.options;
+    }
 
     @Override
     protected AdapterStore createStore(StoreConfig config) {
@@ -72,11 +91,17 @@ final class ProviderUnderTest {
   }
 
   static final class Executor extends LoraExecutorConformance {
-    private final LoraExecutorProvider provider = (LoraExecutorProvider) PROVIDER.get();
+    private final Subject subject = SUBJECT.get();
+    private final LoraExecutorProvider provider = (LoraExecutorProvider) subject.provider;
+
+    @Override
+    protected Map<String, String> options() {
+      return subject.options;
+    }
 
     @Override
     protected LoraExecutor createExecutor(Workers workers) {
-      return provider.open(new ExecutorConfig(workers, Map.of()));
+      return provider.open(new ExecutorConfig(workers, options()));
     }
 
     @Override
@@ -86,7 +111,13 @@ final class ProviderUnderTest {
   }
 
   static final class Routing extends RouterConformance {
-    private final RouterProvider provider = (RouterProvider) PROVIDER.get();
+    private final Subject subject = SUBJECT.get();
+    private final RouterProvider provider = (RouterProvider) subject.provider;
+
+    @Override
+    protected Map<String, String> options() {
+      return subject.options;
+    }
 
     @Override
     protected Router createRouter(RouterConfig config) {
@@ -100,7 +131,13 @@ final class ProviderUnderTest {
   }
 
   static final class Model extends BaseModelConformance {
-    private final BaseModelProvider provider = (BaseModelProvider) PROVIDER.get();
+    private final Subject subject = SUBJECT.get();
+    private final BaseModelProvider provider = (BaseModelProvider) subject.provider;
+
+    @Override
+    protected Map<String, String> options() {
+      return subject.options;
+    }
 
     @Override
     protected BaseModel openModel(ModelConfig config) {

@@ -76,6 +76,7 @@ final class ReportFiles {
       provider.put("location", report.plugin().location());
       provider.put("state", report.plugin().state().getClass().getSimpleName());
       provider.put("detail", report.plugin().state().detail());
+      provider.put("options", report.options());
       provider.put("conforms", report.conforms());
       provider.put("tested", report.tested());
       List<Object> rules = new ArrayList<>();
@@ -131,6 +132,13 @@ final class ReportFiles {
                   .count()));
       xml.writeAttribute(
           "time", seconds(report.outcomes().stream().mapToDouble(TestOutcome::seconds).sum()));
+      xml.writeStartElement("properties");
+      property(xml, "profile", profile.name().toLowerCase(Locale.ROOT));
+      property(xml, "seed", Long.toHexString(seed));
+      for (Map.Entry<String, String> option : report.options().entrySet()) {
+        property(xml, "option." + option.getKey(), option.getValue());
+      }
+      xml.writeEndElement();
       for (TestOutcome outcome : report.outcomes()) {
         testCase(xml, report, outcome);
       }
@@ -138,6 +146,13 @@ final class ReportFiles {
       xml.writeEndDocument();
       xml.close();
     }
+  }
+
+  private static void property(XMLStreamWriter xml, String name, String value)
+      throws XMLStreamException {
+    xml.writeEmptyElement("property");
+    xml.writeAttribute("name", printable(name));
+    xml.writeAttribute("value", printable(value));
   }
 
   private static void testCase(XMLStreamWriter xml, PluginReport report, TestOutcome outcome)

@@ -42,6 +42,9 @@ final class TextReport {
         "  "
             + plugin.className()
             + (plugin.location().isEmpty() ? "" : " in " + plugin.location()));
+    report
+        .options()
+        .forEach((key, value) -> out.println("  option " + key + " = " + shortened(value)));
     if (!plugin.isReady()) {
       out.println(
           (plugin.state() instanceof Plugin.Failed ? "  FAILED to load: " : "  unavailable here: ")
@@ -55,7 +58,11 @@ final class TextReport {
 
   private static String summary(PluginReport report) {
     if (!report.tested() && report.broken().isEmpty()) {
-      return "not tested";
+      return report.plugin().isReady() && report.options().isEmpty()
+          ? "not tested; if it needs options: --option "
+              + ProviderOption.address(report.plugin())
+              + ".KEY=VALUE"
+          : "not tested";
     }
     return report.conforms()
         ? "conforms"

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.runner.ConformanceRunner;
+import dev.lorikeet.conformance.runner.ProviderOption;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -41,10 +43,26 @@ final class ConformanceCommand implements Callable<Integer> {
   private List<Path> plugins = new ArrayList<>();
 
   @Option(
-      names = "--profile",
-      paramLabel = "NAME",
-      description = "How much to try: ${COMPLETION-CANDIDATES} (${DEFAULT-VALUE}).")
-  private Profile profile = Profile.NORMAL;
+      names = "--option",
+      paramLabel = "KIND/NAME.KEY=VALUE",
+      description =
+          "Option that a provider needs, as in router/uniform.adapters=a,b; KIND is pool, store, executor, router or model; may be repeated.")
+  private List<String> options = new ArrayList<>();
+
+  @ArgGroup private Effort effort = new Effort();
+
+  /** How much to try. */
+  static final class Effort {
+    @Option(names = "--quick", description = "Try little: seconds, as in every build.")
+    private boolean quick;
+
+    @Option(names = "--thorough", description = "Try much, as long as it takes.")
+    private boolean thorough;
+
+    Profile profile() {
+      return quick ? Profile.QUICK : thorough ? Profile.THOROUGH : Profile.NORMAL;
+    }
+  }
 
   @Option(
       names = "--seed",
@@ -104,7 +122,15 @@ final class ConformanceCommand implements Callable<Integer> {
 
   private int run(Optional<Path> folder, PrintStream out) {
     return ConformanceRunner.run(
-        new ConformanceRunner.Options(plugins, profile, seed(), folder), out);
+        new ConformanceRunner.Options(plugins, options(), effort.profile(), seed(), folder), out);
+  }
+
+  private List<ProviderOption> options() {
+    try {
+      return options.stream().map(ProviderOption::parse).toList();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    }
   }
 
   private OptionalLong seed() {

@@ -42,6 +42,9 @@ class ConformanceCommandTest {
     assertEquals(
         ExitCode.USAGE,
         Run.of("conformance", "--plugin", directory.toString(), "--seed", "xyz").exitCode());
-    assertEquals(ExitCode.USAGE, Run.of("conformance", "--profile", "idle").exitCode());
+    assertEquals(ExitCode.USAGE, Run.of("conformance", "--quick", "--thorough").exitCode());
+    Run run = Run.of("conformance", "--plugin", directory.toString(), "--option", "router/uniform");
+    assertEquals(ExitCode.USAGE, run.exitCode());
+    assertTrue(run.err().contains("expected KIND/NAME.KEY=VALUE"), run::err);
   }
 }

@@ -12,8 +12,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
-import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -26,8 +24,7 @@ class BothWaysAgreeTest {
   private int run(Class<?> ofLocation) throws URISyntaxException {
     Path location = Path.of(ofLocation.getProtectionDomain().getCodeSource().getLocation().toURI());
     return ConformanceRunner.run(
-        new ConformanceRunner.Options(
-            List.of(location), Profile.QUICK, OptionalLong.empty(), Optional.of(reports)),
+        ConformanceRunner.Options.of(List.of(location), Profile.QUICK).reporting(reports),
         new PrintStream(text, true, StandardCharsets.UTF_8));
   }
 
