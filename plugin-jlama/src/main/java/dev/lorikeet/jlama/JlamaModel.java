@@ -73,8 +73,8 @@ final class JlamaModel implements BaseModel {
               request.pool(),
               team,
               executor,
-              options.limits().batchTokens(),
-              options.limits().logits(),
+              options.serving().limits().batchTokens(),
+              options.serving().limits().logits(),
               options.kvType(),
               options.switching());
       resources.push(decoder::close);
@@ -88,7 +88,7 @@ final class JlamaModel implements BaseModel {
               ChatTemplate.read(directory),
               request.adapters(),
               request.pool(),
-              options.limits(),
+              options.serving(),
               telemetry);
       resources.push(serving::close);
       resources.push(

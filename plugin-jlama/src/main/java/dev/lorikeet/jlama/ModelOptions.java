@@ -2,6 +2,8 @@ package dev.lorikeet.jlama;
 
 import dev.lorikeet.jlama.decoder.Switching;
 import dev.lorikeet.jlama.serving.Limits;
+import dev.lorikeet.jlama.serving.Policy;
+import dev.lorikeet.jlama.serving.ServingOptions;
 import dev.lorikeet.tensor.ElementType;
 import java.util.Locale;
 import java.util.Map;
@@ -11,13 +13,17 @@ import java.util.Set;
  * The options of {@link JlamaModelProvider}, from their text form.
  *
  * @param threads worker threads, the decoding thread included
- * @param limits sizes of batch and queue
+ * @param serving how requests are served
  * @param kvType how keys and values are stored
  * @param copiedWeights whether weights are copied into huge pages rather than mapped
  * @param switching how a mixture that a whole step shares is applied
  */
 record ModelOptions(
-    int threads, Limits limits, ElementType kvType, boolean copiedWeights, Switching switching) {
+    int threads,
+    ServingOptions serving,
+    ElementType kvType,
+    boolean copiedWeights,
+    Switching switching) {
   private static final String THREADS = "threads";
   private static final String BATCH_SIZE = "max-batch-size";
   private static final String BATCH_TOKENS = "max-batch-tokens";
@@ -25,8 +31,9 @@ record ModelOptions(
   private static final String KV_TYPE = "kv-type";
   private static final String WEIGHTS = "weights";
   private static final String SWITCHING = "switching";
+  private static final String POLICY = "policy";
   private static final Set<String> KNOWN =
-      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS, SWITCHING);
+      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS, SWITCHING, POLICY);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -51,7 +58,7 @@ record ModelOptions(
     int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
     return new ModelOptions(
         threads,
-        new Limits(tokens, sequences, queue, 2 * sequences),
+        new ServingOptions(new Limits(tokens, sequences, queue, 2 * sequences), policy(options)),
         kvType(options),
         copiedWeights(options),
         switching(options));
@@ -91,6 +98,18 @@ record ModelOptions(
       default ->
           throw new IllegalArgumentException(
               "option '" + KV_TYPE + "': expected f16 or f32, found '" + text + "'");
+    };
+  }
+
+  private static Policy policy(Map<String, String> options) {
+    String text = options.getOrDefault(POLICY, "fcfs");
+    return switch (text.toLowerCase(Locale.ROOT)) {
+      case "fcfs" -> Policy.FCFS;
+      case "clustered" -> Policy.CLUSTERED;
+      case "fair" -> Policy.FAIR;
+      default ->
+          throw new IllegalArgumentException(
+              "option '" + POLICY + "': expected fcfs, clustered or fair, found '" + text + "'");
     };
   }
 

@@ -33,12 +33,19 @@ final class AdapterLoader implements AutoCloseable {
   private static final int THREADS = 2;
 
   private final AdapterStore store;
-  private final ExecutorService threads =
-      Executors.newFixedThreadPool(
-          THREADS, Thread.ofPlatform().daemon().name("lorikeet-loader-", 0).factory());
+  private final ExecutorService threads;
 
   AdapterLoader(AdapterStore store) {
+    this(
+        store,
+        Executors.newFixedThreadPool(
+            THREADS, Thread.ofPlatform().daemon().name("lorikeet-loader-", 0).factory()));
+  }
+
+  /** Loads on the given threads, which it closes in the end. */
+  AdapterLoader(AdapterStore store, ExecutorService threads) {
     this.store = store;
+    this.threads = threads;
   }
 
   /** Acquires all adapters if all are in memory. */

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.LongSupplier;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 
@@ -22,6 +23,7 @@ final class GenerateTask implements Task {
   private final GenerationRequest request;
   private final RequestTrace trace;
   private final TokenLog log;
+  private final LongSupplier clock;
   private final StreamDecoder decoder;
   private final StopText stopText;
   private final Set<Integer> eosTokens;
@@ -47,7 +49,9 @@ final class GenerateTask implements Task {
       Set<Integer> eosTokens,
       int promptTokens,
       int maxTokens,
-      long submittedNanos) {
+      long submittedNanos,
+      LongSupplier clock) {
+    this.clock = clock;
     this.request = request;
     this.trace = trace;
     this.log = log;
@@ -89,7 +93,7 @@ final class GenerateTask implements Task {
    * @return the result, if the generation has ended
    */
   Optional<GenerationResult> accept(int token, float logProbability, long startedNanos) {
-    long now = System.nanoTime();
+    long now = clock.getAsLong();
     if (tokens.isEmpty()) {
       firstTokenNanos = now;
     }

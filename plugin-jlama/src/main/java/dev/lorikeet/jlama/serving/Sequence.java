@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.jlama.decoder.KvPages;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -30,6 +31,7 @@ final class Sequence {
   private final long submittedNanos;
   private final long deadlineNanos;
   private final int priority;
+  private final String tenant;
   private final Selection selection;
   private final Task task;
   private final Optional<RoutingContextState> routing;
@@ -52,11 +54,24 @@ final class Sequence {
 
   int stepEnd;
 
+  /** The last round of admission that tried this sequence; set by {@link Admission}. */
+  long triedInRound;
+
+  /** Whether its adapters found no room; set by {@link Admission}. */
+  boolean deniedRoom;
+
+  /** What admission policies note: see {@link AdapterClustered} and {@link FairShare}. */
+  int passedOver;
+
+  boolean promptCharged;
+  int outputCharged;
+
   Sequence(
       long arrival,
       long submittedNanos,
       long deadlineNanos,
       int priority,
+      String tenant,
       int[] prompt,
       Selection selection,
       Task task,
@@ -67,6 +82,7 @@ final class Sequence {
     this.submittedNanos = submittedNanos;
     this.deadlineNanos = deadlineNanos;
     this.priority = priority;
+    this.tenant = tenant;
     this.tokens = prompt;
     this.length = prompt.length;
     this.promptLength = prompt.length;
@@ -95,6 +111,10 @@ final class Sequence {
 
   int priority() {
     return priority;
+  }
+
+  String tenant() {
+    return tenant;
   }
 
   long arrival() {
@@ -236,7 +256,7 @@ final class Sequence {
           new LorikeetException(
               Code.DEADLINE_EXCEEDED,
               "the request took longer than its timeout of "
-                  + java.time.Duration.ofNanos(deadlineNanos - submittedNanos)));
+                  + Duration.ofNanos(deadlineNanos - submittedNanos)));
     }
     return Optional.empty();
   }

@@ -27,6 +27,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongSupplier;
 
 /**
  * Takes requests from any thread: encodes and checks them, chooses their adapters, and hands them
@@ -44,6 +45,7 @@ public final class Serving implements AutoCloseable {
   private final StepRunner runner;
   private final Scheduler scheduler;
   private final Telemetry telemetry;
+  private final LongSupplier clock;
   private final AtomicLong arrivals = new AtomicLong();
 
   /** Starts the decoding thread. */
@@ -54,8 +56,36 @@ public final class Serving implements AutoCloseable {
       Optional<ChatTemplate> chatTemplate,
       AdapterStore adapters,
       PagePool pool,
-      Limits limits,
+      ServingOptions options,
       Telemetry telemetry) {
+    this(
+        info,
+        decoder,
+        tokenizer,
+        chatTemplate,
+        adapters,
+        pool,
+        options,
+        telemetry,
+        new AdapterLoader(adapters),
+        System::nanoTime);
+    scheduler.start();
+  }
+
+  /** Leaves it to the caller to run the scheduler's iterations, or to start its thread. */
+  Serving(
+      ModelInfo info,
+      Decoder decoder,
+      HfTokenizer tokenizer,
+      Optional<ChatTemplate> chatTemplate,
+      AdapterStore adapters,
+      PagePool pool,
+      ServingOptions options,
+      Telemetry telemetry,
+      AdapterLoader loader,
+      LongSupplier clock) {
+    Limits limits = options.limits();
+    this.clock = clock;
     this.info = info;
     this.decoder = decoder;
     this.tokenizer = tokenizer;
@@ -63,9 +93,11 @@ public final class Serving implements AutoCloseable {
     this.adapters = adapters;
     this.pool = pool;
     this.selector = new AdapterSelector(adapters);
-    this.runner = new StepRunner(decoder, limits, info.shape().hidden(), info.shape().vocabulary());
+    this.runner =
+        new StepRunner(decoder, limits, info.shape().hidden(), info.shape().vocabulary(), clock);
     this.telemetry = telemetry;
-    this.scheduler = new Scheduler(limits, runner, new AdapterLoader(adapters), telemetry);
+    this.scheduler =
+        new Scheduler(limits, options.policy().create(limits), runner, loader, telemetry, clock);
   }
 
   /** A prompt as text, where it came as text, and as token ids. */
@@ -91,7 +123,7 @@ public final class Serving implements AutoCloseable {
   }
 
   private Generation submit(GenerationRequest request, RequestTrace trace) {
-    long now = System.nanoTime();
+    long now = clock.getAsLong();
     Encoded prompt = encode(request.prompt(), 1);
     trace.encoded(prompt.length());
     int room = info.maxPositions() - prompt.length();
@@ -111,13 +143,15 @@ public final class Serving implements AutoCloseable {
             info.eosTokens(),
             prompt.length(),
             maxTokens,
-            now);
+            now,
+            clock);
     trace.queued();
     scheduler.submit(
         sequence(
             now,
             request.timeout(),
             request.priority(),
+            request.tenant(),
             prompt.array(),
             selection,
             task,
@@ -152,7 +186,14 @@ public final class Serving implements AutoCloseable {
     trace.queued();
     scheduler.submit(
         sequence(
-            System.nanoTime(), Optional.empty(), 0, prompt.array(), selection, task, cancelled));
+            clock.getAsLong(),
+            Optional.empty(),
+            0,
+            "",
+            prompt.array(),
+            selection,
+            task,
+            cancelled));
     return task.future();
   }
 
@@ -160,6 +201,7 @@ public final class Serving implements AutoCloseable {
       long now,
       Optional<Duration> timeout,
       int priority,
+      String tenant,
       int[] tokens,
       Selection selection,
       Task task,
@@ -174,6 +216,7 @@ public final class Serving implements AutoCloseable {
         now,
         timeout.map(t -> deadline(now, t)).orElse(Long.MAX_VALUE),
         priority,
+        tenant,
         tokens,
         selection,
         task,
@@ -274,6 +317,10 @@ public final class Serving implements AutoCloseable {
   /** Returns counts for monitoring. */
   public ModelStats stats() {
     return scheduler.stats();
+  }
+
+  Scheduler scheduler() {
+    return scheduler;
   }
 
   /** Ends all requests and the decoding thread. */

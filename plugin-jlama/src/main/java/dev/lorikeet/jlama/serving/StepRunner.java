@@ -11,6 +11,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.LongSupplier;
 
 /**
  * Runs one iteration: collects the sequences that take part, computes them as one batch and hands
@@ -19,6 +20,7 @@ import java.util.Optional;
 final class StepRunner implements AutoCloseable {
   private final Decoder decoder;
   private final Limits limits;
+  private final LongSupplier clock;
   private final Arena arena = Arena.ofShared();
   private final StepBatch batch;
   private final BatchPlan plan;
@@ -32,7 +34,8 @@ final class StepRunner implements AutoCloseable {
   private long prefillTokens;
   private long decodeTokens;
 
-  StepRunner(Decoder decoder, Limits limits, int hidden, int vocabulary) {
+  StepRunner(Decoder decoder, Limits limits, int hidden, int vocabulary, LongSupplier clock) {
+    this.clock = clock;
     this.decoder = decoder;
     this.limits = limits;
     this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
@@ -101,7 +104,7 @@ final class StepRunner implements AutoCloseable {
   void run(List<Sequence> ended) {
     batch.reset();
     plan.reset();
-    long now = System.nanoTime();
+    long now = clock.getAsLong();
     for (int i = 0; i < planned.size(); i++) {
       Sequence sequence = planned.get(i);
       int count = counts[i];

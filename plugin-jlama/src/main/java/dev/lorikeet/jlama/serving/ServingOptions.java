@@ -1,0 +1,9 @@
+package dev.lorikeet.jlama.serving;
+
+/**
+ * How a model serves requests.
+ *
+ * @param limits sizes of batch and queue
+ * @param policy in what order waiting requests are admitted
+ */
+public record ServingOptions(Limits limits, Policy policy) {}
