@@ -36,6 +36,15 @@ final class LorikeetCommand implements Runnable {
       description = "Show stack traces, and what libraries log.")
   boolean verbose;
 
+  @Option(
+      names = "--telemetry",
+      paramLabel = "print|export",
+      scope = ScopeType.INHERIT,
+      description =
+          "Report spans and metrics: print them at the end, or export them as OpenTelemetry's"
+              + " OTEL_* environment variables say.")
+  Optional<TelemetryTarget> telemetry = Optional.empty();
+
   @Override
   public void run() {
     throw new ParameterException(spec.commandLine(), "expected a command");

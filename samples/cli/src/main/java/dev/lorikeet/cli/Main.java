@@ -2,6 +2,7 @@ package dev.lorikeet.cli;
 
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -65,7 +66,12 @@ public final class Main {
         .setExecutionStrategy(
             parsed -> {
               quietLogs(top.verbose);
-              return new RunLast().execute(parsed);
+              Optional<TelemetrySession> telemetry = TelemetrySession.start(top.telemetry, console);
+              try {
+                return new RunLast().execute(parsed);
+              } finally {
+                telemetry.ifPresent(TelemetrySession::close);
+              }
             });
     int exitCode = commands.execute(args);
     console.out().flush();
