@@ -180,6 +180,18 @@ class MetricsTest {
   }
 
   @Test
+  void theChoiceBetweenDeltasAndMergedWeightsIsCounted() {
+    submit(List.of(1, 50), Optional.of("voyage"), 4).await();
+    assertEquals(4, sum("lorikeet.switching.steps", "lorikeet.switching", "delta"));
+    opened.close();
+    opened = Opened.of(tiny, Opened.builder(tiny).modelOption("switching", "merge"));
+    submit(List.of(1, 50), Optional.of("voyage"), 4).await();
+    submit(List.of(1, 50), Optional.of("jargon"), 3).await();
+    assertEquals(4 + 3, sum("lorikeet.switching.steps", "lorikeet.switching", "merged"));
+    assertEquals(2, onlyPoint("lorikeet.switching.duration").getCount());
+  }
+
+  @Test
   void aClosedModelIsAskedNoMore() {
     assertTrue(find("lorikeet.pool.pages").isPresent());
     opened.lorikeet.model().close();

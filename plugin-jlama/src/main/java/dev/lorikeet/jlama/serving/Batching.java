@@ -69,8 +69,8 @@ final class Batching {
       return ended;
     }
     largestBatch = Math.max(largestBatch, runner.size());
-    telemetry.step(runner.size(), limits.batchTokens() - runner.freeTokens());
     runner.run(ended);
+    telemetry.step(runner.size(), limits.batchTokens() - runner.freeTokens(), runner.switchStats());
     policy.served(running);
     for (int i = 0; i < ended.size(); i++) {
       running.remove(ended.get(i));

@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.jlama.decoder.Decoder;
 import dev.lorikeet.jlama.decoder.StepBatch;
+import dev.lorikeet.jlama.decoder.SwitchStats;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.LogitsObserver;
 import dev.lorikeet.model.Sampling;
@@ -209,6 +210,10 @@ final class StepRunner implements AutoCloseable {
 
   long decodeTokens() {
     return decodeTokens;
+  }
+
+  SwitchStats switchStats() {
+    return decoder.switchStats();
   }
 
   int kvCachePages() {

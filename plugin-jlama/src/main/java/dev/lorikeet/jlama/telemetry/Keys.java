@@ -38,5 +38,7 @@ final class Keys {
   static final AttributeKey<String> PAGE_OWNER = AttributeKey.stringKey("lorikeet.page.owner");
   static final AttributeKey<String> PHASE = AttributeKey.stringKey("lorikeet.phase");
 
+  static final AttributeKey<String> SWITCHING = AttributeKey.stringKey("lorikeet.switching");
+
   private Keys() {}
 }

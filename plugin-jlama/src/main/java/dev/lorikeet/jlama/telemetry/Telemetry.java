@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.telemetry;
 
 import dev.lorikeet.adapter.StoreStats;
+import dev.lorikeet.jlama.decoder.SwitchStats;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PoolStats;
 import dev.lorikeet.model.ModelStats;
@@ -17,7 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 
-/** What one model tells OpenTelemetry. Thread-safe. */
+/** What one model tells OpenTelemetry. Thread-safe but for {@link #step}. */
 public final class Telemetry {
   /*
    * Idea: spans and histograms are written when a request changes its phase, which is a handful of times in its life; counts that the model keeps anyhow are read when a reader asks
@@ -30,6 +31,7 @@ public final class Telemetry {
   private final Tracer tracer;
   private final Meter meter;
   private final Instruments instruments;
+  private final SwitchMetrics switchMetrics;
   private final String model;
 
   /**
@@ -43,6 +45,7 @@ public final class Telemetry {
     meter = openTelemetry.getMeter(SCOPE);
     model = modelName(directory);
     instruments = new Instruments(meter, model);
+    switchMetrics = new SwitchMetrics(meter, instruments.model());
   }
 
   /**
@@ -74,9 +77,14 @@ public final class Telemetry {
     return new RequestTrace(tracer, instruments, model, request);
   }
 
-  /** Notes one step of the decoder. */
-  public void step(int sequences, int tokens) {
+  /**
+   * Notes one step of the decoder; on the decoding thread alone.
+   *
+   * @param switching how steps with adapters were computed so far
+   */
+  public void step(int sequences, int tokens, SwitchStats switching) {
     instruments.step(sequences, tokens);
+    switchMetrics.update(switching);
   }
 
   /**
