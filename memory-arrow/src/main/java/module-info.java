@@ -7,6 +7,7 @@ module dev.lorikeet.arrow {
   requires static org.jspecify;
   requires com.fasterxml.jackson.core;
   requires com.fasterxml.jackson.databind;
+  requires io.opentelemetry.api;
   requires jdk.management;
   requires org.apache.arrow.format;
   requires org.apache.arrow.memory.core;

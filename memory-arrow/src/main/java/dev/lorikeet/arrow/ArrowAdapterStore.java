@@ -8,6 +8,7 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.StoreStats;
 import dev.lorikeet.memory.PagePool;
+import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -46,6 +47,7 @@ final class ArrowAdapterStore implements AdapterStore {
   private final AdapterLoader loader;
   private final LoadThreads threads;
   private final PagePool.Registration pressure;
+  private final LoadDurations durations = new LoadDurations(GlobalOpenTelemetry.getOrNoop());
 
   private final Object lock = new Object();
   private final Map<String, Generation> byName = new HashMap<>();
@@ -263,7 +265,7 @@ final class ArrowAdapterStore implements AdapterStore {
         }
       }
       var registered = new AdapterLoader.Checked(generation.spec.targets(), generation.digest);
-      loaded = Optional.of(loader.load(generation.path, registered));
+      loaded = Optional.of(durations.time(() -> loader.load(generation.path, registered)));
       return loaded.get();
     } finally {
       free(settle(generation, loaded));
