@@ -13,6 +13,7 @@ import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.random.RandomGenerator;
 
@@ -33,6 +34,7 @@ final class DeltaCase {
   /** Numbers of the size that activations and weights have. */
   static final Draw NORMAL = random -> (float) random.nextGaussian();
 
+  final ElementType type;
   final TargetGroup group;
   final int tokens;
   final int in;
@@ -59,6 +61,19 @@ final class DeltaCase {
    *     tokens
    */
   DeltaCase(Trial trial, TargetGroup group, int tokens, int in, int[] outs, int padding) {
+    this(trial, group, tokens, in, outs, padding, ElementType.F32);
+  }
+
+  /** Draws inputs and outputs of an element type, likewise. */
+  DeltaCase(
+      Trial trial,
+      TargetGroup group,
+      int tokens,
+      int in,
+      int[] outs,
+      int padding,
+      ElementType type) {
+    this.type = type;
     this.trial = trial;
     this.random = trial.random();
     this.group = group;
@@ -77,7 +92,7 @@ final class DeltaCase {
     int rows = tokens + trial.between(0, Math.min(padding, 3));
     GuardedMatrix matrix =
         new GuardedMatrix(
-            ElementType.F32,
+            type,
             rows,
             columns,
             trial.between(0, padding),
@@ -180,6 +195,16 @@ final class DeltaCase {
   /** Makes the call. */
   DeltaCase run(LoraExecutor executor) {
     executor.addDelta(group, batch, x.tensor(), outputs());
+    return this;
+  }
+
+  /** Makes the call with inputs and outputs in some place, and brings them back. */
+  DeltaCase run(LoraExecutor executor, Optional<TensorPlacement> placement) {
+    try (Placed placed = new Placed(placement)) {
+      Tensor in = placed.tensor(x);
+      executor.addDelta(group, batch, in, y.stream().map(placed::tensor).toList());
+      placed.fetch();
+    }
     return this;
   }
 
@@ -295,12 +320,14 @@ final class DeltaCase {
     }
     double steps = 4.0 * (in + rank + entries.size() + 4);
     double u = ElementCodec.unitRoundoff(ElementType.F32);
+    double rounding = type == ElementType.F32 ? 0 : 2 * ElementCodec.unitRoundoff(type);
     double[] tolerance = new double[out];
     for (int o = 0; o < out; o++) {
       tolerance[o] =
           steps * u * magnitude[o]
-              + 2 * u * Math.abs(value[o])
-              + steps * ElementCodec.underflow(ElementType.F32) * (1 + underflow[o]);
+              + rounding * Math.abs(value[o])
+              + steps * ElementCodec.underflow(ElementType.F32) * (1 + underflow[o])
+              + ElementCodec.underflow(type);
     }
     return new Row(value, magnitude, tolerance);
   }
@@ -308,7 +335,8 @@ final class DeltaCase {
   @Override
   public String toString() {
     return String.format(
-        "%d tokens, %d inputs, outputs %s, ranks %s, types %s, %d segments with %d entries",
+        "%s activations of %d tokens, %d inputs, outputs %s, ranks %s, types %s, %d segments with %d entries",
+        type,
         tokens,
         in,
         Arrays.toString(outs),

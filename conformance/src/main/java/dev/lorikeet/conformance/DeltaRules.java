@@ -13,6 +13,7 @@ import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.tensor.ElementType;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** Rules X1 to X8 and X10: what {@code addDelta} computes, and what it leaves alone. */
@@ -24,6 +25,9 @@ abstract class DeltaRules extends Conformance {
   DeltaRules() {}
 
   abstract LoraExecutor open(Workers workers);
+
+  /** Returns how to put tensors where an executor computes; empty if that is host memory. */
+  abstract Optional<TensorPlacement> placementFor(LoraExecutor executor);
 
   LoraExecutor open() {
     return open(Workers.SINGLE);

@@ -48,6 +48,11 @@ final class GuardedMatrix {
     return tensor;
   }
 
+  /** Returns the rows and all that lies around them. */
+  MemorySegment memory() {
+    return memory;
+  }
+
   int rows() {
     return (int) tensor.rows();
   }

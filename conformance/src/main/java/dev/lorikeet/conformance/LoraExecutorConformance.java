@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.conformance.Placed.Site;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
@@ -23,7 +24,7 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /**
- * Rules X1 to X22 as tests. Extend it with {@link #createExecutor}; override {@link #provider} to
+ * Rules X1 to X23 as tests. Extend it with {@link #createExecutor}; override {@link #provider} to
  * have the provider's rules checked as well.
  */
 public abstract class LoraExecutorConformance extends MergeRules {
@@ -50,9 +51,24 @@ public abstract class LoraExecutorConformance extends MergeRules {
     provider().orElseThrow().open(new ExecutorConfig(Workers.SINGLE, options)).close();
   }
 
+  /**
+   * Returns how to put tensors on the executor's own device, so that rules X17 to X20 and X23 are
+   * tried there too. Empty unless overridden: all tensors are in host memory.
+   *
+   * @param executor an executor under test, open until after the last use of what is returned
+   */
+  protected Optional<TensorPlacement> placement(LoraExecutor executor) {
+    return Optional.empty();
+  }
+
   @Override
   final LoraExecutor open(Workers workers) {
     return createExecutor(workers);
+  }
+
+  @Override
+  final Optional<TensorPlacement> placementFor(LoraExecutor executor) {
+    return placement(executor);
   }
 
   /** A call that does not fit, and what the refusal must say. */
@@ -155,10 +171,6 @@ public abstract class LoraExecutorConformance extends MergeRules {
     return new Tensor(t.segment(), t.type(), rows, t.columns(), t.rowStride(), t.device());
   }
 
-  private static Tensor on(Tensor t, Device device) {
-    return new Tensor(t.segment(), t.type(), t.rows(), t.columns(), t.rowStride(), device);
-  }
-
   private static Tensor as(Tensor t, ElementType type) {
     return new Tensor(t.segment(), type, t.rows(), t.columns(), t.rowStride(), t.device());
   }
@@ -238,6 +250,59 @@ public abstract class LoraExecutorConformance extends MergeRules {
         strangers.removeIf(name -> name.startsWith("junit") || name.startsWith("surefire"));
         assertEquals(Set.of(), strangers, "threads that the executor started");
       }
+    }
+  }
+
+  @Test
+  public final void required_X23_activationsAreTakenWhereAndAsTheExecutorSays() {
+    try (LoraExecutor executor = sound()) {
+      List<Site> taken =
+          Site.all(placement(executor)).stream()
+              .filter(site -> executor.takesActivations(site.type(), site.device()))
+              .filter(site -> !site.equals(new Site(ElementType.F32, Optional.empty())))
+              .toList();
+      if (taken.isEmpty()) {
+        throw Trial.notApplicable("it takes F32 in host memory alone, as far as can be tried");
+      }
+      for (Site site : taken) {
+        for (int round = 0; round < trial.trials(4); round++) {
+          takes(executor, site);
+        }
+      }
+    }
+  }
+
+  private void takes(LoraExecutor executor, Site site) {
+    DeltaCase c =
+        new DeltaCase(
+                trial,
+                QKV,
+                trial.between(1, 40),
+                trial.between(1, 99),
+                new int[] {trial.between(1, 70), trial.between(1, 40), trial.between(1, 40)},
+                trial.between(0, 9),
+                site.type())
+            .exactly();
+    for (ElementType weights : TYPES) {
+      c.adapter(trial.between(1, 32), weights);
+    }
+    c.disjointSegments().run(executor, site.placement()).checkOutputs();
+    c.checkUntouched();
+    c.x.expectUnchanged("x, " + site);
+  }
+
+  @Test
+  public final void required_X23_tensorsOnItsOwnDeviceAreTaken() {
+    try (LoraExecutor executor = open()) {
+      Device device = executor.device();
+      if (TYPES.stream().noneMatch(type -> executor.takesActivations(type, device))) {
+        throw Trial.notApplicable("it takes no tensors on " + device);
+      }
+      if (!device.isHost() && placement(executor).isEmpty()) {
+        untested("tensors on " + device + " were not tried: override placement(LoraExecutor)");
+      }
+      placement(executor)
+          .ifPresent(p -> assertEquals(device, p.device(), "device that tensors are put on"));
     }
   }
 

@@ -8,13 +8,16 @@ import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.conformance.MemoryAdapter.Factors;
 import dev.lorikeet.conformance.MemoryAdapter.Sizes;
+import dev.lorikeet.conformance.Placed.Site;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** Rules X17 to X20: switching merged weights. */
@@ -29,6 +32,7 @@ abstract class MergeRules extends SpecialNumberRules {
 
   /** Base weights of some modules, their merged state, and adapters to merge. */
   private final class Weights {
+    final Site site;
     final ElementType type;
     final List<GuardedMatrix> pristine = new ArrayList<>();
     final List<GuardedMatrix> merged = new ArrayList<>();
@@ -37,8 +41,9 @@ abstract class MergeRules extends SpecialNumberRules {
     final int[] in = new int[MODULES.size()];
     final int[] out = new int[MODULES.size()];
 
-    Weights(ElementType type) {
-      this.type = type;
+    Weights(Site site) {
+      this.site = site;
+      type = site.type();
       for (int m = 0; m < MODULES.size(); m++) {
         in[m] = trial.between(1, 60);
         out[m] = trial.between(1, 60);
@@ -72,11 +77,24 @@ abstract class MergeRules extends SpecialNumberRules {
       adapters.add(MemoryAdapter.of("merged-" + adapters.size(), weightType, list, trial.random()));
     }
 
-    MergePlan plan(float... weights) {
+    /** Makes a call that switches to some adapters, NaN for none, and brings the weights back. */
+    void switchTo(LoraExecutor executor, float... weights) {
+      try (Placed placed = new Placed(site.placement())) {
+        MergePlan plan = plan(placed, weights);
+        try {
+          executor.switchMerged(plan);
+        } finally {
+          placed.fetch();
+        }
+      }
+    }
+
+    MergePlan plan(Placed placed, float... weights) {
       List<MergePlan.Target> targets = new ArrayList<>();
       for (int m = 0; m < MODULES.size(); m++) {
         targets.add(
-            new MergePlan.Target(MODULES.get(m), pristine.get(m).tensor(), merged.get(m).tensor()));
+            new MergePlan.Target(
+                MODULES.get(m), placed.tensor(pristine.get(m)), placed.tensor(merged.get(m))));
       }
       List<MergePlan.Share> shares = new ArrayList<>();
       for (int a = 0; a < weights.length; a++) {
@@ -132,7 +150,7 @@ abstract class MergeRules extends SpecialNumberRules {
             assertTrue(
                 error <= 1,
                 () ->
-                    type
+                    site
                         + " merged weight: expected "
                         + exact[0]
                         + " within "
@@ -154,26 +172,29 @@ abstract class MergeRules extends SpecialNumberRules {
     }
   }
 
-  private List<ElementType> mergedTypes(LoraExecutor executor) {
-    List<ElementType> types =
-        TYPES.stream().filter(type -> executor.merges(type, Device.HOST)).toList();
-    if (types.isEmpty()) {
-      throw Trial.notApplicable("it merges no weights in host memory");
+  /** Returns the element types that it merges, and where. */
+  private List<Site> merged(LoraExecutor executor) {
+    List<Site> sites =
+        Site.all(placementFor(executor)).stream()
+            .filter(site -> executor.merges(site.type(), site.device()))
+            .toList();
+    if (sites.isEmpty()) {
+      throw Trial.notApplicable("it merges no weights, as far as can be tried");
     }
-    return types;
+    return sites;
   }
 
   @Test
   public final void required_X17_mergedWeightsArePristineOnesPlusDeltasRoundedOnce() {
     try (LoraExecutor executor = open()) {
-      for (ElementType type : mergedTypes(executor)) {
+      for (Site site : merged(executor)) {
         for (int round = 0; round < trial.trials(2); round++) {
-          Weights w = new Weights(type);
-          executor.switchMerged(w.plan(1f));
+          Weights w = new Weights(site);
+          w.switchTo(executor, 1f);
           w.check(1f);
-          executor.switchMerged(w.plan(0.5f, -2f, 0.125f));
+          w.switchTo(executor, 0.5f, -2f, 0.125f);
           w.check(0.5f, -2f, 0.125f);
-          executor.switchMerged(w.plan(Float.NaN, 3f));
+          w.switchTo(executor, Float.NaN, 3f);
           w.check(Float.NaN, 3f);
         }
       }
@@ -185,9 +206,9 @@ abstract class MergeRules extends SpecialNumberRules {
     for (int shards : new int[] {2, 5}) {
       try (ThreadWorkers team = new ThreadWorkers(shards);
           LoraExecutor executor = open(team)) {
-        for (ElementType type : mergedTypes(executor)) {
-          Weights w = new Weights(type);
-          executor.switchMerged(w.plan(1f, 1f, 1f));
+        for (Site site : merged(executor)) {
+          Weights w = new Weights(site);
+          w.switchTo(executor, 1f, 1f, 1f);
           w.check(1f, 1f, 1f);
         }
       }
@@ -197,15 +218,14 @@ abstract class MergeRules extends SpecialNumberRules {
   @Test
   public final void required_X18_switchingBackRestoresPristineBits() {
     try (LoraExecutor executor = open()) {
-      for (ElementType type : mergedTypes(executor)) {
-        Weights w = new Weights(type);
+      for (Site site : merged(executor)) {
+        Weights w = new Weights(site);
         for (int i = 0; i < trial.trials(20); i++) {
-          executor.switchMerged(
-              w.plan(trial.between(-3, 3), trial.between(-3, 3), trial.between(-3, 3)));
+          w.switchTo(executor, trial.between(-3, 3), trial.between(-3, 3), trial.between(-3, 3));
         }
-        executor.switchMerged(w.plan(1f, 0.5f));
+        w.switchTo(executor, 1f, 0.5f);
         w.check(1f, 0.5f);
-        executor.switchMerged(w.plan());
+        w.switchTo(executor);
         for (int m = 0; m < MODULES.size(); m++) {
           w.pristine.get(m).expectUnchanged("pristine weights");
           w.expectPristine(m);
@@ -217,10 +237,10 @@ abstract class MergeRules extends SpecialNumberRules {
   @Test
   public final void required_X19_productsWithMergedWeightsEqualBasePlusDeltas() {
     try (LoraExecutor executor = sound()) {
-      for (ElementType type : mergedTypes(executor)) {
-        Weights w = new Weights(type);
+      for (Site site : merged(executor)) {
+        Weights w = new Weights(site);
         float[] weights = {0.5f, 1.5f, -1f};
-        executor.switchMerged(w.plan(weights));
+        w.switchTo(executor, weights);
         for (int m = 0; m < MODULES.size(); m++) {
           DeltaCase c =
               new DeltaCase(
@@ -276,17 +296,19 @@ abstract class MergeRules extends SpecialNumberRules {
   @Test
   public final void required_X20_whatIsNotMergedIsRefusedAndNothingIsWritten() {
     try (LoraExecutor executor = open()) {
-      List<ElementType> refused =
-          TYPES.stream().filter(type -> !executor.merges(type, Device.HOST)).toList();
+      List<Site> refused =
+          Site.all(placementFor(executor)).stream()
+              .filter(site -> !executor.merges(site.type(), site.device()))
+              .toList();
       if (refused.isEmpty()) {
-        throw Trial.notApplicable("it merges weights of every type");
+        throw Trial.notApplicable("it merges weights of every type wherever they can be put");
       }
-      for (ElementType type : refused) {
-        Weights w = new Weights(type);
+      for (Site site : refused) {
+        Weights w = new Weights(site);
         assertThrows(
             UnsupportedOperationException.class,
-            () -> executor.switchMerged(w.plan(1f)),
-            () -> "switchMerged of " + type + " weights");
+            () -> w.switchTo(executor, 1f),
+            () -> "switchMerged of " + site + " weights");
         w.merged.forEach(m -> m.expectUnchanged("merged weights"));
         w.pristine.forEach(m -> m.expectUnchanged("pristine weights"));
       }
@@ -294,16 +316,58 @@ abstract class MergeRules extends SpecialNumberRules {
   }
 
   @Test
+  public final void required_X20_weightsOnAStrangeDeviceAreRefusedAndNothingIsWritten() {
+    try (LoraExecutor executor = open()) {
+      Device nowhere = new Device("nowhere", 7);
+      for (ElementType type : TYPES) {
+        if (executor.merges(type, nowhere)) {
+          throw Trial.notApplicable("it merges weights on any device");
+        }
+        Weights w = new Weights(new Site(type, Optional.empty()));
+        try (Placed placed = new Placed(Optional.empty())) {
+          MergePlan here = w.plan(placed, 1f);
+          List<MergePlan.Target> there =
+              here.targets().stream()
+                  .map(
+                      t ->
+                          new MergePlan.Target(
+                              t.module(), on(t.pristine(), nowhere), on(t.merged(), nowhere)))
+                  .toList();
+          RuntimeException refusal =
+              assertThrows(
+                  RuntimeException.class,
+                  () -> executor.switchMerged(new MergePlan(there, here.mixture())),
+                  () -> "switchMerged of " + type + " weights on " + nowhere);
+          assertTrue(
+              refusal instanceof UnsupportedOperationException
+                  || refusal instanceof IllegalArgumentException,
+              () -> "refusal of weights on a strange device: found " + refusal);
+        }
+        w.merged.forEach(m -> m.expectUnchanged("merged weights"));
+      }
+    }
+  }
+
+  /** Returns a tensor that is said to live on a device. */
+  static Tensor on(Tensor t, Device device) {
+    return new Tensor(t.segment(), t.type(), t.rows(), t.columns(), t.rowStride(), device);
+  }
+
+  @Test
   public final void required_X16_switchingWithAClosedLeaseOrExecutorWritesNothing() {
     LoraExecutor executor = open();
-    List<ElementType> types = mergedTypes(executor);
-    Weights w = new Weights(types.getFirst());
-    MergePlan plan = w.plan(1f, 1f);
-    w.adapters.get(1).close();
-    Expect.closed("switchMerged with a closed lease", () -> executor.switchMerged(plan));
-    w.merged.forEach(m -> m.expectUnchanged("merged weights"));
-    executor.close();
-    Expect.closed("switchMerged of a closed executor", () -> executor.switchMerged(w.plan(1f)));
-    w.merged.forEach(m -> m.expectUnchanged("merged weights"));
+    Optional<TensorPlacement> placement = merged(executor).getFirst().placement();
+    Weights w = new Weights(merged(executor).getFirst());
+    try (Placed placed = new Placed(placement)) {
+      MergePlan plan = w.plan(placed, 1f, 1f);
+      MergePlan other = new MergePlan(plan.targets(), plan.mixture().subList(0, 1));
+      w.adapters.get(1).close();
+      Expect.closed("switchMerged with a closed lease", () -> executor.switchMerged(plan));
+      placed.fetch();
+      w.merged.forEach(m -> m.expectUnchanged("merged weights"));
+      executor.close();
+      Expect.closed("switchMerged of a closed executor", () -> executor.switchMerged(other));
+      w.merged.forEach(m -> m.expectUnchanged("merged weights"));
+    }
   }
 }

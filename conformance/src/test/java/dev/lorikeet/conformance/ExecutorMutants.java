@@ -18,6 +18,7 @@ final class ExecutorMutants {
     list.addAll(ExecutorShapeMutants.all());
     list.addAll(ExecutorConductMutants.all());
     list.addAll(ExecutorMergeMutants.all());
+    list.addAll(ExecutorDeviceMutants.all());
     return list;
   }
 }

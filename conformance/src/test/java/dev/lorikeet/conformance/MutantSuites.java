@@ -55,6 +55,13 @@ final class MutantSuites {
     protected LoraExecutor createExecutor(Workers workers) {
       return factory.apply(workers);
     }
+
+    @Override
+    protected Optional<TensorPlacement> placement(LoraExecutor executor) {
+      return executor.device().equals(DeviceExecutor.DEVICE)
+          ? Optional.of(DeviceExecutor.PLACEMENT)
+          : Optional.empty();
+    }
   }
 
   static final class Routers extends RouterConformance {

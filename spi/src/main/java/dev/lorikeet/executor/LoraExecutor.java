@@ -8,7 +8,7 @@ import java.util.List;
 /**
  * The numeric backend for LoRA: adds low-rank deltas for a whole batch, whatever adapters, ranks
  * and mixtures its tokens use, and switches merged weights. One executor serves one host thread at
- * a time; calls must not overlap. Rules X1 to X22 of the specification.
+ * a time; calls must not overlap. Rules X1 to X23 of the specification.
  */
 public interface LoraExecutor extends AutoCloseable {
   /** Returns where this executor computes. Tensors that live there are taken without a copy. */

@@ -1,0 +1,17 @@
+package dev.lorikeet.conformance;
+
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.Workers;
+import java.util.Optional;
+
+class DeviceExecutorTest extends LoraExecutorConformance {
+  @Override
+  protected LoraExecutor createExecutor(Workers workers) {
+    return new DeviceExecutor(workers);
+  }
+
+  @Override
+  protected Optional<TensorPlacement> placement(LoraExecutor executor) {
+    return Optional.of(DeviceExecutor.PLACEMENT);
+  }
+}
