@@ -36,7 +36,7 @@ import java.util.List;
 public final class Decoder implements AutoCloseable {
   /*
    * Idea: every weight is read once per step for the whole batch, whatever mix of prefill chunks and decode tokens it is. A layer is four tasks of the worker team (q, k, v; attention
-   * and o; gate, up; down), with barriers where one kernel needs all of another's output, and after each task one call into the LoRA executor for the whole batch.
+   * and o; gate, up; down), with barriers where one kernel needs all of another's output (what is done token by token follows without one, since shards share tokens out alike), and after each task one call into the LoRA executor for the whole batch.
    *
    * Layout: activations are float32 rows, one per token, in buffers for the largest batch; weights stay as the files store them; keys and values go to pages of the pool.
    *
@@ -257,7 +257,6 @@ public final class Decoder implements AutoCloseable {
     int tokens = batch.tokens();
     rotate(a.q(), shape.heads(), shard, shards);
     rotate(a.k(), shape.kvHeads(), shard, shards);
-    team.barrier();
     attention.write(
         attentionShape,
         batch,
@@ -307,7 +306,6 @@ public final class Decoder implements AutoCloseable {
         gate.columns(),
         shard,
         shards);
-    team.barrier();
     pack(gate, batch.tokens(), shard, shards);
     multiply(layerWeights.down(), a.block(), shard, shards);
   }
@@ -318,6 +316,7 @@ public final class Decoder implements AutoCloseable {
    */
   private void output(int shard, int shards) {
     addBlockToResidual(shard, shards);
+    team.barrier();
     int rows = batch.logits();
     Rows last = a.last();
     for (int r = shard; r < rows; r += shards) {
@@ -370,13 +369,11 @@ public final class Decoder implements AutoCloseable {
         shape.hidden(),
         shard,
         shards);
-    team.barrier();
   }
 
   /** Writes the norm of the residual stream and packs it for the products that follow. */
   private void normalize(MemorySegment norm, int shard, int shards) {
     rmsNorm(norm, shard, shards);
-    team.barrier();
     pack(a.normed(), batch.tokens(), shard, shards);
   }
 

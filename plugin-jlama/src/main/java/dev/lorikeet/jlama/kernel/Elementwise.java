@@ -4,9 +4,10 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * Operations on rows of float32 activations, one row per token, at a distance of {@code stride}
- * bytes. Each call does one shard's part; shards share out whole tokens ({@link #rmsNorm}, {@link
- * #rope}) or runs of columns (the others), so callers put a barrier between operations that use
- * different parts.
+ * bytes. Each call does one shard's part; shards share out whole tokens, all in the same way, which
+ * is also that of {@link MatMul#pack} and {@link PagedAttention#write}: such operations may follow
+ * one another without a barrier. Only {@link #addBias}, which follows a product, shares out
+ * columns.
  *
  * <p>A token's result depends on that token alone, bit for bit. Implementations are stateless and
  * allocate nothing. Segments must be native, aligned to 4 bytes, and stay alive while a call runs;

@@ -47,10 +47,10 @@ final class ScalarElementwise implements Elementwise {
       int columns,
       int shard,
       int shards) {
-    for (int token = 0; token < tokens; token++) {
-      for (int i = NativeMemory.firstOf(shard, shards, columns);
-          i < NativeMemory.firstOf(shard + 1, shards, columns);
-          i++) {
+    for (int token = NativeMemory.firstOf(shard, shards, tokens);
+        token < NativeMemory.firstOf(shard + 1, shards, tokens);
+        token++) {
+      for (int i = 0; i < columns; i++) {
         long at = token * yStride + i * 4L;
         y.set(F32, at, y.get(F32, at) + x.get(F32, token * xStride + i * 4L));
       }
@@ -66,7 +66,14 @@ final class ScalarElementwise implements Elementwise {
       int columns,
       int shard,
       int shards) {
-    add(bias, 0, y, yStride, tokens, columns, shard, shards);
+    for (int token = 0; token < tokens; token++) {
+      for (int i = NativeMemory.firstOf(shard, shards, columns);
+          i < NativeMemory.firstOf(shard + 1, shards, columns);
+          i++) {
+        long at = token * yStride + i * 4L;
+        y.set(F32, at, y.get(F32, at) + bias.get(F32, i * 4L));
+      }
+    }
   }
 
   @Override
@@ -81,10 +88,10 @@ final class ScalarElementwise implements Elementwise {
       int columns,
       int shard,
       int shards) {
-    for (int token = 0; token < tokens; token++) {
-      for (int i = NativeMemory.firstOf(shard, shards, columns);
-          i < NativeMemory.firstOf(shard + 1, shards, columns);
-          i++) {
+    for (int token = NativeMemory.firstOf(shard, shards, tokens);
+        token < NativeMemory.firstOf(shard + 1, shards, tokens);
+        token++) {
+      for (int i = 0; i < columns; i++) {
         double g = gate.get(F32, token * gateStride + i * 4L);
         float silu = (float) (g / (1 + Math.exp(-g)));
         y.set(F32, token * yStride + i * 4L, silu * up.get(F32, token * upStride + i * 4L));

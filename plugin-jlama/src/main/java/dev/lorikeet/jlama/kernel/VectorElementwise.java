@@ -110,10 +110,9 @@ final class VectorElementwise implements Elementwise {
       int shards) {
     long xa = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
     long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
-    int first = firstColumn(shard, shards, columns);
-    int count = firstColumn(shard + 1, shards, columns) - first;
-    for (int token = 0; token < tokens; token++) {
-      add(xa + token * xStride + first * 4L, ya + token * yStride + first * 4L, count);
+    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
+    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+      add(xa + token * xStride, ya + token * yStride, columns);
     }
   }
 
@@ -126,7 +125,13 @@ final class VectorElementwise implements Elementwise {
       int columns,
       int shard,
       int shards) {
-    add(bias, 0, y, yStride, tokens, columns, shard, shards);
+    long from = NativeMemory.address("bias", bias, 1, columns * 4L, 0);
+    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
+    int first = firstColumn(shard, shards, columns);
+    int count = firstColumn(shard + 1, shards, columns) - first;
+    for (int token = 0; token < tokens; token++) {
+      add(from + first * 4L, ya + token * yStride + first * 4L, count);
+    }
   }
 
   /** Adds floats at {@code from} to those at {@code to}. */
@@ -171,15 +176,9 @@ final class VectorElementwise implements Elementwise {
     long ga = NativeMemory.address("gate", gate, tokens, columns * 4L, gateStride);
     long ua = NativeMemory.address("up", up, tokens, columns * 4L, upStride);
     long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
-    int first = firstColumn(shard, shards, columns);
-    int count = firstColumn(shard + 1, shards, columns) - first;
-    for (int token = 0; token < tokens; token++) {
-      long at = first * 4L;
-      swiGlu(
-          ga + token * gateStride + at,
-          ua + token * upStride + at,
-          ya + token * yStride + at,
-          count);
+    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
+    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+      swiGlu(ga + token * gateStride, ua + token * upStride, ya + token * yStride, columns);
     }
   }
 
