@@ -1,0 +1,34 @@
+package dev.lorikeet.bench;
+
+import dev.lorikeet.bench.adapters.AdaptersCommand;
+import dev.lorikeet.bench.serve.ServeCommand;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import picocli.CommandLine;
+
+/** Runs the benchmarks' command line: {@code ./lorikeet bench COMMAND}. */
+public final class Main {
+  private Main() {}
+
+  /** Runs a command and ends the process with its exit code. */
+  public static void main(String[] args) {
+    Logger.getLogger("").setLevel(Level.SEVERE); // libraries log through java.util.logging
+    int exitCode = commands().execute(args);
+    Runtime.getRuntime().halt(exitCode); // measured libraries leave threads behind
+  }
+
+  /** Returns the command line; this is the place to add a benchmark. */
+  static CommandLine commands() {
+    return new CommandLine(new BenchCommand())
+        .addSubcommand(new ServeCommand())
+        .addSubcommand(new AdaptersCommand())
+        .setUsageHelpAutoWidth(true)
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setExecutionExceptionHandler(
+            (failure, command, parsed) -> {
+              command.getErr().println("lorikeet bench: " + failure);
+              failure.printStackTrace(command.getErr());
+              return CommandLine.ExitCode.SOFTWARE;
+            });
+  }
+}

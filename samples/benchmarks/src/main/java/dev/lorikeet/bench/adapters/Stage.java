@@ -1,0 +1,59 @@
+package dev.lorikeet.bench.adapters;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.bench.model.RandomWeights;
+import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Opens models with many adapters in a pool that holds a fixed number of them beside the KV cache
+ * of a full batch.
+ *
+ * @param model Hugging Face directory
+ * @param shape its sizes
+ * @param farm the adapters
+ * @param hot how many adapters the pool holds
+ * @param promptTokens length of a prompt
+ * @param tokens how many tokens a request generates
+ */
+record Stage(
+    Path model, ModelShape shape, AdapterFarm farm, int hot, int promptTokens, int tokens) {
+  /** The most sequences of a batch: the default of the base model. */
+  static final int BATCH = 32;
+
+  private static final int PAGE_BYTES = 64 * 1024;
+  private static final int BYTES = 2;
+
+  /** Returns the size of the pool. */
+  long poolBytes() throws IOException {
+    long adapterPages = Math.ceilDiv(farm.bytes(), PAGE_BYTES) * 21 / 20 + 1;
+    long tokenBytes = 2L * shape.layers() * shape.kvWidth() * BYTES;
+    long sequencePages =
+        2 * Math.ceilDiv((promptTokens + tokens) * tokenBytes, PAGE_BYTES) + shape.layers();
+    return (hot * adapterPages + BATCH * sequencePages) * PAGE_BYTES;
+  }
+
+  /** Opens the model and registers adapters. */
+  Lorikeet open(int registered) throws IOException {
+    Lorikeet lorikeet = Lorikeet.builder(model).poolBytes(poolBytes()).open();
+    for (int i = 0; i < registered; i++) {
+      lorikeet.register(Integer.toString(i), farm.adapter(i));
+    }
+    return lorikeet;
+  }
+
+  /** Returns what sends requests. */
+  Load load(Lorikeet lorikeet) {
+    return new Load(lorikeet, RandomWeights.vocabulary(shape), promptTokens, tokens);
+  }
+
+  /** Writes the files of all adapters that are going to be registered. */
+  void prepare(List<Integer> registered) throws IOException {
+    int most = registered.stream().mapToInt(Integer::intValue).max().orElse(0);
+    for (int i = 0; i < most; i++) {
+      farm.adapter(i);
+    }
+  }
+}

@@ -1,0 +1,5 @@
+/** Thousands of adapters over one model: throughput, latency and memory. */
+@NullMarked
+package dev.lorikeet.bench.adapters;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,42 @@
+package dev.lorikeet.bench.model;
+
+import dev.lorikeet.model.ModelShape;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/** Sizes of Llama models that people use on CPUs. */
+public enum Preset {
+  /** A model for quick runs: about 8 M parameters. */
+  TINY("8m"),
+  /** SmolLM2 135M. */
+  M135("135m"),
+  /** TinyLlama 1.1B. */
+  B1("1.1b");
+
+  private final String title;
+
+  Preset(String title) {
+    this.title = title;
+  }
+
+  /** Returns the preset of a name such as {@code 135m}. */
+  public static Optional<Preset> of(String name) {
+    String wanted = name.toLowerCase(Locale.ROOT);
+    return Stream.of(values()).filter(preset -> preset.title.equals(wanted)).findFirst();
+  }
+
+  /** Returns the name. */
+  public String title() {
+    return title;
+  }
+
+  /** Returns the sizes. */
+  public ModelShape shape() {
+    return switch (this) {
+      case TINY -> new ModelShape(6, 256, 768, 4, 2, 64, 8192);
+      case M135 -> new ModelShape(30, 576, 1536, 9, 3, 64, 49_152);
+      case B1 -> new ModelShape(22, 2048, 5632, 32, 4, 64, 32_000);
+    };
+  }
+}

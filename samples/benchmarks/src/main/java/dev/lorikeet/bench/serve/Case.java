@@ -1,0 +1,88 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.bench.model.Vocabulary;
+import java.util.Collections;
+import java.util.stream.IntStream;
+
+/** What is measured. */
+enum Case {
+  ONE("1 sequence, no adapter", 1, Adapters.NONE),
+  ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE),
+  EIGHT("8 sequences, no adapter", 8, Adapters.NONE),
+  EIGHT_ONE_ADAPTER("8 sequences, one adapter", 8, Adapters.ONE),
+  EIGHT_ADAPTERS("8 sequences, 8 adapters", 8, Adapters.DIFFERENT),
+  PREFILL("prefill of 256 tokens", 1, Adapters.NONE);
+
+  /** Which adapters the sequences use. */
+  private enum Adapters {
+    NONE,
+    ONE,
+    DIFFERENT
+  }
+
+  static final int SEQUENCES = 8;
+  static final int PREFILL_TOKENS = 256;
+  private static final int PROMPT_TOKENS = 16;
+
+  private final String title;
+  private final int sequences;
+  private final Adapters adapters;
+
+  Case(String title, int sequences, Adapters adapters) {
+    this.title = title;
+    this.sequences = sequences;
+    this.adapters = adapters;
+  }
+
+  String title() {
+    return title;
+  }
+
+  int sequences() {
+    return sequences;
+  }
+
+  boolean isPrefill() {
+    return this == PREFILL;
+  }
+
+  /** Returns how many different adapters a step reads. */
+  int distinctAdapters() {
+    return switch (adapters) {
+      case NONE -> 0;
+      case ONE -> 1;
+      case DIFFERENT -> sequences;
+    };
+  }
+
+  /**
+   * Returns the workload. Prompts are new for every seed, so that no cache of prefixes helps.
+   *
+   * @param tokens how many tokens to generate, but for prefill, which ends with the first
+   */
+  Workload workload(Vocabulary vocabulary, long seed, int tokens) {
+    int length = isPrefill() ? PREFILL_TOKENS - 1 : PROMPT_TOKENS; // and the begin of the sequence
+    return new Workload(
+        IntStream.range(0, sequences)
+            .mapToObj(i -> vocabulary.prompt(31 * seed + i, length))
+            .toList(),
+        switch (adapters) {
+          case NONE -> Collections.nCopies(sequences, Workload.NO_ADAPTER);
+          case ONE -> Collections.nCopies(sequences, 0);
+          case DIFFERENT -> IntStream.range(0, sequences).boxed().toList();
+        },
+        isPrefill() ? 1 : tokens);
+  }
+
+  /** Returns the case's figure, tokens per second, of an outcome. */
+  double figure(Outcome outcome) {
+    return isPrefill()
+        ? PREFILL_TOKENS * 1000 / outcome.timeToFirstTokenMs()
+        : outcome.decodeTokensPerSecond();
+  }
+
+  /** Returns whether a contender can run the case: Jlama has no LoRA. */
+  boolean runsOn(Lineup contender) {
+    return contender != Lineup.JLAMA || adapters == Adapters.NONE;
+  }
+}

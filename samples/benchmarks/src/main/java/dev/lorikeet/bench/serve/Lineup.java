@@ -1,0 +1,39 @@
+package dev.lorikeet.bench.serve;
+
+import java.util.List;
+import java.util.Map;
+
+/** Who is measured, and the settings that each may win with. */
+enum Lineup {
+  LORIKEET,
+  JLAMA,
+  LLAMA_CPP;
+
+  /**
+   * Returns the settings to try: for Lorikeet, weights as the system's page cache has them, or
+   * copied into huge pages; for Jlama, products on activations in float32 or as wide as the
+   * weights; for llama.cpp, both element types that hold the weights, with and without fused
+   * attention.
+   */
+  List<Map<String, String>> candidates() {
+    return switch (this) {
+      case LORIKEET -> List.of(Map.of("weights", "copied"), Map.of("weights", "mapped"));
+      case JLAMA -> List.of(Map.of("products", "F32"), Map.of("products", "BF16"));
+      case LLAMA_CPP ->
+          List.of(
+              Map.of("weights", "f16", "flash", "false"),
+              Map.of("weights", "f16", "flash", "true"),
+              Map.of("weights", "bf16", "flash", "false"),
+              Map.of("weights", "bf16", "flash", "true"));
+    };
+  }
+
+  /** Opens the contender in this process. */
+  Contender open(Material material, Map<String, String> settings) {
+    return switch (this) {
+      case LORIKEET -> new LorikeetContender(material, settings);
+      case JLAMA -> new JlamaContender(material, settings);
+      case LLAMA_CPP -> new LlamaCppContender(material, settings);
+    };
+  }
+}

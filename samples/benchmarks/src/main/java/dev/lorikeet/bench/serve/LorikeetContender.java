@@ -1,0 +1,63 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.model.Generation;
+import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.StopConditions;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** Lorikeet, as an application embeds it. Settings are options of the base model. */
+final class LorikeetContender implements Contender {
+  private static final long POOL_BYTES = 1L << 30;
+
+  private final Lorikeet lorikeet;
+  private final int bos;
+
+  LorikeetContender(Material material, Map<String, String> settings) {
+    Lorikeet.Builder builder =
+        Lorikeet.builder(Path.of(material.model()))
+            .poolBytes(POOL_BYTES)
+            .modelOption("threads", Integer.toString(material.threads()));
+    settings.forEach(builder::modelOption);
+    lorikeet = builder.open();
+    bos = material.vocabulary().bos();
+    for (int i = 0; i < material.adapters().size(); i++) {
+      lorikeet.register(name(i), Path.of(material.adapters().get(i)));
+    }
+  }
+
+  private static String name(int adapter) {
+    return "adapter-" + adapter;
+  }
+
+  @Override
+  public String title() {
+    return "Lorikeet";
+  }
+
+  @Override
+  public Outcome run(Workload workload) {
+    Clock clock = new Clock(workload.sequences(), workload.tokens());
+    List<Generation> generations = new ArrayList<>();
+    for (int i = 0; i < workload.sequences(); i++) {
+      int sequence = i;
+      List<Integer> prompt = new ArrayList<>(List.of(bos));
+      prompt.addAll(workload.prompts().get(i));
+      GenerationRequest.Builder request =
+          GenerationRequest.tokens(prompt)
+              .stop(new StopConditions(workload.tokens(), List.of(), Set.of(), true))
+              .onToken(token -> clock.token(sequence));
+      if (workload.adapters().get(i) != Workload.NO_ADAPTER) {
+        request.adapter(name(workload.adapters().get(i)));
+      }
+      clock.start(sequence);
+      generations.add(lorikeet.submit(request.build()));
+    }
+    List<List<Integer>> ids = generations.stream().map(g -> g.await().tokens()).toList();
+    return new Outcome(clock.together(), clock.timeToFirstTokenMs(), ids);
+  }
+}

@@ -1,0 +1,128 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.machine.Floor;
+import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.serve.ServeReport.CaseResult;
+import dev.lorikeet.bench.serve.ServeReport.Entrant;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Measures Lorikeet, Jlama and java-llama.cpp on the same weights and prompts. */
+@Command(
+    name = "serve",
+    sortOptions = false,
+    description =
+        "Measures Lorikeet, Jlama and java-llama.cpp side by side on the same weights and prompts: 1 and 8 sequences, without, with one and with 8 different adapters of rank 16, and prefill.")
+public final class ServeCommand implements Callable<Integer> {
+  @Option(
+      names = "--model",
+      paramLabel = "NAME|DIR",
+      defaultValue = "135m",
+      description =
+          "Random weights of a size, 8m, 135m or 1.1b, or a Hugging Face directory of a Llama model (${DEFAULT-VALUE}).")
+  private String model = "";
+
+  @Option(
+      names = "--rounds",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Rounds; in each, every contender runs every case (${DEFAULT-VALUE}).")
+  private int rounds;
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "64",
+      description = "Tokens that each sequence generates (${DEFAULT-VALUE}).")
+  private int tokens;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads of each contender; all processors if not given.")
+  private int threads = Runtime.getRuntime().availableProcessors();
+
+  @Option(names = "--quick", description = "Two rounds of 16 tokens: a look, not a measurement.")
+  private boolean quick;
+
+  @Option(
+      names = "--contenders",
+      split = ",",
+      paramLabel = "NAME",
+      description = "Who is measured: ${COMPLETION-CANDIDATES}; all if not given.")
+  private List<Lineup> lineup = List.of(Lineup.values());
+
+  @Mixin private Output output = new Output();
+
+  @Override
+  public Integer call() throws IOException {
+    if (quick) {
+      rounds = 2;
+      tokens = 16;
+    }
+    String started = Instant.now().toString();
+    Path file = output.file("serve");
+    Path log = Path.of(file + ".log");
+    Files.deleteIfExists(log);
+    var prepared = new Preparation(output.data(), output::says).prepare(model, threads);
+    StepCost cost = new StepCost(prepared.shape(), prepared.adapterBytes());
+    output.says("measuring the machine");
+    Floor floor = Floor.measure(threads, cost.weightBytes());
+
+    Map<Lineup, Calibration.Choice> choices = new EnumMap<>(Lineup.class);
+    output.says("finding the best settings of each; what they print goes to " + log);
+    Calibration calibration =
+        new Calibration(prepared.material(), Math.min(32, tokens), log, output::says);
+    for (Lineup contender : lineup) {
+      choices.put(
+          contender,
+          contender == Lineup.LLAMA_CPP && prepared.ggufFailure().isPresent()
+              ? new Calibration.Choice(
+                  java.util.Optional.empty(),
+                  List.of(new ServeReport.Trial(Map.of(), 0, prepared.ggufFailure().get())))
+              : calibration.choose(contender));
+    }
+
+    Tournament tournament = new Tournament(prepared.material(), tokens, output);
+    List<Entrant> entrants = new ArrayList<>();
+    List<CaseResult> cases;
+    List<Agreement> agreements;
+    try (tournament) {
+      for (var choice : choices.entrySet()) {
+        tournament.enter(choice.getKey(), choice.getValue(), log);
+      }
+      agreements = tournament.compare();
+      tournament.play(rounds);
+      cases = tournament.results(cost, floor);
+      choices.forEach((contender, choice) -> entrants.add(tournament.entrant(contender, choice)));
+    }
+    ServeReport report =
+        new ServeReport(
+            "serve",
+            started,
+            Machine.here(),
+            floor,
+            new ServeReport.Model(
+                model, prepared.shape(), cost.weightBytes(), prepared.adapterBytes()),
+            rounds,
+            tokens,
+            entrants,
+            agreements,
+            cases,
+            Criteria.of(cases));
+    new ServeText(output).print(report);
+    output.write(file, report);
+    return report.agreement().stream().allMatch(Agreement::same) ? 0 : 1;
+  }
+}

@@ -1,0 +1,107 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.bench.machine.Floor;
+import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.model.ModelShape;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** Everything that a run of {@code bench serve} found; the shape of its JSON. */
+record ServeReport(
+    String benchmark,
+    String started,
+    Machine machine,
+    Floor floor,
+    Model model,
+    int rounds,
+    int tokens,
+    List<Entrant> contenders,
+    List<Agreement> agreement,
+    List<CaseResult> cases,
+    List<Criterion> criteria) {
+
+  /**
+   * The model.
+   *
+   * @param name its preset or directory
+   * @param shape its sizes
+   * @param weightBytes what a step reads of it
+   * @param adapterBytes what a step reads of one adapter
+   */
+  record Model(String name, ModelShape shape, long weightBytes, long adapterBytes) {}
+
+  /**
+   * A contender.
+   *
+   * @param name its name
+   * @param title its name and version
+   * @param unavailable why it was not measured, null if it was
+   * @param chosen the settings that were measured: the fastest of those tried
+   * @param tried settings and what came of them, tokens/s
+   * @param residentBytes memory of its process at the end
+   */
+  record Entrant(
+      String name,
+      String title,
+      @Nullable String unavailable,
+      Map<String, String> chosen,
+      List<Trial> tried,
+      long residentBytes) {}
+
+  /** One setting that was tried; the figure is 0 where it failed. */
+  record Trial(Map<String, String> settings, double tokensPerSecond, @Nullable String failure) {}
+
+  /**
+   * What was found in one case.
+   *
+   * @param floorTokensPerSecond what the machine allows
+   * @param results by contender
+   */
+  record CaseResult(
+      String name, String title, double floorTokensPerSecond, Map<String, Result> results) {
+    Optional<Result> of(Lineup contender) {
+      return Optional.ofNullable(results.get(contender.name()));
+    }
+  }
+
+  /** What one contender did in one case, over the rounds. */
+  record Result(
+      Statistic tokensPerSecond,
+      Statistic timeToFirstTokenMs,
+      double fractionOfFloor,
+      List<Double> rounds) {}
+
+  /** Median and extremes. */
+  record Statistic(double median, double min, double max) {
+    static Statistic of(List<Double> values) {
+      List<Double> sorted = values.stream().sorted().toList();
+      int n = sorted.size();
+      return new Statistic(
+          (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2, sorted.getFirst(), sorted.getLast());
+    }
+  }
+
+  /**
+   * A figure and what it should be.
+   *
+   * @param statement what is compared
+   * @param value the figure; ratios are medians of the rounds' ratios
+   * @param atLeast the bound below, null if there is none
+   * @param atMost the bound above, null if there is none
+   */
+  record Criterion(
+      String statement, Statistic value, @Nullable Double atLeast, @Nullable Double atMost) {
+    boolean holds() {
+      return (atLeast == null || value.median() >= atLeast)
+          && (atMost == null || value.median() <= atMost);
+    }
+
+    /** Returns whether it holds, as JSON has it. */
+    @com.fasterxml.jackson.annotation.JsonProperty("holds")
+    boolean jsonHolds() {
+      return holds();
+    }
+  }
+}

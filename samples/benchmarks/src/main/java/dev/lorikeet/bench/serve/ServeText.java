@@ -1,0 +1,130 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.serve.ServeReport.CaseResult;
+import dev.lorikeet.bench.serve.ServeReport.Criterion;
+import dev.lorikeet.bench.serve.ServeReport.Entrant;
+import dev.lorikeet.bench.serve.ServeReport.Result;
+import dev.lorikeet.bench.serve.ServeReport.Statistic;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** Prints a report for people. */
+record ServeText(Output output) {
+  void print(ServeReport report) {
+    output.print("");
+    output.print(
+        report.machine().cpu()
+            + ", "
+            + report.machine().cores()
+            + " cores, vectors of "
+            + report.machine().vectorBits()
+            + " bits; JDK "
+            + report.machine().jdk());
+    output.print(
+        format(
+            "memory %.1f GB/s (a buffer as large as the model: %.1f), multiply-adds %.0f GFLOP/s, %d threads",
+            report.floor().memoryBytesPerSecond() / 1e9,
+            report.floor().modelBytesPerSecond() / 1e9,
+            report.floor().flopsPerSecond() / 1e9,
+            report.floor().threads()));
+    output.print(
+        format(
+            "model %s: %.0f MB of weights a step, %.1f MB of an adapter of rank 16; %d rounds of %d tokens",
+            report.model().name(),
+            report.model().weightBytes() / 1e6,
+            report.model().adapterBytes() / 1e6,
+            report.rounds(),
+            report.tokens()));
+    output.print("");
+    for (Entrant entrant : report.contenders()) {
+      output.print(
+          entrant.title()
+              + ": "
+              + (entrant.unavailable() == null
+                  ? "best of " + entrant.tried().size() + " settings: " + entrant.chosen()
+                  : "not available: " + entrant.unavailable()));
+    }
+    agreement(report.agreement());
+    cases(report);
+    criteria(report.criteria());
+  }
+
+  private void agreement(List<Agreement> agreements) {
+    output.print("");
+    for (Agreement agreement : agreements) {
+      output.print(
+          format(
+              "%s, %s: %s: %d of %d first tokens as Lorikeet's; the same up to token %s of %d",
+              agreement.contender(),
+              agreement.adapters(),
+              agreement.same() ? "the same function" : "NOT THE SAME FUNCTION",
+              agreement.sameFirst(),
+              agreement.sequences(),
+              agreement.commonTokens(),
+              agreement.tokens()));
+    }
+  }
+
+  private void cases(ServeReport report) {
+    List<List<String>> rows = new ArrayList<>();
+    List<String> head = new ArrayList<>(List.of("tokens/s: median (lowest-highest)"));
+    report.contenders().forEach(entrant -> head.add(entrant.title()));
+    head.add("floor");
+    head.add("of it");
+    rows.add(head);
+    for (CaseResult result : report.cases()) {
+      List<String> row = new ArrayList<>(List.of(result.title()));
+      for (Entrant entrant : report.contenders()) {
+        Result found = result.results().get(entrant.name());
+        row.add(found == null ? "-" : statistic(found.tokensPerSecond()));
+      }
+      row.add(format("%.0f", result.floorTokensPerSecond()));
+      row.add(
+          result
+              .of(Lineup.LORIKEET)
+              .map(r -> format("%.0f %%", 100 * r.fractionOfFloor()))
+              .orElse("-"));
+      rows.add(row);
+    }
+    List<String> first = new ArrayList<>(List.of("time to first token of 256, ms"));
+    CaseResult prefill = report.cases().getLast();
+    for (Entrant entrant : report.contenders()) {
+      Result found = prefill.results().get(entrant.name());
+      first.add(found == null ? "-" : statistic(found.timeToFirstTokenMs()));
+    }
+    rows.add(first);
+    output.print("");
+    output.table(rows);
+    output.print("Jlama has no LoRA and no batches: its sequences take turns, without adapters.");
+  }
+
+  private void criteria(List<Criterion> criteria) {
+    List<List<String>> rows = new ArrayList<>();
+    for (Criterion criterion : criteria) {
+      String bound =
+          criterion.atLeast() != null
+              ? "at least " + criterion.atLeast()
+              : "at most " + criterion.atMost();
+      rows.add(
+          List.of(
+              criterion.statement(),
+              format("%.3f", criterion.value().median()),
+              format("(%.3f-%.3f)", criterion.value().min(), criterion.value().max()),
+              bound,
+              criterion.holds() ? "holds" : "DOES NOT HOLD"));
+    }
+    output.print("");
+    output.table(rows);
+  }
+
+  private static String statistic(Statistic value) {
+    return format("%.0f (%.0f-%.0f)", value.median(), value.min(), value.max());
+  }
+
+  @SuppressWarnings("AnnotateFormatMethod") // patterns stand beside their values here
+  private static String format(String pattern, Object... values) {
+    return String.format(Locale.ROOT, pattern, values);
+  }
+}

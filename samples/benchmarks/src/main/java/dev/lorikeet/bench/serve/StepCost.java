@@ -1,0 +1,52 @@
+package dev.lorikeet.bench.serve;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.bench.machine.Floor;
+import dev.lorikeet.model.ModelShape;
+
+/**
+ * What a step has to read and to compute at least, with weights of two bytes and keys and values of
+ * two bytes.
+ *
+ * @param shape the sizes of the model
+ * @param adapterBytes the weights of one adapter
+ */
+record StepCost(ModelShape shape, long adapterBytes) {
+  private static final int BYTES = 2;
+
+  /** Returns the weights that a step reads: all layers, and the output layer. */
+  long weightBytes() {
+    return (layerParameters() + headParameters()) * BYTES;
+  }
+
+  private long layerParameters() {
+    long parameters = 0;
+    for (Projection projection : Projection.all()) {
+      parameters += (long) shape.inFeatures(projection) * shape.outFeatures(projection);
+    }
+    return parameters * shape.layers();
+  }
+
+  private long headParameters() {
+    return (long) shape.vocabulary() * shape.hidden();
+  }
+
+  /**
+   * Returns the most tokens per second that the machine allows.
+   *
+   * @param what the case
+   * @param tokens how many tokens each sequence generates, which tells the length of its context
+   */
+  double floor(Case what, int tokens, Floor machine) {
+    double adapters = (double) what.distinctAdapters() * adapterBytes;
+    double adapterFlops = what.distinctAdapters() == 0 ? 0 : 2.0 * adapterBytes / BYTES;
+    if (what.isPrefill()) {
+      double flops = 2.0 * (layerParameters() * (double) Case.PREFILL_TOKENS + headParameters());
+      return Case.PREFILL_TOKENS / machine.seconds(weightBytes() + adapters, flops);
+    }
+    double context = 17 + tokens / 2.0;
+    double cache = what.sequences() * context * shape.layers() * 2.0 * shape.kvWidth() * BYTES;
+    double flops = what.sequences() * (2.0 * (layerParameters() + headParameters()) + adapterFlops);
+    return what.sequences() / machine.seconds(weightBytes() + adapters + cache, flops);
+  }
+}
