@@ -11,6 +11,8 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.conformance.ModelBench.Observed;
 import dev.lorikeet.conformance.ModelBench.Running;
+import dev.lorikeet.conformance.PlainTransformer.Choice;
+import dev.lorikeet.conformance.PlainTransformer.Share;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.memory.PagePool;
@@ -18,6 +20,7 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
+import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.Prompt;
@@ -27,8 +30,10 @@ import dev.lorikeet.routing.Router;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
@@ -36,7 +41,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /**
- * Rules M1 to M22 as tests. Extend it with {@link #openModel}; override {@link #provider} to have
+ * Rules M1 to M23 as tests. Extend it with {@link #openModel}; override {@link #provider} to have
  * the provider's rules checked as well. The suite writes the model and the adapters itself, and
  * lends a plain pool, store and executor; override {@link #createPool}, {@link #createStore} or
  * {@link #createExecutor} to test the model with others.
@@ -278,6 +283,44 @@ public abstract class BaseModelConformance extends StreamRules {
             () -> "a request whose router is at fault: " + name);
         expectAlike(alone, good.await(trial), "beside a router at fault: " + name);
       }
+    }
+  }
+
+  @Test
+  public final void required_M23_tokensComeWithTheirMixtureWhereAsked() {
+    try (ModelBench bench = bench().adapters()) {
+      bench.model.addRouter("tokens", new SuiteRouters.ByToken("all", "mlp"));
+      bench.model.addRouter("layers", new SuiteRouters.ByLayer("all", "mlp"));
+      Mixture mixture =
+          Mixture.of(new Mixture.Share("attention", 0.5f), new Mixture.Share("mlp", 2f));
+      bench.model.addRouter("request", new SuiteRouters.ByRequest(mixture));
+      Share one = bench.share("all", 1);
+      Share other = bench.share("mlp", 1);
+      Map<AdapterChoice, Choice> choices = new LinkedHashMap<>();
+      choices.put(new AdapterChoice.None(), PlainTransformer.always());
+      choices.put(new AdapterChoice.Named("all"), PlainTransformer.always(one));
+      Choice fixed = PlainTransformer.always(bench.share("attention", 0.5), bench.share("mlp", 2));
+      choices.put(new AdapterChoice.Mixed(mixture), fixed);
+      choices.put(new AdapterChoice.Routed("request"), fixed);
+      choices.put(new AdapterChoice.Routed("tokens"), new SuiteRouters.TokenChoice(one, other));
+      choices.put(new AdapterChoice.Routed("layers"), new SuiteRouters.LayerChoice(one, other));
+      Map<AdapterChoice, ReportedMixtures> running = new LinkedHashMap<>();
+      choices.forEach(
+          (choice, exact) ->
+              running.put(choice, ReportedMixtures.submit(bench, bench.prompt(7), choice)));
+      choices.forEach(
+          (choice, exact) ->
+              Objects.requireNonNull(running.get(choice)).expect(bench, exact, choice.toString()));
+      List<GeneratedToken> unasked =
+          bench
+              .model
+              .submit(
+                  GenerationRequest.tokens(bench.prompt(4)).router("tokens").maxTokens(3).build())
+              .stream()
+              .toList();
+      assertTrue(
+          unasked.stream().allMatch(token -> token.mixture().isEmpty()),
+          () -> "mixtures that nobody asked for: expected none, found " + unasked);
     }
   }
 

@@ -158,7 +158,9 @@ final class ModelMutants {
             "damaged directories answered by another exception",
             rules("M22"),
             rules(),
-            ModelMutants::wrongType));
+            ModelMutants::wrongType),
+        rewriting(
+            "mixtures left out of tokens", rules("M23"), rules(), ModelMutants::withoutMixture));
   }
 
   private static int lastOfEquals(double[] logits, Sampling sampling, SplittableRandom random) {
@@ -212,7 +214,8 @@ final class ModelMutants {
         r.timeout(),
         r.attributes(),
         r.onToken(),
-        r.onLogits());
+        r.onLogits(),
+        r.reportMixture());
   }
 
   private static GenerationRequest withoutTimeout(GenerationRequest r) {
@@ -226,7 +229,23 @@ final class ModelMutants {
         Optional.empty(),
         r.attributes(),
         r.onToken(),
-        r.onLogits());
+        r.onLogits(),
+        r.reportMixture());
+  }
+
+  private static GenerationRequest withoutMixture(GenerationRequest r) {
+    return new GenerationRequest(
+        r.prompt(),
+        r.adapter(),
+        r.sampling(),
+        r.stop(),
+        r.tenant(),
+        r.priority(),
+        r.timeout(),
+        r.attributes(),
+        r.onToken(),
+        r.onLogits(),
+        false);
   }
 
   private static GenerationRequest normalized(GenerationRequest r) {
@@ -251,7 +270,8 @@ final class ModelMutants {
         r.timeout(),
         r.attributes(),
         r.onToken(),
-        r.onLogits());
+        r.onLogits(),
+        r.reportMixture());
   }
 
   private static final class Shared implements Drawing {
@@ -324,7 +344,7 @@ final class ModelMutants {
               .map(
                   t ->
                       new GeneratedToken(
-                          t.index(), t.id(), t.text() + t.text(), t.logProbability()));
+                          t.index(), t.id(), t.text() + t.text(), t.logProbability(), t.mixture()));
         }
       };
     }

@@ -8,6 +8,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Usage;
+import dev.lorikeet.routing.Mixture;
 import java.io.ByteArrayOutputStream;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -48,7 +49,8 @@ final class ReferenceLog implements Generation {
   }
 
   /** Adds a token; returns why the generation ends with it, if it does. */
-  Optional<FinishReason> append(int id, boolean eos, boolean last, float logProbability) {
+  Optional<FinishReason> append(
+      int id, boolean eos, boolean last, float logProbability, Mixture mixture) {
     GeneratedToken token;
     Optional<FinishReason> reason = Optional.empty();
     synchronized (this) {
@@ -75,7 +77,13 @@ final class ReferenceLog implements Generation {
       }
       String news = whole.substring(Math.min(text.length(), certain), certain);
       text.append(news);
-      token = new GeneratedToken(tokens.size(), id, news, logProbability);
+      token =
+          new GeneratedToken(
+              tokens.size(),
+              id,
+              news,
+              logProbability,
+              request.reportMixture() ? Optional.of(mixture) : Optional.empty());
       tokens.add(token);
       notifyAll();
     }

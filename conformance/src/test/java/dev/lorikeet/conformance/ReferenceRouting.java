@@ -7,6 +7,7 @@ import dev.lorikeet.conformance.PlainTransformer.Choice;
 import dev.lorikeet.conformance.PlainTransformer.Share;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
+import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestRouter;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RoutingInput;
@@ -28,6 +29,8 @@ final class ReferenceRouting implements Choice {
   private List<List<Factors>> adapters = List.of();
   private List<Share> decided = List.of();
   private double[] mean = {};
+  private float[] sums = {};
+  private int decisions;
 
   ReferenceRouting(Router router, Experts experts) {
     this.router = router;
@@ -38,8 +41,21 @@ final class ReferenceRouting implements Choice {
     adapters = experts;
   }
 
+  /** Returns the mean over the layers of what was decided for the last token. */
+  Mixture mixture() {
+    List<Mixture.Share> shares = new ArrayList<>();
+    for (int e = 0; e < sums.length; e++) {
+      if (sums[e] != 0) {
+        shares.add(new Mixture.Share(experts.adapters().get(e), sums[e] / decisions));
+      }
+    }
+    return new Mixture(shares);
+  }
+
   @Override
   public void embedded(double[] embedding) {
+    sums = new float[experts.adapters().size()];
+    decisions = 0;
     if (router instanceof TokenRouter r) {
       Optional<Tensor> context =
           switch (r.context()) {
@@ -78,7 +94,9 @@ final class ReferenceRouting implements Choice {
     List<Share> shares = new ArrayList<>();
     for (int slot = 0; slot < out.count(0); slot++) {
       shares.add(new Share(adapters.get(out.expert(0, slot)), out.weight(0, slot)));
+      sums[out.expert(0, slot)] += out.weight(0, slot);
     }
+    decisions++;
     return shares;
   }
 

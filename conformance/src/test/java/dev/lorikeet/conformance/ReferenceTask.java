@@ -156,7 +156,12 @@ final class ReferenceTask {
         index + 1 >= request.stop().maxTokens()
             || prompt.size() + index + 1 >= model.info.maxPositions();
     Optional<FinishReason> reason =
-        log.append(token, eos, last, (float) logProbability(logits, token));
+        log.append(
+            token,
+            eos,
+            last,
+            (float) logProbability(logits, token),
+            router.map(ReferenceRouting::mixture).orElse(mixture));
     if (reason.isPresent()) {
       end(reason.get());
       return true;

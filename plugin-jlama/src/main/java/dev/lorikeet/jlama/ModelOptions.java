@@ -3,8 +3,10 @@ package dev.lorikeet.jlama;
 import dev.lorikeet.jlama.decoder.Switching;
 import dev.lorikeet.jlama.serving.Limits;
 import dev.lorikeet.jlama.serving.Policy;
+import dev.lorikeet.jlama.serving.RouterPolicy;
 import dev.lorikeet.jlama.serving.ServingOptions;
 import dev.lorikeet.tensor.ElementType;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -32,8 +34,20 @@ record ModelOptions(
   private static final String WEIGHTS = "weights";
   private static final String SWITCHING = "switching";
   private static final String POLICY = "policy";
+  private static final String ROUTER_TIMEOUT = "router-timeout";
+  private static final String ROUTER_FALLBACK = "router-fallback";
   private static final Set<String> KNOWN =
-      Set.of(THREADS, BATCH_SIZE, BATCH_TOKENS, QUEUE, KV_TYPE, WEIGHTS, SWITCHING, POLICY);
+      Set.of(
+          THREADS,
+          BATCH_SIZE,
+          BATCH_TOKENS,
+          QUEUE,
+          KV_TYPE,
+          WEIGHTS,
+          SWITCHING,
+          POLICY,
+          ROUTER_TIMEOUT,
+          ROUTER_FALLBACK);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -58,7 +72,8 @@ record ModelOptions(
     int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
     return new ModelOptions(
         threads,
-        new ServingOptions(new Limits(tokens, sequences, queue, 2 * sequences), policy(options)),
+        new ServingOptions(
+            new Limits(tokens, sequences, queue, 2 * sequences), policy(options), routers(options)),
         kvType(options),
         copiedWeights(options),
         switching(options));
@@ -88,6 +103,22 @@ record ModelOptions(
             + ", found '"
             + text
             + "'");
+  }
+
+  private static RouterPolicy routers(Map<String, String> options) {
+    int milliseconds =
+        number(
+            options, ROUTER_TIMEOUT, (int) RouterPolicy.DEFAULT.timeout().toMillis(), 0, 3_600_000);
+    String text = options.getOrDefault(ROUTER_FALLBACK, "fail");
+    RouterPolicy.Fallback fallback =
+        switch (text.toLowerCase(Locale.ROOT)) {
+          case "fail" -> RouterPolicy.Fallback.FAIL;
+          case "base" -> RouterPolicy.Fallback.BASE;
+          default ->
+              throw new IllegalArgumentException(
+                  "option '" + ROUTER_FALLBACK + "': expected fail or base, found '" + text + "'");
+        };
+    return new RouterPolicy(Duration.ofMillis(milliseconds), fallback);
   }
 
   private static ElementType kvType(Map<String, String> options) {

@@ -1,5 +1,8 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.routing.Mixture;
+import java.util.Optional;
+
 /**
  * One generated token.
  *
@@ -9,5 +12,14 @@ package dev.lorikeet.model;
  *     stop string is incomplete; what is held back at the end comes with the last token
  * @param logProbability the natural logarithm of the token's probability under the model, before
  *     temperature and filters
+ * @param mixture the adapters that computed the logits from which the token was drawn, empty unless
+ *     the request asked for it ({@link GenerationRequest#reportMixture}): the decision on the token
+ *     before this one; of a layer router the mean of its weights over the layers
  */
-public record GeneratedToken(int index, int id, String text, float logProbability) {}
+public record GeneratedToken(
+    int index, int id, String text, float logProbability, Optional<Mixture> mixture) {
+  /** Creates a token of a request that did not ask for the mixture. */
+  public GeneratedToken(int index, int id, String text, float logProbability) {
+    this(index, id, text, logProbability, Optional.empty());
+  }
+}

@@ -21,6 +21,8 @@ import java.util.function.Consumer;
  * @param attributes anything that a router may want to know, such as a language
  * @param onToken called for each token on the decoding thread; must be quick and not block
  * @param onLogits sees the logits; empty by default
+ * @param reportMixture whether each token comes with the mixture of adapters that computed it;
+ *     false by default, and then nothing is spent on it
  */
 public record GenerationRequest(
     Prompt prompt,
@@ -32,7 +34,8 @@ public record GenerationRequest(
     Optional<Duration> timeout,
     Map<String, String> attributes,
     Optional<Consumer<GeneratedToken>> onToken,
-    Optional<LogitsObserver> onLogits) {
+    Optional<LogitsObserver> onLogits,
+    boolean reportMixture) {
 
   /** How many tokens are generated unless a request says otherwise. */
   public static final int DEFAULT_MAX_TOKENS = 256;
@@ -80,6 +83,7 @@ public record GenerationRequest(
     private final Map<String, String> attributes = new HashMap<>();
     private Optional<Consumer<GeneratedToken>> onToken = Optional.empty();
     private Optional<LogitsObserver> onLogits = Optional.empty();
+    private boolean reportMixture;
 
     private Builder(Prompt prompt) {
       this.prompt = prompt;
@@ -160,6 +164,12 @@ public record GenerationRequest(
       return this;
     }
 
+    /** Lets each token come with the mixture of adapters that computed it. */
+    public Builder reportMixture() {
+      reportMixture = true;
+      return this;
+    }
+
     /** Returns the request. */
     public GenerationRequest build() {
       return new GenerationRequest(
@@ -172,7 +182,8 @@ public record GenerationRequest(
           timeout,
           attributes,
           onToken,
-          onLogits);
+          onLogits,
+          reportMixture);
     }
   }
 }

@@ -21,11 +21,15 @@ import java.util.function.Supplier;
 final class AdapterSelector {
   private static final int MAX_MIXTURE = 16;
 
+  private static final System.Logger LOGGER = System.getLogger(AdapterSelector.class.getName());
+
   private final AdapterStore adapters;
+  private final RouterPolicy policy;
   private final Map<String, Router> routers = new ConcurrentHashMap<>();
 
-  AdapterSelector(AdapterStore adapters) {
+  AdapterSelector(AdapterStore adapters, RouterPolicy policy) {
     this.adapters = adapters;
+    this.policy = policy;
   }
 
   void addRouter(String name, Router router) {
@@ -43,15 +47,36 @@ final class AdapterSelector {
       case AdapterChoice.None none -> new Selection.Fixed(Mixture.none());
       case AdapterChoice.Named(String adapter) -> fixed(Mixture.of(adapter));
       case AdapterChoice.Mixed(Mixture mixture) -> fixed(mixture);
-      case AdapterChoice.Routed(String name) ->
-          switch (router(name)) {
-            case RequestRouter router ->
-                new Selection.Fixed(ask(name, router, text, tokens, tenant, attributes));
-            case TokenRouter router ->
-                new Selection.ByToken(name, router, experts(name, router::experts));
-            case LayerRouter router ->
-                new Selection.ByLayer(name, router, experts(name, router::experts));
-          };
+      case AdapterChoice.Routed(String name) -> {
+        Router router = router(name);
+        try {
+          yield routed(name, router, text, tokens, tenant, attributes);
+        } catch (LorikeetException e) {
+          if (policy.fallback() == RouterPolicy.Fallback.FAIL) {
+            throw e;
+          }
+          LOGGER.log(
+              System.Logger.Level.WARNING,
+              "a request goes on with the base model alone: " + e.getMessage());
+          yield new Selection.Fixed(Mixture.none());
+        }
+      }
+    };
+  }
+
+  private Selection routed(
+      String name,
+      Router router,
+      String text,
+      List<Integer> tokens,
+      String tenant,
+      Map<String, String> attributes) {
+    return switch (router) {
+      case RequestRouter r -> new Selection.Fixed(ask(name, r, text, tokens, tenant, attributes));
+      case TokenRouter r ->
+          new Selection.ByToken(
+              name, r, experts(name, r::experts), told(name, "what context it wants", r::context));
+      case LayerRouter r -> new Selection.ByLayer(name, r, experts(name, r::experts));
     };
   }
 
@@ -100,14 +125,11 @@ final class AdapterSelector {
             tenant,
             attributes,
             adapters.list().stream().map(AdapterSpec::id).toList());
-    Mixture mixture;
-    try {
-      mixture = router.route(context);
-    } catch (RuntimeException | Error e) {
-      throw failed(name, "failed: " + e, e);
-    }
-    if (mixture == null) {
-      throw failed(name, "returned null, expected a mixture", null);
+    long begin = System.nanoTime();
+    Mixture mixture = told(name, "a mixture", () -> router.route(context));
+    long nanos = System.nanoTime() - begin;
+    if (policy.isTooLong(nanos)) {
+      throw failed(name, policy.tooLong(nanos), null);
     }
     try {
       fixed(mixture);
@@ -117,13 +139,22 @@ final class AdapterSelector {
     return mixture;
   }
 
-  private Experts experts(String name, Supplier<Experts> source) {
-    Experts experts;
+  /** Asks a router that may throw or return null. */
+  private static <T> T told(String name, String what, Supplier<T> source) {
+    T answer;
     try {
-      experts = source.get();
+      answer = source.get();
     } catch (RuntimeException | Error e) {
-      throw failed(name, "failed to name its adapters: " + e, e);
+      throw failed(name, "failed: " + e, e);
     }
+    if (answer == null) {
+      throw failed(name, "returned null, expected " + what, null);
+    }
+    return answer;
+  }
+
+  private Experts experts(String name, Supplier<Experts> source) {
+    Experts experts = told(name, "its adapters", source);
     for (String adapter : experts.adapters()) {
       if (adapters.find(adapter).isEmpty()) {
         throw failed(

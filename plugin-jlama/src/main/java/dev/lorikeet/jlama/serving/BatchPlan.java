@@ -24,7 +24,10 @@ import java.util.Optional;
  * router that fails marks the sequences that use it; the others go on.
  */
 final class BatchPlan implements DeltaPlan {
+  private static final System.Logger LOGGER = System.getLogger(BatchPlan.class.getName());
+
   private final int hidden;
+  private final RouterPolicy policy;
   private final LoraBatch batch = new LoraBatch();
   private final EntryTable table = new EntryTable();
   private final List<Sequence> sequences = new ArrayList<>();
@@ -37,8 +40,9 @@ final class BatchPlan implements DeltaPlan {
   private boolean perLayer;
   private boolean wantsFinalHidden;
 
-  BatchPlan(Arena arena, int maxTokens, int hidden) {
+  BatchPlan(Arena arena, int maxTokens, int hidden, RouterPolicy policy) {
     this.hidden = hidden;
+    this.policy = policy;
     this.rows = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
     this.contexts = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
   }
@@ -57,7 +61,8 @@ final class BatchPlan implements DeltaPlan {
     sequence.stepFirst = tokens;
     tokens += count;
     sequence.stepEnd = tokens;
-    perLayer |= sequence.selection() instanceof Selection.ByLayer;
+    perLayer |= sequence.selection() instanceof Selection.ByLayer && !sequence.routerGivenUp;
+    report(sequence).ifPresent(MixtureReport::begin);
     wantsFinalHidden |= sequence.routing().map(RoutingContextState::oneByOne).orElse(false);
   }
 
@@ -137,22 +142,25 @@ final class BatchPlan implements DeltaPlan {
         return false;
       }
     }
-    return true;
+    return uses(sequences.get(index), router);
   }
 
+  // Compared by identity: equality would be the router's own code, outside the guard of ask.
+  @SuppressWarnings("ReferenceEquality")
   private static boolean uses(Sequence sequence, Router router) {
-    return switch (sequence.selection()) {
-      case Selection.Fixed fixed -> false;
-      case Selection.ByToken byToken -> byToken.router().equals(router);
-      case Selection.ByLayer byLayer -> byLayer.router().equals(router);
-    };
+    return !sequence.routerGivenUp
+        && switch (sequence.selection()) {
+          case Selection.Fixed fixed -> false;
+          case Selection.ByToken byToken -> byToken.router() == router;
+          case Selection.ByLayer byLayer -> byLayer.router() == router;
+        };
   }
 
   private void routeTokens(int first, Selection.ByToken byToken, Tensor embeddings) {
     gather(first, byToken.router(), embeddings, true);
     int count = askedTokens();
     Tensor input = Tensor.host(rows, ElementType.F32, count, hidden);
-    boolean wantsContext = !(byToken.router().context() instanceof RunningContext.None);
+    boolean wantsContext = !(byToken.context() instanceof RunningContext.None);
     Optional<Tensor> context =
         wantsContext
             ? Optional.of(Tensor.host(contexts, ElementType.F32, count, hidden))
@@ -199,12 +207,18 @@ final class BatchPlan implements DeltaPlan {
 
   private void ask(String name, Experts experts, Runnable question) {
     decisions.reset(askedTokens(), experts);
+    long begin = System.nanoTime();
     try {
       question.run();
     } catch (RuntimeException | Error e) {
-      LorikeetException failure =
-          new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e);
-      asked.forEach(s -> s.fail(failure));
+      giveUp(new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e));
+      return;
+    }
+    long nanos = System.nanoTime() - begin;
+    if (policy.isTooLong(nanos)) {
+      giveUp(
+          new LorikeetException(
+              Code.ROUTER_FAILED, "router '" + name + "' " + policy.tooLong(nanos)));
       return;
     }
     int decision = 0;
@@ -213,6 +227,28 @@ final class BatchPlan implements DeltaPlan {
         for (int k = 0; k < decisions.count(decision); k++) {
           int slot = table.slot(sequence.leases().get(decisions.expert(decision, k)));
           table.add(slot, t, decisions.weight(decision, k));
+        }
+      }
+      Optional<MixtureReport> report = report(sequence);
+      if (report.isPresent()) {
+        report.get().note(decisions, decision - 1);
+      }
+    }
+  }
+
+  private static Optional<MixtureReport> report(Sequence sequence) {
+    return sequence.task() instanceof GenerateTask task ? task.report() : Optional.empty();
+  }
+
+  private void giveUp(LorikeetException failure) {
+    for (Sequence sequence : asked) {
+      switch (policy.fallback()) {
+        case FAIL -> sequence.fail(failure);
+        case BASE -> {
+          sequence.routerGivenUp = true;
+          LOGGER.log(
+              System.Logger.Level.WARNING,
+              "a request goes on with the base model alone: " + failure.getMessage());
         }
       }
     }

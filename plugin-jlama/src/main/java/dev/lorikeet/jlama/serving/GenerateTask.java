@@ -31,6 +31,7 @@ final class GenerateTask implements Task {
   private final int maxTokens;
   private final long submittedNanos;
   private final RandomGenerator random;
+  private final Optional<MixtureReport> report;
   private final List<Integer> tokens = new ArrayList<>();
   private final StringBuilder text = new StringBuilder();
   private long firstTokenNanos;
@@ -43,6 +44,7 @@ final class GenerateTask implements Task {
    */
   GenerateTask(
       GenerationRequest request,
+      Selection selection,
       RequestTrace trace,
       TokenLog log,
       StreamDecoder decoder,
@@ -55,6 +57,8 @@ final class GenerateTask implements Task {
     this.request = request;
     this.trace = trace;
     this.log = log;
+    this.report =
+        request.reportMixture() ? Optional.of(new MixtureReport(selection)) : Optional.empty();
     this.decoder = decoder;
     this.stopText = new StopText(request.stop().strings());
     this.eosTokens = request.stop().ignoreEos() ? Set.of() : eosTokens;
@@ -66,6 +70,11 @@ final class GenerateTask implements Task {
 
   GenerationRequest request() {
     return request;
+  }
+
+  /** Returns what keeps the adapters of the last token, if the request asked for them. */
+  Optional<MixtureReport> report() {
+    return report;
   }
 
   RandomGenerator random() {
@@ -118,7 +127,9 @@ final class GenerateTask implements Task {
       }
     }
     text.append(piece);
-    GeneratedToken generated = new GeneratedToken(tokens.size() - 1, token, piece, logProbability);
+    GeneratedToken generated =
+        new GeneratedToken(
+            tokens.size() - 1, token, piece, logProbability, report.map(MixtureReport::mixture));
     log.append(generated);
     request.onToken().ifPresent(consumer -> consumer.accept(generated));
     if (reason.isEmpty()) {

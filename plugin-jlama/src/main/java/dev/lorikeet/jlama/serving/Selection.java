@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.serving;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
 import dev.lorikeet.routing.Mixture;
+import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.routing.TokenRouter;
 import java.util.List;
 
@@ -20,7 +21,8 @@ sealed interface Selection {
   }
 
   /** What a router decides for each token. */
-  record ByToken(String name, TokenRouter router, Experts experts) implements Selection {
+  record ByToken(String name, TokenRouter router, Experts experts, RunningContext context)
+      implements Selection {
     @Override
     public List<String> adapters() {
       return experts.adapters();

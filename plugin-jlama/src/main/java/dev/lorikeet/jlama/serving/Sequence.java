@@ -66,6 +66,9 @@ final class Sequence {
   boolean promptCharged;
   int outputCharged;
 
+  /** Whether its router was at fault and the base model goes on alone; set by {@link BatchPlan}. */
+  boolean routerGivenUp;
+
   Sequence(
       long arrival,
       long submittedNanos,

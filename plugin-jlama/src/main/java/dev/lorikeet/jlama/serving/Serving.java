@@ -92,9 +92,15 @@ public final class Serving implements AutoCloseable {
     this.chatTemplate = chatTemplate;
     this.adapters = adapters;
     this.pool = pool;
-    this.selector = new AdapterSelector(adapters);
+    this.selector = new AdapterSelector(adapters, options.routers());
     this.runner =
-        new StepRunner(decoder, limits, info.shape().hidden(), info.shape().vocabulary(), clock);
+        new StepRunner(
+            decoder,
+            limits,
+            options.routers(),
+            info.shape().hidden(),
+            info.shape().vocabulary(),
+            clock);
     this.telemetry = telemetry;
     this.scheduler =
         new Scheduler(limits, options.policy().create(limits), runner, loader, telemetry, clock);
@@ -137,6 +143,7 @@ public final class Serving implements AutoCloseable {
     GenerateTask task =
         new GenerateTask(
             request,
+            selection,
             trace,
             log,
             tokenizer.stream(true),
@@ -208,8 +215,7 @@ public final class Serving implements AutoCloseable {
       AtomicBoolean cancelled) {
     Optional<RoutingContextState> routing =
         selection instanceof Selection.ByToken byToken
-            ? Optional.of(
-                new RoutingContextState(byToken.router().context(), info.shape().hidden()))
+            ? Optional.of(new RoutingContextState(byToken.context(), info.shape().hidden()))
             : Optional.empty();
     return new Sequence(
         arrivals.incrementAndGet(),

@@ -5,5 +5,6 @@ package dev.lorikeet.jlama.serving;
  *
  * @param limits sizes of batch and queue
  * @param policy in what order waiting requests are admitted
+ * @param routers what becomes of requests whose router is at fault
  */
-public record ServingOptions(Limits limits, Policy policy) {}
+public record ServingOptions(Limits limits, Policy policy, RouterPolicy routers) {}

@@ -35,12 +35,18 @@ final class StepRunner implements AutoCloseable {
   private long prefillTokens;
   private long decodeTokens;
 
-  StepRunner(Decoder decoder, Limits limits, int hidden, int vocabulary, LongSupplier clock) {
+  StepRunner(
+      Decoder decoder,
+      Limits limits,
+      RouterPolicy routers,
+      int hidden,
+      int vocabulary,
+      LongSupplier clock) {
     this.clock = clock;
     this.decoder = decoder;
     this.limits = limits;
     this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
-    this.plan = new BatchPlan(arena, limits.batchTokens(), hidden);
+    this.plan = new BatchPlan(arena, limits.batchTokens(), hidden, routers);
     this.sampler = new Sampler(vocabulary);
     this.logits = new float[vocabulary];
     this.counts = new int[limits.batchSequences()];
