@@ -1,0 +1,4 @@
+@NullMarked
+package com.example.retrieval;
+
+import org.jspecify.annotations.NullMarked;
