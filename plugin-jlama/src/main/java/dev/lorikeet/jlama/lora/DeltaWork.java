@@ -88,31 +88,24 @@ final class DeltaWork {
     }
   }
 
-  /** Expands all entries for this shard's share of the outputs. */
+  /**
+   * Expands all entries for this shard's share of every target's outputs: the columns that the same
+   * shard wrote when it multiplied, so that y need not move from one core to another.
+   */
   void outputs(LoraBatch batch, List<Tensor> y, long shrunk, int shard, int shards) {
-    double total = 0;
     for (int unit = 0; unit < plan.units(); unit++) {
-      total += plan.cost(unit, batch);
+      int out = plan.weights(unit).b().width();
+      int first = firstOutput(shard, shards, out);
+      int last = firstOutput(shard + 1, shards, out);
+      int s = plan.segment(unit);
+      expand(batch, y, shrunk, unit, batch.segmentStart(s), batch.segmentEnd(s), first, last);
     }
-    double from = total * shard / shards;
-    double to = shard + 1 == shards ? Double.MAX_VALUE : total * (shard + 1) / shards;
-    double before = 0;
-    for (int i = 0; i < y.size(); i++) {
-      double cost = 0;
-      for (int unit = 0; unit < plan.units(); unit++) {
-        cost += plan.target(unit) == i ? plan.cost(unit, batch) : 0;
-      }
-      int out = Math.toIntExact(y.get(i).columns());
-      int first = boundary(from, before, cost, out, BLOCK);
-      int last = boundary(to, before, cost, out, BLOCK);
-      before += cost;
-      for (int unit = 0; unit < plan.units() && first < last; unit++) {
-        if (plan.target(unit) == i) {
-          int s = plan.segment(unit);
-          expand(batch, y, shrunk, unit, batch.segmentStart(s), batch.segmentEnd(s), first, last);
-        }
-      }
-    }
+  }
+
+  /** Returns the first output of a shard, whole blocks. */
+  private static int firstOutput(int shard, int shards, int out) {
+    long blocks = Math.round((double) out * shard / shards / BLOCK);
+    return shard == shards ? out : (int) Math.min(out, blocks * BLOCK);
   }
 
   /**
