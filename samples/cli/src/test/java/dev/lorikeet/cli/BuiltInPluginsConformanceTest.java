@@ -71,12 +71,14 @@ class BuiltInPluginsConformanceTest {
             "router/attribute", AttributeRouter.class,
             "router/uniform", UniformRouter.class,
             "router/gate", GateRouter.class,
+            "router/rules", RulesRouter.class,
             "base model/jlama", JlamaModel.class);
     Map<String, Map<String, String>> options =
         Map.of(
             "router/attribute", Map.of("attribute", "language"),
             "router/uniform", Map.of("adapters", "a,b,c"),
-            "router/gate", Map.of("path", gate().toString()));
+            "router/gate", Map.of("path", gate().toString()),
+            "router/rules", Map.of("file", rules().toString()));
 
     JsonNode report = command(options);
     Map<String, Map<String, String>> byCommand = new TreeMap<>();
@@ -180,6 +182,14 @@ class BuiltInPluginsConformanceTest {
     return directory;
   }
 
+  /** Writes rules that choose no adapter, since the suite registers now these, now those. */
+  private Path rules() throws IOException {
+    return Files.writeString(
+        directory.resolve("rules.json"),
+        """
+        {"rules": [{"when": {"language": "de", "prompt": "Gericht"}, "use": ""}]}""");
+  }
+
   static final class ArrowPool extends PagePoolConformance {
     private final PagePoolProvider provider = Plugins.discover().pagePool(Optional.of("arrow"));
 
@@ -266,6 +276,12 @@ class BuiltInPluginsConformanceTest {
   static final class AttributeRouter extends AnyRouter {
     AttributeRouter() {
       super("attribute");
+    }
+  }
+
+  static final class RulesRouter extends AnyRouter {
+    RulesRouter() {
+      super("rules");
     }
   }
 
