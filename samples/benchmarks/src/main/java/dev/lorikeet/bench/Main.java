@@ -1,6 +1,7 @@
 package dev.lorikeet.bench;
 
 import dev.lorikeet.bench.adapters.AdaptersCommand;
+import dev.lorikeet.bench.kernels.KernelsCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -22,6 +23,7 @@ public final class Main {
     return new CommandLine(new BenchCommand())
         .addSubcommand(new ServeCommand())
         .addSubcommand(new AdaptersCommand())
+        .addSubcommand(new KernelsCommand())
         .setUsageHelpAutoWidth(true)
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setExecutionExceptionHandler(

@@ -2,6 +2,7 @@ package dev.lorikeet.bench.serve;
 
 import dev.lorikeet.bench.model.Vocabulary;
 import java.util.Collections;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /** What is measured. */
@@ -56,16 +57,15 @@ enum Case {
   }
 
   /**
-   * Returns the workload. Prompts are new for every seed, so that no cache of prefixes helps.
+   * Returns the workload. Prompts are new for every case and seed: no cache of prefixes helps.
    *
    * @param tokens how many tokens to generate, but for prefill, which ends with the first
    */
   Workload workload(Vocabulary vocabulary, long seed, int tokens) {
+    long first = new SplittableRandom(31 * seed + name().hashCode()).nextLong();
     int length = isPrefill() ? PREFILL_TOKENS - 1 : PROMPT_TOKENS; // and the begin of the sequence
     return new Workload(
-        IntStream.range(0, sequences)
-            .mapToObj(i -> vocabulary.prompt(31 * seed + i, length))
-            .toList(),
+        IntStream.range(0, sequences).mapToObj(i -> vocabulary.prompt(first + i, length)).toList(),
         switch (adapters) {
           case NONE -> Collections.nCopies(sequences, Workload.NO_ADAPTER);
           case ONE -> Collections.nCopies(sequences, 0);

@@ -1,0 +1,85 @@
+package dev.lorikeet.bench.kernels;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.bench.kernels.jmh.AttentionBenchmark;
+import dev.lorikeet.bench.kernels.jmh.LoraBenchmark;
+import dev.lorikeet.bench.model.Preset;
+import dev.lorikeet.model.ModelShape;
+import java.util.function.UnaryOperator;
+
+/**
+ * What a kernel has to move and to compute at least in one run of its benchmark.
+ *
+ * @param bytes read, and written where that is of the same order
+ * @param flops operations, two for each multiply-add
+ */
+record Roofline(double bytes, double flops) {
+  private static final ModelShape SHAPE = Preset.M135.shape();
+  private static final int RANK = 16;
+  private static final int BF16 = 2;
+
+  /**
+   * Returns that of a benchmark.
+   *
+   * @param benchmark its simple name, such as {@code MatMulBenchmark}
+   * @param parameter gives the value of a parameter
+   */
+  static Roofline of(String benchmark, UnaryOperator<String> parameter) {
+    return switch (benchmark) {
+      case "MatMulBenchmark" ->
+          matMul(parameter.apply("type"), Integer.parseInt(parameter.apply("tokens")));
+      case "AttentionBenchmark" ->
+          attention(parameter.apply("type"), Integer.parseInt(parameter.apply("tokens")));
+      case "LoraBenchmark" -> {
+        String batch = parameter.apply("batch");
+        double parameters = adapterParameters();
+        yield new Roofline(
+            LoraBenchmark.adapters(batch) * parameters * BF16,
+            2.0 * LoraBenchmark.tokens(batch) * parameters);
+      }
+      case "MergeBenchmark" -> {
+        int adapters = Integer.parseInt(parameter.apply("adapters"));
+        yield new Roofline(
+            2.0 * weights() * BF16 + adapters * adapterParameters() * BF16,
+            2.0 * weights() * RANK * adapters);
+      }
+      default ->
+          throw new IllegalArgumentException(
+              "benchmark: expected one with a roofline, found " + benchmark);
+    };
+  }
+
+  private static Roofline matMul(String type, int tokens) {
+    double bytesPerWeight =
+        switch (type) {
+          case "F32" -> 4;
+          case "Q4" -> 0.5 + 4.0 / 32;
+          default -> 2;
+        };
+    return new Roofline(weights() * bytesPerWeight, 2.0 * weights() * tokens);
+  }
+
+  private static Roofline attention(String type, int tokens) {
+    int length = AttentionBenchmark.LENGTH;
+    double sequences = AttentionBenchmark.sequences(tokens);
+    double pairs = sequences == 1 ? tokens * (length - (tokens - 1) / 2.0) : sequences * length;
+    double elements = 2.0 * sequences * length * SHAPE.kvWidth() * SHAPE.layers();
+    return new Roofline(
+        elements * (type.equals("F32") ? 4 : 2), 4 * pairs * SHAPE.queryWidth() * SHAPE.layers());
+  }
+
+  private static double weights() {
+    return SHAPE.layers()
+        * Projection.all().stream()
+            .mapToDouble(p -> (double) SHAPE.inFeatures(p) * SHAPE.outFeatures(p))
+            .sum();
+  }
+
+  private static double adapterParameters() {
+    return (double) RANK
+        * SHAPE.layers()
+        * Projection.all().stream()
+            .mapToDouble(p -> SHAPE.inFeatures(p) + SHAPE.outFeatures(p))
+            .sum();
+  }
+}

@@ -1,0 +1,99 @@
+package dev.lorikeet.bench.kernels.jmh;
+
+import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.bench.model.Preset;
+import dev.lorikeet.jlama.kernel.ActivationPanel;
+import dev.lorikeet.jlama.kernel.Kernels;
+import dev.lorikeet.jlama.kernel.MatMul;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+
+/** All linear layers of a 135 M Llama but the last, one after the other, each weight once. */
+@SuppressWarnings("NullAway.Init") // JMH sets parameters and calls open
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.AverageTime)
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
+public class MatMulBenchmark {
+  private static final int Q4_BLOCK = 32;
+
+  @Param({"BF16", "F16", "F32", "Q4"})
+  public String type;
+
+  @Param({"1", "8", "64", "256"})
+  public int tokens;
+
+  private final ModelShape shape = Preset.M135.shape();
+  private final List<WeightMatrix> weights = new ArrayList<>();
+  private final MatMul matMul = Kernels.get().matMul();
+  private Arena arena;
+  private WorkerTeam team;
+  private ActivationPanel panel;
+  private MemorySegment x;
+  private MemorySegment y;
+
+  @Setup(Level.Trial)
+  public void open() {
+    arena = Arena.ofShared();
+    team = new WorkerTeam("bench", Runtime.getRuntime().availableProcessors());
+    panel = new ActivationPanel(tokens, shape.intermediate(), team.parallelism());
+    x = Operands.floats(arena, (long) tokens * shape.intermediate());
+    y = arena.allocate((long) tokens * shape.intermediate() * Float.BYTES, 64);
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      for (Projection projection : Projection.all()) {
+        weights.add(matrix(shape.outFeatures(projection), shape.inFeatures(projection)));
+      }
+    }
+  }
+
+  private WeightMatrix matrix(int rows, int columns) {
+    if (!type.equals("Q4")) {
+      ElementType element = ElementType.valueOf(type);
+      return WeightMatrix.of(
+          Operands.elements(arena, element, (long) rows * columns), element, rows, columns);
+    }
+    MemorySegment nibbles = arena.allocate((long) rows * columns / 2, 64);
+    nibbles.fill((byte) 0x5a);
+    return new WeightMatrix.Q4(
+        nibbles, Operands.floats(arena, (long) rows * columns / Q4_BLOCK), rows, columns);
+  }
+
+  @Benchmark
+  public MemorySegment multiply() {
+    team.run(
+        (shard, shards) -> {
+          for (int i = 0; i < weights.size(); i++) {
+            WeightMatrix w = weights.get(i);
+            long xStride = (long) w.columns() * Float.BYTES;
+            matMul.pack(panel, x, xStride, tokens, w.columns(), shard, shards);
+            team.barrier();
+            matMul.multiply(w, panel, y, (long) w.rows() * Float.BYTES, shard, shards);
+            team.barrier();
+          }
+        });
+    return y;
+  }
+
+  @TearDown(Level.Trial)
+  public void close() {
+    team.close();
+    panel.close();
+    arena.close();
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.bench.kernels;
+
+import org.jspecify.annotations.NullMarked;
