@@ -2,6 +2,7 @@ package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.model.GenerationRequest;
 import java.util.List;
 import java.util.Map;
@@ -17,8 +18,9 @@ final class BatchRun {
    * @param json as JSON
    * @param stream as lines of JSON, each token as it comes
    * @param summary with the table for people
+   * @param byAdapter with the adapter that produced each token
    */
-  record Output(boolean json, boolean stream, boolean summary) {}
+  record Output(boolean json, boolean stream, boolean summary, boolean byAdapter) {}
 
   /** Returns the exit code: that of the first sequence that failed, if any did. */
   static int run(
@@ -30,7 +32,7 @@ final class BatchRun {
       Consumer<GenerationRequest.Builder> settings,
       Output output) {
     Batch batch;
-    try (View view = Views.choose(console, sequences, voices, output.json(), output.stream())) {
+    try (View view = view(console, lorikeet, sequences, voices, output)) {
       batch = Batch.run(lorikeet, sequences, settings, view);
     }
     if (output.json() && output.stream()) {
@@ -51,6 +53,15 @@ final class BatchRun {
           lorikeet.adapters().list().size());
     }
     return exitCode(console, batch);
+  }
+
+  private static View view(
+      Console console, Lorikeet lorikeet, List<Sequence> sequences, int voices, Output output) {
+    if (output.byAdapter() && !output.json()) {
+      return Views.byAdapter(
+          console, sequences, lorikeet.adapters().list().stream().map(AdapterSpec::id).toList());
+    }
+    return Views.choose(console, sequences, voices, output.json(), output.stream());
   }
 
   private static int exitCode(Console console, Batch batch) {

@@ -151,7 +151,7 @@ final class Columns implements View {
   }
 
   // The first voice keeps the terminal's own colour.
-  private static AttributedStyle colour(int voice) {
+  static AttributedStyle colour(int voice) {
     return voice == 0
         ? AttributedStyle.DEFAULT
         : AttributedStyle.DEFAULT.foreground(COLOURS[(voice - 1) % COLOURS.length]);

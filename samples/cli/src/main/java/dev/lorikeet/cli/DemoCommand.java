@@ -1,11 +1,15 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.tiny.TinyModel;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,7 +23,7 @@ import picocli.CommandLine.Spec;
     name = "demo",
     sortOptions = false,
     description =
-        "Sends the same prompts to the embedded tiny model and to its four adapters, decodes them as one batch, and shows them side by side.")
+        "Sends the same prompts to the embedded tiny model and to its four adapters, decodes them as one batch, and shows them side by side; or lets a router choose among the adapters token by token.")
 final class DemoCommand implements Callable<Integer> {
   /** The prompts of the model's reference outputs. */
   static final List<String> PROMPTS =
@@ -41,6 +45,19 @@ final class DemoCommand implements Callable<Integer> {
       description = "Generate at most this many tokens each (${DEFAULT-VALUE}).")
   private int maxTokens = 32;
 
+  @Option(
+      names = "--router",
+      paramLabel = "NAME",
+      description =
+          "Let a router plugin choose among the adapters, and show which adapter produced each token. 'gate' is trained for the model.")
+  private Optional<String> router = Optional.empty();
+
+  @Option(
+      names = "--router-option",
+      paramLabel = "KEY=VALUE",
+      description = "Setting of the router.")
+  private Map<String, String> routerOptions = new LinkedHashMap<>();
+
   @Option(names = "--json", description = "Print JSON, with the token ids.")
   private boolean json;
 
@@ -57,8 +74,7 @@ final class DemoCommand implements Callable<Integer> {
           spec.commandLine(), "--max-tokens: expected at least 1, found " + maxTokens);
     }
     TinyModel tiny = TinyModel.extract();
-    List<Voice> voices = new ArrayList<>(List.of(Voice.base()));
-    tiny.adapterNames().forEach(name -> voices.add(Voice.adapter(name)));
+    List<Voice> voices = voices(tiny);
     List<String> texts = prompts.isEmpty() ? PROMPTS : prompts;
     List<Sequence> sequences =
         Sequence.product(
@@ -69,14 +85,38 @@ final class DemoCommand implements Callable<Integer> {
     Plugins plugins = console.plugins().get();
     try (Lorikeet lorikeet = host.open(plugins, tiny.base())) {
       tiny.adapterNames().forEach(name -> lorikeet.register(name, tiny.adapter(name)));
+      router.ifPresent(
+          name ->
+              RouterChoice.add(
+                  lorikeet,
+                  name,
+                  routerOptions,
+                  Optional.of(tiny),
+                  message -> new ParameterException(spec.commandLine(), message)));
       return BatchRun.run(
           console,
           lorikeet,
           host.chosen(plugins),
           sequences,
           voices.size(),
-          request -> request.maxTokens(maxTokens),
-          new BatchRun.Output(json, false, true));
+          this::settings,
+          new BatchRun.Output(json, false, true, router.isPresent()));
+    }
+  }
+
+  private List<Voice> voices(TinyModel tiny) {
+    if (router.isPresent()) {
+      return List.of(Voice.router(router.get()));
+    }
+    List<Voice> voices = new ArrayList<>(List.of(Voice.base()));
+    tiny.adapterNames().forEach(name -> voices.add(Voice.adapter(name)));
+    return voices;
+  }
+
+  private void settings(GenerationRequest.Builder request) {
+    request.maxTokens(maxTokens);
+    if (router.isPresent()) {
+      request.reportMixture();
     }
   }
 }

@@ -60,7 +60,7 @@ final class GenerateCommand implements Callable<Integer> {
           sequences,
           voices.size(),
           sampling::apply,
-          new BatchRun.Output(json, stream, stats));
+          new BatchRun.Output(json, stream, stats, false));
     }
   }
 }

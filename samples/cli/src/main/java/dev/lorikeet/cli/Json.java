@@ -6,8 +6,11 @@ import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.lorikeet.cli.router.GateTrainer;
+import dev.lorikeet.cli.router.RouterEvaluation;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -129,4 +132,28 @@ final class Json {
       List<Double> logProbabilities,
       double total,
       double perplexity) {}
+
+  record GateTraining(String directory, List<String> experts, GateTrainer.Outcome training) {}
+
+  record RoutingQuality(
+      int documents, int tokens, List<RoutingRow> rows, String bestFixed, double gain) {
+    static RoutingQuality of(RouterEvaluation evaluation) {
+      return new RoutingQuality(
+          evaluation.documents(),
+          evaluation.tokens(),
+          evaluation.rows().stream()
+              .map(
+                  row ->
+                      new RoutingRow(
+                          row.name(),
+                          row.role().name().toLowerCase(Locale.ROOT),
+                          row.lossPerToken(),
+                          row.perplexity()))
+              .toList(),
+          evaluation.bestFixed().name(),
+          evaluation.gain());
+    }
+  }
+
+  record RoutingRow(String name, String role, double lossPerToken, double perplexity) {}
 }

@@ -47,6 +47,10 @@ public final class Main {
         .addSubcommand(new DemoCommand(console))
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
+        .addSubcommand(
+            new CommandLine(new RouterCommand())
+                .addSubcommand(new TrainRouterCommand(console))
+                .addSubcommand(new EvaluateRouterCommand(console)))
         .addSubcommand(new PluginsCommand(console))
         .addSubcommand(
             new CommandLine(new AdaptersCommand())

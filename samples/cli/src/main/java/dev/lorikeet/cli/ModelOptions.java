@@ -79,7 +79,7 @@ final class ModelOptions {
     }
     if (choice.router.isPresent()) {
       String name = choice.router.get();
-      return List.of(new Voice("router " + name, new AdapterChoice.Routed(name)));
+      return List.of(Voice.router(name));
     }
     if (!choice.mix.isEmpty()) {
       return List.of(mixture());

@@ -38,6 +38,12 @@ final class Views {
     return new ListedText(console.out(), sequences);
   }
 
+  /** Returns the view that shows which adapter produced each token. */
+  static View byAdapter(Console console, List<Sequence> sequences, List<String> adapters) {
+    return new RoutedText(
+        console.out(), console.terminals().get(), console.colours(), sequences, adapters);
+  }
+
   static void release(Terminal terminal) {
     try {
       terminal.close();

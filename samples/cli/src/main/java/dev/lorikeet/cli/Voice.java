@@ -18,6 +18,10 @@ record Voice(String label, AdapterChoice choice) {
     return new Voice(name, new AdapterChoice.Named(name));
   }
 
+  static Voice router(String name) {
+    return new Voice("router " + name, new AdapterChoice.Routed(name));
+  }
+
   /** Returns the one adapter of this voice, for JSON; null if it is not one adapter. */
   @Nullable String adapter() {
     return choice instanceof AdapterChoice.Named named ? named.adapter() : null;

@@ -103,7 +103,9 @@ class OtherCommandsTest {
   void helpAndVersionAreAnsweredEverywhere() {
     assertTrue(Run.of("--help").out().contains("Exit codes:"));
     for (String command :
-        new String[] {"demo", "generate", "score", "adapters", "plugins", "conformance"}) {
+        new String[] {
+          "demo", "generate", "score", "adapters", "router", "plugins", "conformance"
+        }) {
       Run help = Run.of(command, "--help");
       assertEquals(ExitCode.OK, help.exitCode(), command);
       assertTrue(help.out().startsWith("Usage: lorikeet " + command), help.out());

@@ -189,6 +189,31 @@ public final class TinyModel {
     return directory.resolve(ADAPTERS + name);
   }
 
+  /** Returns a text of an adapter's kind that the adapter was trained on: a passage a line. */
+  public Path trainingText(String name) {
+    return text("train", name);
+  }
+
+  /**
+   * Returns a text of an adapter's kind that neither base nor adapter has seen: a passage a line.
+   */
+  public Path heldOutText(String name) {
+    return text("held-out", name);
+  }
+
+  private Path text(String part, String name) {
+    adapter(name); // checks the name
+    return directory.resolve("texts").resolve(part).resolve(name + ".txt");
+  }
+
+  /**
+   * Returns the directory of a trained gate over the adapters, for the router {@code gate} of
+   * lorikeet-plugin-jlama.
+   */
+  public Path gate() {
+    return directory.resolve("router");
+  }
+
   /**
    * Returns the reference outputs: a JSON list of {@code prompt}, {@code prompt_ids}, {@code
    * adapter} (null for the base), {@code last_logits}, {@code greedy_ids} and {@code greedy_text}.

@@ -43,8 +43,11 @@ class TinyModelTest {
     assertEquals(List.of("glossary", "jargon", "scripture", "voyage"), tiny.adapterNames());
     assertTrue(Files.isRegularFile(tiny.base().resolve("model.safetensors")));
     assertTrue(Files.isRegularFile(tiny.reference()));
+    assertTrue(Files.isRegularFile(tiny.gate().resolve("router.safetensors")));
     for (String name : tiny.adapterNames()) {
       assertTrue(Files.isRegularFile(tiny.adapter(name).resolve("adapter_config.json")), name);
+      assertTrue(Files.isRegularFile(tiny.trainingText(name)), name);
+      assertTrue(Files.isRegularFile(tiny.heldOutText(name)), name);
     }
   }
 

@@ -1,0 +1,121 @@
+package dev.lorikeet.cli;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.cli.router.MixedDocument;
+import dev.lorikeet.cli.router.RouterEvaluation;
+import dev.lorikeet.plugin.Plugins;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Tells how likely a model finds documents that mix kinds of text, under a router and without. */
+@Command(
+    name = "evaluate",
+    sortOptions = false,
+    description =
+        "Mixes documents from text of each adapter's kind and prints their perplexity under the base, each adapter, the uniform mixture, a router, and an oracle that knows each passage's kind.")
+final class EvaluateRouterCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Mixin private LabelledModelOptions model = new LabelledModelOptions();
+
+  @Option(
+      names = "--router",
+      paramLabel = "NAME",
+      description = "Router plugin to judge (${DEFAULT-VALUE}).")
+  private String router = "gate";
+
+  @Option(
+      names = "--router-option",
+      paramLabel = "KEY=VALUE",
+      description =
+          "Setting of the router, such as path=DIR for a gate; with the tiny model its own gate by default.")
+  private Map<String, String> routerOptions = new LinkedHashMap<>();
+
+  @Option(
+      names = "--passage-words",
+      paramLabel = "N",
+      description = "Words of a passage (${DEFAULT-VALUE}).")
+  private int words = 30;
+
+  @Option(
+      names = "--documents",
+      paramLabel = "N",
+      description = "Use at most this many documents (${DEFAULT-VALUE}).")
+  private int most = 1000;
+
+  @Option(names = "--seed", paramLabel = "N", description = "Of the mixing (${DEFAULT-VALUE}).")
+  private long seed = 3;
+
+  @Option(names = "--json", description = "Print JSON.")
+  private boolean json;
+
+  EvaluateRouterCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    if (words < 1 || most < 1) {
+      throw model.usage(
+          "--passage-words and --documents: expected at least 1, found " + words + " and " + most);
+    }
+    LabelledModelOptions.Labelled labelled = model.read(true);
+    Plugins plugins = console.plugins().get();
+    RouterEvaluation evaluation;
+    try (Lorikeet lorikeet = model.open(plugins, labelled);
+        TerminalProgress progress = new TerminalProgress(console)) {
+      RouterChoice.add(lorikeet, router, routerOptions, labelled.tiny(), model::usage);
+      List<MixedDocument> documents =
+          MixedDocument.mix(
+              lorikeet.model(), labelled.texts(), new MixedDocument.Mixing(words, words, 1), seed);
+      if (documents.isEmpty()) {
+        throw new LorikeetException(
+            Code.INVALID_REQUEST,
+            "text: expected at least " + words + " words of each kind, found fewer");
+      }
+      documents = documents.subList(0, Math.min(most, documents.size()));
+      progress.begin("scoring", RouterEvaluation.scores(labelled.names().size(), documents.size()));
+      evaluation =
+          RouterEvaluation.of(lorikeet, router, labelled.names(), documents, progress::step);
+    }
+    if (json) {
+      Json.print(console.out(), Json.RoutingQuality.of(evaluation));
+    } else {
+      print(evaluation);
+    }
+    return ExitCode.OK;
+  }
+
+  private void print(RouterEvaluation evaluation) {
+    double best = evaluation.bestFixed().perplexity();
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(
+        List.of("ADAPTERS", "NATS PER TOKEN", "PERPLEXITY", "AGAINST THE BEST WITHOUT ROUTER"));
+    for (RouterEvaluation.Row row : evaluation.rows()) {
+      rows.add(
+          List.of(
+              row.name(),
+              String.format(Locale.ROOT, "%.4f", row.lossPerToken()),
+              String.format(Locale.ROOT, "%.2f", row.perplexity()),
+              String.format(Locale.ROOT, "%+.1f %%", 100 * (row.perplexity() / best - 1))));
+    }
+    Table.print(console.out(), rows);
+    console
+        .out()
+        .printf(
+            Locale.ROOT,
+            "%n%d tokens in %d documents, each with %d words of every kind in random order. The oracle knows the kind of each passage and uses its adapter alone.%n",
+            evaluation.tokens(),
+            evaluation.documents(),
+            words);
+  }
+}

@@ -1,0 +1,40 @@
+package dev.lorikeet.cli;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.tiny.TinyModel;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import picocli.CommandLine.ParameterException;
+
+/** Opens the router that a command names. */
+final class RouterChoice {
+  private RouterChoice() {}
+
+  /**
+   * Adds a router plugin to a model; wrong settings are wrong usage.
+   *
+   * @param options its settings; on the tiny model {@code gate} takes the tiny model's own gate
+   *     unless they name another
+   */
+  static void add(
+      Lorikeet lorikeet,
+      String router,
+      Map<String, String> options,
+      Optional<TinyModel> tiny,
+      Function<String, ParameterException> usage) {
+    Map<String, String> all = new HashMap<>(options);
+    tiny.ifPresent(
+        model -> {
+          if (router.equals("gate")) {
+            all.putIfAbsent("path", model.gate().toString());
+          }
+        });
+    try {
+      lorikeet.addRouter(router, all);
+    } catch (IllegalArgumentException e) {
+      throw usage.apply(String.valueOf(e.getMessage()));
+    }
+  }
+}

@@ -1,0 +1,176 @@
+package dev.lorikeet.cli.router;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.AdapterChoice;
+import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.Score;
+import dev.lorikeet.routing.Experts;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** Trains a token-wise gate on a frozen base model with frozen adapters, and saves it. */
+public final class GateTrainer {
+  private static final double WEIGHT_DECAY = 0.01;
+
+  private GateTrainer() {}
+
+  /**
+   * What a training came to.
+   *
+   * @param trainingDocuments documents to learn from
+   * @param trainingTokens their tokens
+   * @param validationDocuments documents to choose the best epoch by
+   * @param validationTokens their tokens
+   * @param epochs the quality on the validation documents after each epoch
+   * @param kept the quality of what was saved
+   */
+  public record Outcome(
+      int trainingDocuments,
+      int trainingTokens,
+      int validationDocuments,
+      int validationTokens,
+      List<GateQuality> epochs,
+      GateQuality kept) {
+    public Outcome {
+      epochs = List.copyOf(epochs);
+    }
+  }
+
+  /**
+   * Trains and saves a gate.
+   *
+   * @param texts text of each adapter; the adapters are registered
+   * @param directory receives {@code router.json} and {@code router.safetensors}
+   * @throws LorikeetException with code {@code INVALID_REQUEST} if there is too little text
+   */
+  public static Outcome train(
+      Lorikeet lorikeet, List<LabelledText> texts, GatePlan plan, Path directory, Progress progress)
+      throws IOException {
+    BaseModel model = lorikeet.model();
+    List<String> adapters = texts.stream().map(LabelledText::adapter).toList();
+    List<LabelledText> train = new ArrayList<>();
+    List<LabelledText> validate = new ArrayList<>();
+    for (LabelledText text : texts) {
+      List<LabelledText> parts = text.split(plan.validation());
+      train.add(parts.getFirst());
+      validate.add(parts.getLast());
+    }
+    List<MixedDocument> training =
+        enough("training", MixedDocument.mix(model, train, plan.mixing(), plan.seed()));
+    List<MixedDocument> validation =
+        enough("validation", MixedDocument.mix(model, validate, plan.mixing(), plan.seed() + 1));
+
+    Set<Integer> ids = new TreeSet<>();
+    training.forEach(document -> ids.addAll(document.tokens()));
+    validation.forEach(document -> ids.addAll(document.tokens()));
+    TokenEmbeddings embeddings = TokenEmbeddings.record(model, adapters, ids);
+    List<GateTraining.Example> learned = examples(model, adapters, training, plan, progress);
+    List<GateTraining.Example> judged = examples(model, adapters, validation, plan, progress);
+
+    GateTraining gate =
+        new GateTraining(
+            embeddings,
+            learned,
+            adapters.size(),
+            new GateTraining.Settings(
+                plan.context(),
+                plan.inner(),
+                plan.epochs(),
+                plan.rate(),
+                WEIGHT_DECAY,
+                plan.seed()));
+    List<GateQuality> epochs = new ArrayList<>();
+    progress.begin("training", plan.epochs());
+    GateQuality kept =
+        gate.run(
+            learned,
+            judged,
+            quality -> {
+              epochs.add(quality);
+              progress.step();
+            });
+    Outcome outcome =
+        new Outcome(
+            training.size(), tokens(training), validation.size(), tokens(validation), epochs, kept);
+    GateWriter.write(
+        directory,
+        new Experts(adapters, plan.topK()),
+        plan.context(),
+        embeddings.hidden(),
+        plan.inner(),
+        gate.network.fold(gate.moments),
+        provenance(plan, outcome));
+    return outcome;
+  }
+
+  private static List<MixedDocument> enough(String what, List<MixedDocument> documents) {
+    if (documents.isEmpty()) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
+          what
+              + " text: expected enough of each adapter for a passage in one document, found too little;"
+              + " give more text or shorter passages");
+    }
+    return documents;
+  }
+
+  private static List<GateTraining.Example> examples(
+      BaseModel model,
+      List<String> adapters,
+      List<MixedDocument> documents,
+      GatePlan plan,
+      Progress progress) {
+    return switch (plan.targets()) {
+      case LABELS ->
+          documents.stream()
+              .map(document -> GateTraining.Example.ofLabels(document, adapters.size()))
+              .toList();
+      case LIKELIHOOD -> {
+        progress.begin("scoring", adapters.size() * documents.size());
+        List<List<Score>> scores =
+            adapters.stream()
+                .map(
+                    adapter ->
+                        Scores.of(
+                            model, documents, new AdapterChoice.Named(adapter), progress::step))
+                .toList();
+        List<GateTraining.Example> examples = new ArrayList<>();
+        for (int d = 0; d < documents.size(); d++) {
+          int document = d;
+          examples.add(
+              GateTraining.Example.ofLikelihoods(
+                  documents.get(d), scores.stream().map(list -> list.get(document)).toList()));
+        }
+        yield examples;
+      }
+    };
+  }
+
+  private static int tokens(List<MixedDocument> documents) {
+    return documents.stream().mapToInt(document -> document.tokens().size()).sum();
+  }
+
+  private static Map<String, Object> provenance(GatePlan plan, Outcome outcome) {
+    Map<String, Object> notes = new LinkedHashMap<>();
+    notes.put("targets", plan.targets().name().toLowerCase(Locale.ROOT));
+    notes.put("epochs", plan.epochs());
+    notes.put("learning_rate", plan.rate());
+    notes.put("passage_words", List.of(plan.mixing().leastWords(), plan.mixing().mostWords()));
+    notes.put("seed", plan.seed());
+    notes.put("documents", outcome.trainingDocuments());
+    notes.put("tokens", outcome.trainingTokens());
+    notes.put("validation_loss", outcome.kept().loss());
+    notes.put("validation_cross_entropy", outcome.kept().crossEntropy());
+    notes.put("validation_accuracy", outcome.kept().accuracy());
+    return notes;
+  }
+}

@@ -1,0 +1,168 @@
+package dev.lorikeet.cli.router;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.model.AdapterChoice;
+import dev.lorikeet.model.Score;
+import dev.lorikeet.routing.Experts;
+import dev.lorikeet.routing.Mixture;
+import dev.lorikeet.routing.RoutingInput;
+import dev.lorikeet.routing.RoutingOutput;
+import dev.lorikeet.routing.TokenRouter;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * Perplexity of documents that mix kinds of text, under a router and under what it is compared
+ * with.
+ *
+ * @param documents how many documents were scored
+ * @param tokens how many of their tokens have a probability
+ * @param rows one for each way to use the adapters
+ */
+public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
+  private static final String ORACLE = "label-oracle";
+
+  public RouterEvaluation {
+    rows = List.copyOf(rows);
+  }
+
+  /** What a row is for. */
+  public enum Role {
+    /** The base, one adapter, or the uniform mixture: what needs no router. */
+    FIXED,
+    /** The router. */
+    ROUTER,
+    /** Knows which kind each passage is: what perfect routing to one adapter reaches. */
+    ORACLE
+  }
+
+  /**
+   * One way to use the adapters.
+   *
+   * @param name what to call it
+   * @param role what it is for
+   * @param lossPerToken mean negative log-probability, in nats
+   * @param perplexity its exponential
+   */
+  public record Row(String name, Role role, double lossPerToken, double perplexity) {}
+
+  /** Returns the best row that needs no router. */
+  public Row bestFixed() {
+    return rows.stream()
+        .filter(row -> row.role() == Role.FIXED)
+        .min(Comparator.comparingDouble(Row::perplexity))
+        .orElseThrow();
+  }
+
+  /** Returns the row of a role that one row has. */
+  public Row only(Role role) {
+    return rows.stream().filter(row -> row.role() == role).findFirst().orElseThrow();
+  }
+
+  /** Returns by which share the router's perplexity is lower than that of the best fixed row. */
+  public double gain() {
+    return 1 - only(Role.ROUTER).perplexity() / bestFixed().perplexity();
+  }
+
+  /**
+   * Scores documents.
+   *
+   * @param router a router that was added to the model
+   * @param adapters the adapters of the documents' labels, registered
+   * @param done called after each score; there are {@link #scores} of them
+   */
+  public static RouterEvaluation of(
+      Lorikeet lorikeet,
+      String router,
+      List<String> adapters,
+      List<MixedDocument> documents,
+      Runnable done) {
+    List<Row> rows = new ArrayList<>();
+    rows.add(row(lorikeet, "base", Role.FIXED, new AdapterChoice.None(), documents, done));
+    for (String adapter : adapters) {
+      rows.add(
+          row(lorikeet, adapter, Role.FIXED, new AdapterChoice.Named(adapter), documents, done));
+    }
+    float share = 1f / adapters.size();
+    Mixture uniform =
+        new Mixture(adapters.stream().map(name -> new Mixture.Share(name, share)).toList());
+    rows.add(
+        row(
+            lorikeet,
+            "uniform mixture",
+            Role.FIXED,
+            new AdapterChoice.Mixed(uniform),
+            documents,
+            done));
+    rows.add(
+        row(
+            lorikeet,
+            "router " + router,
+            Role.ROUTER,
+            new AdapterChoice.Routed(router),
+            documents,
+            done));
+    rows.add(oracle(lorikeet, adapters, documents, done));
+    int tokens = documents.stream().mapToInt(d -> d.tokens().size() - 1).sum();
+    return new RouterEvaluation(documents.size(), tokens, rows);
+  }
+
+  /** Returns how many scores {@link #of} takes. */
+  public static int scores(int adapters, int documents) {
+    return (adapters + 4) * documents;
+  }
+
+  private static Row row(
+      Lorikeet lorikeet,
+      String name,
+      Role role,
+      AdapterChoice choice,
+      List<MixedDocument> documents,
+      Runnable done) {
+    return row(name, role, Scores.of(lorikeet.model(), documents, choice, done));
+  }
+
+  private static Row row(String name, Role role, List<Score> scores) {
+    double total = scores.stream().mapToDouble(Score::total).sum();
+    long tokens = scores.stream().mapToLong(s -> s.logProbabilities().size()).sum();
+    double loss = -total / tokens;
+    return new Row(name, role, loss, Math.exp(loss));
+  }
+
+  private static Row oracle(
+      Lorikeet lorikeet, List<String> adapters, List<MixedDocument> documents, Runnable done) {
+    List<Score> scores = new ArrayList<>();
+    for (MixedDocument document : documents) {
+      LabelOracle oracle = new LabelOracle(new Experts(adapters, 1), document.labels());
+      lorikeet.model().addRouter(ORACLE, oracle);
+      scores.addAll(
+          Scores.of(lorikeet.model(), List.of(document), new AdapterChoice.Routed(ORACLE), done));
+    }
+    return row("oracle", Role.ORACLE, scores);
+  }
+
+  /** Routes each token of the one document that it serves to the adapter of its label. */
+  private static final class LabelOracle implements TokenRouter {
+    private final Experts experts;
+    private final List<Integer> labels;
+    private int next;
+
+    LabelOracle(Experts experts, List<Integer> labels) {
+      this.experts = experts;
+      this.labels = labels;
+    }
+
+    @Override
+    public Experts experts() {
+      return experts;
+    }
+
+    @Override
+    public void route(RoutingInput in, RoutingOutput out) {
+      for (int token = 0; token < in.tokens(); token++) {
+        out.choose(token, labels.get(next++), 1f);
+      }
+    }
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.cli.router;
+
+import org.jspecify.annotations.NullMarked;
