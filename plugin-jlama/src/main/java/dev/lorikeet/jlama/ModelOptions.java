@@ -36,6 +36,7 @@ record ModelOptions(
   private static final String POLICY = "policy";
   private static final String ROUTER_TIMEOUT = "router-timeout";
   private static final String ROUTER_FALLBACK = "router-fallback";
+  private static final String PREFIX_CACHE = "prefix-cache";
   private static final Set<String> KNOWN =
       Set.of(
           THREADS,
@@ -47,7 +48,8 @@ record ModelOptions(
           SWITCHING,
           POLICY,
           ROUTER_TIMEOUT,
-          ROUTER_FALLBACK);
+          ROUTER_FALLBACK,
+          PREFIX_CACHE);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -73,7 +75,10 @@ record ModelOptions(
     return new ModelOptions(
         threads,
         new ServingOptions(
-            new Limits(tokens, sequences, queue, 2 * sequences), policy(options), routers(options)),
+            new Limits(tokens, sequences, queue, 2 * sequences),
+            policy(options),
+            routers(options),
+            prefixCache(options)),
         kvType(options),
         copiedWeights(options),
         switching(options));
@@ -141,6 +146,17 @@ record ModelOptions(
       default ->
           throw new IllegalArgumentException(
               "option '" + POLICY + "': expected fcfs, clustered or fair, found '" + text + "'");
+    };
+  }
+
+  private static boolean prefixCache(Map<String, String> options) {
+    String text = options.getOrDefault(PREFIX_CACHE, "true");
+    return switch (text.toLowerCase(Locale.ROOT)) {
+      case "true" -> true;
+      case "false" -> false;
+      default ->
+          throw new IllegalArgumentException(
+              "option '" + PREFIX_CACHE + "': expected true or false, found '" + text + "'");
     };
   }
 

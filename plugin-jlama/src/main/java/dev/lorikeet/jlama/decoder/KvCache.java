@@ -2,16 +2,29 @@ package dev.lorikeet.jlama.decoder;
 
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.tensor.ElementType;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** The KV cache of a model: pages drawn from the pool it shares with the adapters. */
 public final class KvCache {
   private final PagePool pool;
   private final KvGeometry geometry;
-  private volatile int pagesInUse;
+  private final AtomicInteger pages = new AtomicInteger();
+  private Optional<PrefixCache> prefixes = Optional.empty();
 
   KvCache(PagePool pool, ElementType type, int layers, int kvWidth) {
     this.pool = pool;
     this.geometry = KvGeometry.choose(type, pool.pageBytes(), layers, kvWidth);
+  }
+
+  /**
+   * Lets sequences share blocks from now on; the caller closes the cache after all sequences have
+   * ended.
+   */
+  public PrefixCache openPrefixCache() {
+    PrefixCache cache = new PrefixCache(pool, this);
+    prefixes = Optional.of(cache);
+    return cache;
   }
 
   /** Returns the pages of a new sequence: none yet. */
@@ -24,9 +37,18 @@ public final class KvCache {
     return geometry.pagesFor(tokens);
   }
 
-  /** Returns how many pages all sequences hold. */
+  /** Returns how many consecutive positions make a block, the unit of sharing. */
+  public int blockTokens() {
+    return geometry.blockTokens();
+  }
+
+  /** Returns how many pages hold keys and values: those of sequences and cached ones. */
   public int pagesInUse() {
-    return pagesInUse;
+    return pages.get();
+  }
+
+  Optional<PrefixCache> prefixes() {
+    return prefixes;
   }
 
   PagePool pool() {
@@ -37,9 +59,7 @@ public final class KvCache {
     return geometry;
   }
 
-  /** Called by the decoding thread alone, or after it has ended. */
-  @SuppressWarnings("NonAtomicVolatileUpdate")
   void count(int change) {
-    pagesInUse += change;
+    pages.addAndGet(change);
   }
 }

@@ -17,7 +17,7 @@ final class AdapterClustered implements AdmissionPolicy {
    * Bound: a sequence counts how often one that arrived later, of its own priority or a lower one, was admitted before it. Once the count of the earliest reaches the bound it is next. So clustering delays
    * a sequence by at most `bound` admissions beyond those that first come, first served, would put before it. Time that it spends loading its own adapter does not count against others.
    *
-   * Cost: two scans of the queue per admission.
+   * Cost: a scan of the queue per admission.
    */
   private final int bound;
   private final Set<String> inBatch = new HashSet<>();
@@ -34,17 +34,16 @@ final class AdapterClustered implements AdmissionPolicy {
     }
     inBatch.clear();
     for (int i = 0; i < running.size(); i++) {
-      inBatch.addAll(running.get(i).selection().adapters());
+      inBatch.addAll(running.get(i).adapters());
     }
     int priority = waiting.get(first).priority();
     int best = first;
     int bestDistance = distance(waiting.get(first));
-    for (int i = 0; i < waiting.size(); i++) {
+    for (int i = first + 1; i < waiting.size() && bestDistance > 0; i++) {
       Sequence sequence = waiting.get(i);
       if (sequence.triedInRound != round && sequence.priority() == priority) {
         int distance = distance(sequence);
-        if (distance < bestDistance
-            || (distance == bestDistance && ARRIVAL.compare(sequence, waiting.get(best)) < 0)) {
+        if (distance < bestDistance) {
           best = i;
           bestDistance = distance;
         }
@@ -54,7 +53,7 @@ final class AdapterClustered implements AdmissionPolicy {
   }
 
   private int distance(Sequence sequence) {
-    if (inBatch.containsAll(sequence.selection().adapters())) {
+    if (inBatch.containsAll(sequence.adapters())) {
       return 0;
     }
     return sequence.adapterState() == Sequence.AdapterState.LEASED ? 1 : 2;
@@ -67,10 +66,8 @@ final class AdapterClustered implements AdmissionPolicy {
 
   @Override
   public void admitted(Sequence sequence, List<Sequence> waiting) {
-    for (int i = 0; i < waiting.size(); i++) {
-      if (ARRIVAL.compare(waiting.get(i), sequence) < 0) {
-        waiting.get(i).passedOver++;
-      }
+    for (int i = 0; i < waiting.size() && ARRIVAL.compare(waiting.get(i), sequence) < 0; i++) {
+      waiting.get(i).passedOver++;
     }
   }
 }

@@ -21,13 +21,15 @@ final class Admission {
    * Idea: admission by pages (vLLM, arXiv 2309.06180; S-LoRA, arXiv 2311.03285). A sequence is admitted when its adapters are leased and the pool has pages for all its tokens so far and one more.
    *
    * The door: the first sequence in the order of the policy that finds no room, for its tokens or for its adapters, closes the door behind it, so that large requests do not starve. A sequence whose
-   * adapter is being loaded lets others pass. At most as many waiting sequences as the batch can hold are looked at in a round, so that a long queue does not pin the store.
+   * adapter is being loaded lets others pass. At most as many waiting sequences as the batch can hold, or LEAST_TRIED, are looked at in a round, so that a long queue does not pin the store.
    *
    * When nothing runs and the first sequence still finds no room, the other waiting ones give up their leases. A sequence that could not fit into the empty pool was refused when it was
    * submitted, so the queue always moves.
    *
    * Cost: a scan of the queue per admission.
    */
+  private static final int LEAST_TRIED = 8;
+
   private enum Readiness {
     READY,
     LETS_OTHERS_PASS,
@@ -76,10 +78,17 @@ final class Admission {
     return places.get();
   }
 
-  /** Adds a sequence for which a place was taken. */
+  /** Adds a sequence for which a place was taken, where it stands by priority and arrival. */
   void enqueue(Sequence sequence) {
-    waiting.add(sequence);
+    int at = waiting.size();
+    while (at > 0 && AdmissionPolicy.ARRIVAL.compare(waiting.get(at - 1), sequence) > 0) {
+      at--;
+    }
+    waiting.add(at, sequence);
     policy.enqueued(sequence);
+    if (sequence.adapters().isEmpty()) {
+      sequence.lease(List.of());
+    }
   }
 
   /** Adds a preempted sequence, whether the queue is full or not. */
@@ -92,6 +101,7 @@ final class Admission {
     return waiting.size();
   }
 
+  /** Returns a waiting sequence; they stand in the order of priority, then arrival. */
   Sequence get(int index) {
     return waiting.get(index);
   }
@@ -120,7 +130,8 @@ final class Admission {
     }
     round++;
     for (int tried = 0;
-        tried < limits.batchSequences() && running.size() < limits.batchSequences();
+        tried < Math.max(LEAST_TRIED, limits.batchSequences())
+            && running.size() < limits.batchSequences();
         tried++) {
       int at = policy.next(waiting, running, round);
       if (at < 0) {
@@ -137,9 +148,12 @@ final class Admission {
         }
         case READY -> {}
       }
+      sequence.reusePrefix();
       if (!sequence.kv().reserve(sequence.length() + 1) && !makeRoomFor(sequence, running)) {
+        sequence.returnPrefix();
         return;
       }
+      sequence.kv().admitted();
       remove(at);
       policy.admitted(sequence, waiting);
       running.add(sequence);
@@ -158,7 +172,7 @@ final class Admission {
       }
       case ABSENT -> {}
     }
-    List<String> adapters = sequence.selection().adapters();
+    List<String> adapters = sequence.adapters();
     Optional<List<AdapterLease>> resident = loader.acquireIfResident(adapters);
     if (resident.isPresent()) {
       return take(sequence, resident.get()) ? Readiness.READY : Readiness.LETS_OTHERS_PASS;

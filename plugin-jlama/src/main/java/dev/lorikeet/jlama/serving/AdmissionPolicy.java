@@ -13,8 +13,9 @@ sealed interface AdmissionPolicy permits FirstCome, AdapterClustered, FairShare 
       Comparator.comparingInt(Sequence::priority).reversed().thenComparingLong(Sequence::arrival);
 
   /**
-   * Returns the place in {@code waiting} of the sequence to try next among those not yet tried in
-   * this round ({@code sequence.triedInRound != round}), or -1 if all were tried.
+   * Returns the place in {@code waiting}, which is in order of {@link #ARRIVAL}, of the sequence to
+   * try next among those not yet tried in this round ({@code sequence.triedInRound != round}), or
+   * -1 if all were tried.
    */
   int next(List<Sequence> waiting, List<Sequence> running, long round);
 
@@ -47,16 +48,13 @@ sealed interface AdmissionPolicy permits FirstCome, AdapterClustered, FairShare 
   /** A step has been computed, in which these sequences may have generated tokens. */
   default void served(List<Sequence> sequences) {}
 
-  /** Returns the place of the first in the order of arrival not yet tried in this round, or -1. */
+  /** Returns the place of the first not yet tried in this round, or -1. */
   static int firstArrived(List<Sequence> waiting, long round) {
-    int first = -1;
     for (int i = 0; i < waiting.size(); i++) {
-      Sequence sequence = waiting.get(i);
-      if (sequence.triedInRound != round
-          && (first < 0 || ARRIVAL.compare(sequence, waiting.get(first)) < 0)) {
-        first = i;
+      if (waiting.get(i).triedInRound != round) {
+        return i;
       }
     }
-    return first;
+    return -1;
   }
 }

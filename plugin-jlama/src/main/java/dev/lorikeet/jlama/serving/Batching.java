@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.serving;
 import dev.lorikeet.jlama.telemetry.Telemetry;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongSupplier;
 
 /**
  * The running sequences: builds one batch per iteration of them and makes room for it by
@@ -20,7 +21,9 @@ final class Batching {
    * Cost: no allocation per step.
    */
   private final Limits limits;
+  private final StepRates rates;
   private final Telemetry telemetry;
+  private final LongSupplier clock;
   private final StepRunner runner;
   private final AdmissionPolicy policy;
   private final Admission admission;
@@ -35,7 +38,11 @@ final class Batching {
       StepRunner runner,
       AdmissionPolicy policy,
       Admission admission,
-      Telemetry telemetry) {
+      StepRates rates,
+      Telemetry telemetry,
+      LongSupplier clock) {
+    this.rates = rates;
+    this.clock = clock;
     this.limits = limits;
     this.telemetry = telemetry;
     this.runner = runner;
@@ -69,9 +76,15 @@ final class Batching {
       return ended;
     }
     largestBatch = Math.max(largestBatch, runner.size());
+    int tokens = limits.batchTokens() - runner.freeTokens();
+    long start = clock.getAsLong();
     runner.run(ended);
-    telemetry.step(runner.size(), limits.batchTokens() - runner.freeTokens(), runner.switchStats());
+    rates.measured(tokens, clock.getAsLong() - start);
+    telemetry.step(runner.size(), tokens, runner.switchStats());
     policy.served(running);
+    for (int i = 0; i < running.size(); i++) {
+      running.get(i).publishPrefix();
+    }
     for (int i = 0; i < ended.size(); i++) {
       running.remove(ended.get(i));
       ended.get(i).release();

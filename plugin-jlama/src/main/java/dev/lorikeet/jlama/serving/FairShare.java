@@ -25,7 +25,7 @@ final class FairShare implements AdmissionPolicy {
   /*
    * Idea: the virtual token counter (VTC) of Sheng et al., "Fairness in Serving Large Language Models" (arXiv 2401.00588), algorithm 2.
    *
-   * Counters: the whole prompt is charged when a sequence is first admitted, a generated token when it was generated. What preemption makes us compute anew is not charged: the tenant did not
+   * Counters: a prompt is charged when a sequence is first admitted, apart from what the prefix cache had of it, a generated token when it was generated. What preemption makes us compute anew is not charged: the tenant did not
    * ask for it. What was charged to a request that is cancelled stays charged. A tenant whose first request joins the queue is lifted to the least counter in the queue, or, when the queue is
    * empty, to that of the tenant that left it last, so that nobody saves up credit while idle.
    *
@@ -139,7 +139,8 @@ final class FairShare implements AdmissionPolicy {
   public void admitted(Sequence sequence, List<Sequence> stillWaiting) {
     if (!sequence.promptCharged) {
       sequence.promptCharged = true;
-      account(sequence).counter += (long) INPUT_WEIGHT * sequence.promptLength();
+      account(sequence).counter +=
+          (long) INPUT_WEIGHT * Math.max(0, sequence.promptLength() - sequence.computed());
     }
   }
 

@@ -91,6 +91,15 @@ final class GenerateTask implements Task {
   }
 
   @Override
+  public int leastTokensToCome() {
+    boolean mayStop =
+        !eosTokens.isEmpty()
+            || !request.stop().tokens().isEmpty()
+            || !request.stop().strings().isEmpty();
+    return mayStop ? 1 : maxTokens - tokens.size();
+  }
+
+  @Override
   public boolean wantsAllLogits() {
     return false;
   }

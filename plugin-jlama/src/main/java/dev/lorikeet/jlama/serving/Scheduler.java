@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.jlama.decoder.PrefixCache;
 import dev.lorikeet.jlama.telemetry.Telemetry;
 import dev.lorikeet.model.ModelStats;
 import java.util.List;
@@ -24,9 +25,11 @@ public final class Scheduler implements AutoCloseable {
 
   private final StepRunner runner;
   private final AdapterLoader loader;
+  private final Optional<PrefixCache> prefixes;
   private final LongSupplier clock;
   private final Admission admission;
   private final Batching batching;
+  private final DeadlineForecast forecast;
   private final ConcurrentLinkedQueue<Runnable> inbox = new ConcurrentLinkedQueue<>();
   private final Thread thread;
   private volatile boolean closing;
@@ -42,13 +45,19 @@ public final class Scheduler implements AutoCloseable {
       AdmissionPolicy policy,
       StepRunner runner,
       AdapterLoader loader,
+      Optional<PrefixCache> prefixes,
       Telemetry telemetry,
       LongSupplier clock) {
+    this.prefixes = prefixes;
     this.runner = runner;
     this.loader = loader;
     this.clock = clock;
     this.admission = new Admission(limits, policy, loader, this::post);
-    this.batching = new Batching(limits, runner, policy, admission, telemetry);
+    StepRates rates = new StepRates();
+    this.batching = new Batching(limits, runner, policy, admission, rates, telemetry, clock);
+    this.forecast =
+        new DeadlineForecast(
+            limits, policy, rates, prefixes.isPresent() ? runner.blockTokens() : 0);
     this.thread = Thread.ofPlatform().name("lorikeet-decoder").daemon().unstarted(this::loop);
   }
 
@@ -71,11 +80,16 @@ public final class Scheduler implements AutoCloseable {
       admission.returnPlace();
       throw closed();
     }
-    post(() -> admission.enqueue(sequence));
+    post(() -> enqueue(sequence));
     // The thread may have ended between the check and the message: then nobody takes it any more.
     if (closing && !thread.isAlive()) {
       drainAfterEnd();
     }
+  }
+
+  private void enqueue(Sequence sequence) {
+    forecast.arrived(sequence, admission, batching.running());
+    admission.enqueue(sequence);
   }
 
   /** Makes the decoding thread look at cancelled sequences. */
@@ -93,6 +107,11 @@ public final class Scheduler implements AutoCloseable {
         s.decodeTokens(),
         s.largestBatch(),
         s.kvCachePages());
+  }
+
+  /** Returns how often a sequence had to give its pages back; for the decoding thread. */
+  long preemptions() {
+    return batching.preemptions();
   }
 
   private void post(Runnable message) {
@@ -130,6 +149,7 @@ public final class Scheduler implements AutoCloseable {
   boolean iterate() {
     takeMessages();
     endInterrupted();
+    endHopeless();
     admission.admit(batching.running());
     boolean progressed = !batching.running().isEmpty() && step();
     if (!progressed) {
@@ -191,6 +211,20 @@ public final class Scheduler implements AutoCloseable {
     }
   }
 
+  private void endHopeless() {
+    if (admission.size() == 0) {
+      return;
+    }
+    long now = clock.getAsLong();
+    List<Sequence> running = batching.running();
+    for (int i = forecast.hopeless(now, admission, running);
+        i >= 0;
+        i = forecast.hopeless(now, admission, running)) {
+      Sequence sequence = admission.remove(i);
+      end(sequence, forecast.refusal(sequence));
+    }
+  }
+
   /**
    * Gives back what a sequence holds, and only then tells its request, so that whoever waits for it
    * finds the pages free.
@@ -210,6 +244,7 @@ public final class Scheduler implements AutoCloseable {
     }
     if (!ended.isEmpty()) {
       admission.pagesReturned();
+      prefixes.ifPresent(PrefixCache::trim);
     }
     publish();
     for (int i = 0; i < ended.size(); i++) {

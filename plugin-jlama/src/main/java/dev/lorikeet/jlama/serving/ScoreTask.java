@@ -39,6 +39,11 @@ final class ScoreTask implements Task {
   }
 
   @Override
+  public int leastTokensToCome() {
+    return 0;
+  }
+
+  @Override
   public boolean wantsAllLogits() {
     return true;
   }

@@ -33,6 +33,7 @@ final class Sequence {
   private final int priority;
   private final String tenant;
   private final Selection selection;
+  private final List<String> adapters;
   private final Task task;
   private final Optional<RoutingContextState> routing;
   private final int promptLength;
@@ -41,6 +42,7 @@ final class Sequence {
   private int[] tokens;
   private int length;
   private int computed;
+  private int cachedTokens;
   private List<AdapterLease> leases = List.of();
   private Optional<List<Long>> generations = Optional.empty();
   private Optional<LorikeetException> failure = Optional.empty();
@@ -59,6 +61,12 @@ final class Sequence {
 
   /** Whether its adapters found no room; set by {@link Admission}. */
   boolean deniedRoom;
+
+  /** What {@link DeadlineForecast} notes. */
+  boolean forecast;
+
+  boolean hasAlike;
+  int beginning;
 
   /** What admission policies note: see {@link AdapterClustered} and {@link FairShare}. */
   int passedOver;
@@ -90,6 +98,7 @@ final class Sequence {
     this.length = prompt.length;
     this.promptLength = prompt.length;
     this.selection = selection;
+    this.adapters = selection.adapters();
     this.task = task;
     this.routing = routing;
     this.kv = kv;
@@ -98,6 +107,11 @@ final class Sequence {
 
   Selection selection() {
     return selection;
+  }
+
+  /** Returns the adapters to lease, in the order in which the selection counts them. */
+  List<String> adapters() {
+    return adapters;
   }
 
   Task task() {
@@ -189,6 +203,44 @@ final class Sequence {
     routing.ifPresent(RoutingContextState::restart);
   }
 
+  /**
+   * Takes what the prefix cache has of this sequence, so that it need not be computed; called with
+   * its adapters leased and nothing held. The last known token is always computed, for its logits.
+   */
+  void reusePrefix() {
+    if (!task.wantsAllLogits()) {
+      PrefixKey.of(tenant, selection, generations.orElseThrow())
+          .ifPresent(key -> computed = kv.share(key, tokens, length - 1));
+    }
+  }
+
+  /** Returns how many tokens {@link #reusePrefix} would find, or would have found when leased. */
+  int cachedTokens() {
+    return cachedTokens;
+  }
+
+  private void peekPrefix() {
+    cachedTokens =
+        task.wantsAllLogits()
+            ? 0
+            : PrefixKey.of(tenant, selection, generations.orElseThrow())
+                .map(key -> kv.peek(key, tokens, length - 1))
+                .orElse(0);
+  }
+
+  /** Undoes {@link #reusePrefix}. */
+  void returnPrefix() {
+    kv.release();
+    computed = 0;
+  }
+
+  /** Lets others use what has been computed, unless something may be wrong with it. */
+  void publishPrefix() {
+    if (failure.isEmpty()) {
+      kv.publish(tokens, computed);
+    }
+  }
+
   AdapterState adapterState() {
     return adapterState;
   }
@@ -214,6 +266,9 @@ final class Sequence {
     generations = Optional.of(acquiredGenerations);
     leases = new ArrayList<>(acquired);
     adapterState = AdapterState.LEASED;
+    if (deadlineNanos != Long.MAX_VALUE) {
+      peekPrefix();
+    }
     return true;
   }
 

@@ -4,6 +4,8 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.decoder.PrefixCache;
+import dev.lorikeet.jlama.decoder.PrefixStats;
 import dev.lorikeet.jlama.telemetry.RequestLabels;
 import dev.lorikeet.jlama.telemetry.RequestTrace;
 import dev.lorikeet.jlama.telemetry.Telemetry;
@@ -42,6 +44,7 @@ public final class Serving implements AutoCloseable {
   private final AdapterStore adapters;
   private final PagePool pool;
   private final AdapterSelector selector;
+  private final Optional<PrefixCache> prefixes;
   private final StepRunner runner;
   private final Scheduler scheduler;
   private final Telemetry telemetry;
@@ -93,6 +96,8 @@ public final class Serving implements AutoCloseable {
     this.adapters = adapters;
     this.pool = pool;
     this.selector = new AdapterSelector(adapters, options.routers());
+    this.prefixes =
+        options.prefixCache() ? Optional.of(decoder.kv().openPrefixCache()) : Optional.empty();
     this.runner =
         new StepRunner(
             decoder,
@@ -103,7 +108,8 @@ public final class Serving implements AutoCloseable {
             clock);
     this.telemetry = telemetry;
     this.scheduler =
-        new Scheduler(limits, options.policy().create(limits), runner, loader, telemetry, clock);
+        new Scheduler(
+            limits, options.policy().create(limits), runner, loader, prefixes, telemetry, clock);
   }
 
   /** A prompt as text, where it came as text, and as token ids. */
@@ -325,6 +331,16 @@ public final class Serving implements AutoCloseable {
     return scheduler.stats();
   }
 
+  /** Returns the counts of the prefix cache. */
+  public PrefixStats prefixStats() {
+    return prefixes.map(PrefixCache::stats).orElse(PrefixStats.NONE);
+  }
+
+  /** Returns how many steps have been computed; for the thread that computes them. */
+  long steps() {
+    return runner.steps();
+  }
+
   Scheduler scheduler() {
     return scheduler;
   }
@@ -333,6 +349,7 @@ public final class Serving implements AutoCloseable {
   @Override
   public void close() {
     scheduler.close();
+    prefixes.ifPresent(PrefixCache::close);
     runner.close();
   }
 }

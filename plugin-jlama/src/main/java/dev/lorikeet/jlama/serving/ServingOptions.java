@@ -6,5 +6,7 @@ package dev.lorikeet.jlama.serving;
  * @param limits sizes of batch and queue
  * @param policy in what order waiting requests are admitted
  * @param routers what becomes of requests whose router is at fault
+ * @param prefixCache whether keys and values are kept for requests that begin alike
  */
-public record ServingOptions(Limits limits, Policy policy, RouterPolicy routers) {}
+public record ServingOptions(
+    Limits limits, Policy policy, RouterPolicy routers, boolean prefixCache) {}

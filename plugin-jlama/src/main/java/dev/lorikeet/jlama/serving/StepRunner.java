@@ -222,6 +222,10 @@ final class StepRunner implements AutoCloseable {
     return decoder.switchStats();
   }
 
+  int blockTokens() {
+    return decoder.kv().blockTokens();
+  }
+
   int kvCachePages() {
     return decoder.kv().pagesInUse();
   }

@@ -8,6 +8,11 @@ sealed interface Task permits GenerateTask, ScoreTask {
   /** Returns whether logits are wanted after every token, rather than after the last known one. */
   boolean wantsAllLogits();
 
+  /**
+   * Returns how many more tokens are certain to be generated: 1 where any token may be the last.
+   */
+  int leastTokensToCome();
+
   /** Returns what telemetry is told of the request. */
   RequestTrace trace();
 
