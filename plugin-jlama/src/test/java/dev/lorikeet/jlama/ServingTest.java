@@ -41,7 +41,10 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(value = 300, unit = TimeUnit.SECONDS)
 class ServingTest {
   private final TinyModel tiny = TinyModel.extract();
-  private Opened opened = Opened.of(tiny, Opened.builder(tiny));
+
+  /** Nothing is kept for later requests here, so that pages can be counted. */
+  private Opened opened =
+      Opened.of(tiny, Opened.builder(tiny).modelOption("prefix-cache", "false"));
 
   @AfterEach
   void close() {
@@ -50,7 +53,7 @@ class ServingTest {
 
   private void reopen(Map<String, String> options, long poolBytes) {
     opened.close();
-    var builder = Opened.builder(tiny).poolBytes(poolBytes);
+    var builder = Opened.builder(tiny).poolBytes(poolBytes).modelOption("prefix-cache", "false");
     options.forEach(builder::modelOption);
     opened = Opened.of(tiny, builder);
   }
