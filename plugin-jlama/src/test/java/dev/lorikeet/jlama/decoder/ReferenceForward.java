@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.loading.LayerWeights;
 import dev.lorikeet.jlama.loading.ModelConfig;
@@ -11,8 +12,8 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 
 /**
- * The base model's forward pass written as the formulas are, in double precision, over one
- * sequence.
+ * A model's forward pass written as the formulas are, in double precision, over one sequence, with
+ * whatever is added to its products.
  */
 public final class ReferenceForward {
   private final ModelConfig config;
@@ -27,41 +28,85 @@ public final class ReferenceForward {
     this.rope = RopeFrequencies.of(config);
   }
 
+  /** What is added to the base model's products. */
+  public interface Deltas {
+    /** Sees a token's embedding, before the first layer. */
+    void embedded(int token, double[] embedding);
+
+    /** Sees the normed input of a layer's attention block. */
+    void layerInput(int layer, int token, double[] input);
+
+    /** Adds to a product of a token. */
+    void add(int layer, Projection projection, int token, double[] x, double[] y);
+  }
+
+  private static final Deltas NONE =
+      new Deltas() {
+        @Override
+        public void embedded(int token, double[] embedding) {}
+
+        @Override
+        public void layerInput(int layer, int token, double[] input) {}
+
+        @Override
+        public void add(int layer, Projection projection, int token, double[] x, double[] y) {}
+      };
+
   /** Returns the logits after the last token. */
   public static double[] lastLogits(Path directory, int... tokens) {
+    return lastLogits(directory, NONE, tokens);
+  }
+
+  /** Returns the logits after the last token, with deltas added. */
+  public static double[] lastLogits(Path directory, Deltas deltas, int... tokens) {
     ModelConfig config = ModelConfig.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, config)) {
-      return new ReferenceForward(config, weights).run(tokens);
+      return new ReferenceForward(config, weights).run(deltas, tokens);
     }
   }
 
-  private double[] run(int[] tokens) {
+  private double[] run(Deltas deltas, int[] tokens) {
     int n = tokens.length;
     double[][] x = new double[n][shape.hidden()];
     for (int t = 0; t < n; t++) {
       for (int i = 0; i < shape.hidden(); i++) {
         x[t][i] = weights.embedding().get(tokens[t], i);
       }
+      deltas.embedded(t, x[t].clone());
     }
-    for (LayerWeights layer : weights.layers()) {
+    for (int l = 0; l < weights.layers().size(); l++) {
+      LayerWeights layer = weights.layers().get(l);
       double[][] q = new double[n][];
       double[][] k = new double[n][];
       double[][] v = new double[n][];
       for (int t = 0; t < n; t++) {
         double[] h = norm(x[t], layer.inputNorm());
-        q[t] = rotate(linear(layer.q(), h), t);
-        k[t] = rotate(linear(layer.k(), h), t);
+        deltas.layerInput(l, t, h.clone());
+        q[t] = linear(layer.q(), h);
+        deltas.add(l, Projection.Q, t, h, q[t]);
+        q[t] = rotate(q[t], t);
+        k[t] = linear(layer.k(), h);
+        deltas.add(l, Projection.K, t, h, k[t]);
+        k[t] = rotate(k[t], t);
         v[t] = linear(layer.v(), h);
+        deltas.add(l, Projection.V, t, h, v[t]);
       }
       for (int t = 0; t < n; t++) {
-        add(x[t], linear(layer.o(), attend(q[t], k, v, t)));
+        double[] attended = attend(q[t], k, v, t);
+        double[] o = linear(layer.o(), attended);
+        deltas.add(l, Projection.O, t, attended, o);
+        add(x[t], o);
         double[] h = norm(x[t], layer.postAttentionNorm());
         double[] gate = linear(layer.gate(), h);
+        deltas.add(l, Projection.GATE, t, h, gate);
         double[] up = linear(layer.up(), h);
+        deltas.add(l, Projection.UP, t, h, up);
         for (int i = 0; i < gate.length; i++) {
           gate[i] = gate[i] / (1 + Math.exp(-gate[i])) * up[i];
         }
-        add(x[t], linear(layer.down(), gate));
+        double[] down = linear(layer.down(), gate);
+        deltas.add(l, Projection.DOWN, t, gate, down);
+        add(x[t], down);
       }
     }
     return multiply(weights.output(), norm(x[n - 1], weights.finalNorm()));
