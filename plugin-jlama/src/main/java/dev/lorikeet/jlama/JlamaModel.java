@@ -92,7 +92,11 @@ final class JlamaModel implements BaseModel {
               telemetry);
       resources.push(serving::close);
       resources.push(
-          telemetry.observe(serving::stats, request.pool()::stats, request.adapters()::stats)
+          telemetry.observe(
+                  serving::stats,
+                  serving::prefixStats,
+                  request.pool()::stats,
+                  request.adapters()::stats)
               ::close);
       return new JlamaModel(info, tokenizer, serving, resources);
     } catch (RuntimeException | Error failure) {

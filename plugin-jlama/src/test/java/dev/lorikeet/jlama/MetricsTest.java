@@ -154,6 +154,23 @@ class MetricsTest {
   }
 
   @Test
+  void pagesKeptForLaterRequestsAreCountedApart() {
+    List<Integer> prompt = new ArrayList<>();
+    for (int t = 0; t < 600; t++) {
+      prompt.add(3 + (11 * t) % 2045);
+    }
+    submit(prompt, Optional.empty(), 2).await();
+    submit(prompt, Optional.empty(), 2).await();
+    assertEquals(2, sum("lorikeet.prefix.lookups"));
+    assertEquals(1, sum("lorikeet.prefix.hits"));
+    assertTrue(sum("lorikeet.prefix.reused_tokens") > 0);
+    long kept = sum("lorikeet.pool.pages", "lorikeet.page.owner", "prefix_cache");
+    assertTrue(kept > 0);
+    assertEquals(kept, opened.lorikeet.pool().stats().kvCachePages());
+    assertEquals(0, sum("lorikeet.pool.pages", "lorikeet.page.owner", "kv_cache"));
+  }
+
+  @Test
   void bucketsAreThoseThatTheConventionsRecommend() {
     submit(List.of(1, 50), Optional.empty(), 3).await();
     assertEquals(

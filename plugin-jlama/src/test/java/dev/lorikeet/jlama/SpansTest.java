@@ -178,6 +178,26 @@ class SpansTest {
   }
 
   @Test
+  void whatThePrefixCacheSparesIsTold() {
+    List<Integer> prompt = new ArrayList<>();
+    for (int t = 0; t < 600; t++) {
+      prompt.add(3 + (11 * t) % 2045);
+    }
+    for (int i = 0; i < 2; i++) {
+      opened.lorikeet.submit(Opened.request(prompt, Optional.empty(), 2).build()).await();
+    }
+    AttributeKey<Long> cached = longKey("gen_ai.usage.cache_read.input_tokens");
+    List<SpanData> requests = requests();
+    assertEquals(
+        Optional.empty(), Optional.ofNullable(requests.getFirst().getAttributes().get(cached)));
+    long spared = Optional.ofNullable(requests.getLast().getAttributes().get(cached)).orElse(0L);
+    assertTrue(spared > 0);
+    SpanData prefill = child(requests.getLast(), "prefill");
+    assertEquals(600 - spared, prefill.getAttributes().get(longKey("lorikeet.tokens")));
+    assertEquals(600, requests.getLast().getAttributes().get(longKey("gen_ai.usage.input_tokens")));
+  }
+
+  @Test
   void aScoreHasNoDecodePhase() {
     opened.lorikeet.score(new Prompt.Tokens(List.of(1, 50, 60, 70)), new AdapterChoice.None());
     SpanData request = onlyRequest();

@@ -157,7 +157,7 @@ final class Admission {
       remove(at);
       policy.admitted(sequence, waiting);
       running.add(sequence);
-      sequence.task().trace().admitted(sequence.remaining());
+      sequence.task().trace().admitted(sequence.computed(), sequence.remaining());
     }
   }
 

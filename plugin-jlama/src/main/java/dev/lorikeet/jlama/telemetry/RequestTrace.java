@@ -95,10 +95,14 @@ public final class RequestTrace {
   /**
    * The request joins the batch.
    *
+   * @param reused how many tokens at its beginning need not be computed
    * @param tokens how many tokens are computed before the next one is drawn
    */
-  public void admitted(int tokens) {
+  public void admitted(int reused, int tokens) {
     enter(Phase.PREFILL, "prefill");
+    if (reused > 0 && !computed) {
+      request.setAttribute(Keys.CACHED_TOKENS, (long) reused);
+    }
     computed = true;
     phaseTokens = tokens;
   }

@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.telemetry;
 
 import dev.lorikeet.adapter.StoreStats;
+import dev.lorikeet.jlama.decoder.PrefixStats;
 import dev.lorikeet.jlama.decoder.SwitchStats;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PoolStats;
@@ -22,7 +23,7 @@ import java.util.function.Supplier;
 public final class Telemetry {
   /*
    * Idea: spans and histograms are written when a request changes its phase, which is a handful of times in its life; counts that the model keeps anyhow are read when a reader asks
-   * for them. The decoding thread pays two histogram records a step and one comparison a token. Attributes are made once per model. Without an SDK every call ends in
+   * for them. The decoding thread pays two histogram records and a counter a step, and one comparison a token. Attributes are made once per model. Without an SDK every call ends in
    * OpenTelemetry's own no-op objects.
    */
   static final String PROVIDER = "lorikeet";
@@ -91,11 +92,15 @@ public final class Telemetry {
    * Lets readers of metrics ask for counts, on their own threads, until the result is closed.
    *
    * @param serving counts of the queue and the decoder
+   * @param prefixes counts of the prefix cache
    * @param pool counts of pages
    * @param adapters counts of the adapter store
    */
   public BatchCallback observe(
-      Supplier<ModelStats> serving, Supplier<PoolStats> pool, Supplier<StoreStats> adapters) {
+      Supplier<ModelStats> serving,
+      Supplier<PrefixStats> prefixes,
+      Supplier<PoolStats> pool,
+      Supplier<StoreStats> adapters) {
     var queued = gauge("lorikeet.requests.queued", "{request}", "Requests that wait.");
     var running = gauge("lorikeet.requests.running", "{request}", "Requests in the batch.");
     var pages = gauge("lorikeet.pool.pages", "{page}", "Pages of the pool, by what they hold.");
@@ -106,6 +111,10 @@ public final class Telemetry {
     var hits = counter("lorikeet.adapter.hits", "{acquisition}", "Found in memory.");
     var loads = counter("lorikeet.adapter.loads", "{load}", "Brought into memory.");
     var evictions = counter("lorikeet.adapter.evictions", "{eviction}", "Left memory for room.");
+    var lookups = counter("lorikeet.prefix.lookups", "{request}", "Prompts looked up.");
+    var found = counter("lorikeet.prefix.hits", "{request}", "Prompts with a known beginning.");
+    var reused = counter("lorikeet.prefix.reused_tokens", "{token}", "Tokens not computed again.");
+    var dropped = counter("lorikeet.prefix.evictions", "{block}", "Blocks given up for room.");
     Attributes model = instruments.model();
     Attributes prefill = with(model, "prefill");
     Attributes decode = with(model, "decode");
@@ -113,6 +122,7 @@ public final class Telemetry {
     for (PageOwner owner : PageOwner.values()) {
       owners.put(owner, owned(model, owner.name().toLowerCase(Locale.ROOT)));
     }
+    Attributes cached = owned(model, "prefix_cache");
     Attributes free = owned(model, "free");
     return meter.batchCallback(
         () -> {
@@ -123,7 +133,18 @@ public final class Telemetry {
           tokens.record(now.prefillTokens(), prefill);
           tokens.record(now.decodeTokens(), decode);
           PoolStats memory = pool.get();
-          owners.forEach((owner, labels) -> pages.record(memory.pages(owner), labels));
+          PrefixStats prefix = prefixes.get();
+          // The pool counts what the prefix cache keeps for later among keys and values.
+          int idle = Math.min(prefix.idlePages(), memory.kvCachePages());
+          owners.forEach(
+              (owner, labels) ->
+                  pages.record(
+                      memory.pages(owner) - (owner == PageOwner.KV_CACHE ? idle : 0), labels));
+          pages.record(idle, cached);
+          lookups.record(prefix.lookups(), model);
+          found.record(prefix.hits(), model);
+          reused.record(prefix.reusedTokens(), model);
+          dropped.record(prefix.evictions(), model);
           pages.record(memory.freePages(), free);
           StoreStats store = adapters.get();
           registered.record(store.registered(), model);
@@ -141,7 +162,11 @@ public final class Telemetry {
         tokens,
         hits,
         loads,
-        evictions);
+        evictions,
+        lookups,
+        found,
+        reused,
+        dropped);
   }
 
   private static Attributes with(Attributes model, String phase) {
