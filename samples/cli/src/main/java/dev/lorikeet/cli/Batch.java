@@ -7,6 +7,7 @@ import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelStats;
+import dev.lorikeet.routing.Mixture;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -21,6 +22,7 @@ import java.util.function.Consumer;
  *
  * @param sequences what was asked
  * @param outcomes how each sequence ended, in the same order
+ * @param mixtures which adapters computed each token of each sequence, where requests asked for it
  * @param elapsed from the first submission until the last sequence ended
  * @param secondHalf tokens per second in the second half of the tokens, when the JVM has compiled
  *     what runs often
@@ -31,6 +33,7 @@ import java.util.function.Consumer;
 record Batch(
     List<Sequence> sequences,
     List<Outcome> outcomes,
+    List<List<Mixture>> mixtures,
     Duration elapsed,
     double secondHalf,
     int kvCachePeak,
@@ -51,6 +54,7 @@ record Batch(
     BlockingQueue<Event> events = new LinkedBlockingQueue<>();
     AtomicInteger kvCachePeak = new AtomicInteger();
     List<Generation> generations = new ArrayList<>();
+    List<List<Mixture>> mixtures = new ArrayList<>();
     long start = System.nanoTime();
     try {
       for (Sequence sequence : sequences) {
@@ -63,14 +67,16 @@ record Batch(
         Generation generation = lorikeet.submit(request.build());
         generation.subscribe(new Forwarder(generations.size(), events));
         generations.add(generation);
+        mixtures.add(new ArrayList<>());
       }
-      double secondHalf = follow(events, generations.size(), view);
+      double secondHalf = follow(events, mixtures, view);
       List<Outcome> outcomes = generations.stream().map(Batch::outcome).toList();
       Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
       view.end(outcomes);
       return new Batch(
           sequences,
           outcomes,
+          mixtures,
           elapsed,
           secondHalf,
           kvCachePeak.get(),
@@ -85,14 +91,15 @@ record Batch(
   }
 
   // Returns the tokens per second of the second half.
-  private static double follow(BlockingQueue<Event> events, int sequences, View view)
+  private static double follow(BlockingQueue<Event> events, List<List<Mixture>> mixtures, View view)
       throws InterruptedException {
-    int running = sequences;
+    int running = mixtures.size();
     List<Long> arrivals = new ArrayList<>();
     while (running > 0) {
       switch (events.take()) {
         case Event.Token(int sequence, GeneratedToken token) -> {
           arrivals.add(System.nanoTime());
+          token.mixture().ifPresent(mixtures.get(sequence)::add);
           view.token(sequence, token);
         }
         case Event.End end -> running--;

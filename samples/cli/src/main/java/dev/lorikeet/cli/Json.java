@@ -85,6 +85,7 @@ final class Json {
       String voice,
       @Nullable String adapter,
       @Nullable List<Integer> ids,
+      @Nullable List<Map<String, Float>> mixtures,
       @Nullable String text,
       @Nullable String finishReason,
       @Nullable UsageEntry usage,

@@ -6,9 +6,11 @@ import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.ModelInfo;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.Usage;
+import dev.lorikeet.routing.Mixture;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -91,6 +93,7 @@ final class Report {
                     sequence.voice().label(),
                     sequence.voice().adapter(),
                     result.tokens(),
+                    mixtures(batch.mixtures().get(i)),
                     result.text(),
                     result.finishReason().name().toLowerCase(Locale.ROOT),
                     usage(result.usage()),
@@ -105,10 +108,25 @@ final class Report {
                     null,
                     null,
                     null,
+                    null,
                     new Json.Problem(failure.code().name(), String.valueOf(failure.getMessage())));
           });
     }
     return entries;
+  }
+
+  // Of each token, the adapters and their weights; null where no request asked.
+  private static @Nullable List<Map<String, Float>> mixtures(List<Mixture> mixtures) {
+    if (mixtures.isEmpty()) {
+      return null;
+    }
+    List<Map<String, Float>> tokens = new ArrayList<>();
+    for (Mixture mixture : mixtures) {
+      Map<String, Float> weights = new LinkedHashMap<>();
+      mixture.shares().forEach(share -> weights.put(share.adapter(), share.weight()));
+      tokens.add(weights);
+    }
+    return tokens;
   }
 
   // What a chat template makes of a conversation is known to the model alone.

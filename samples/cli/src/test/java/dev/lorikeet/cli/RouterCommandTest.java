@@ -85,6 +85,22 @@ class RouterCommandTest {
   }
 
   @Test
+  void theDemoTellsTheMixtureOfEachTokenInJson() {
+    Run run = lorikeet("demo", "--router", "gate", "-p", "And the LORD said", "-n", "5", "--json");
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    JsonNode generation = run.json().at("/generations/0");
+    assertEquals(generation.get("ids").size(), generation.get("mixtures").size());
+    for (JsonNode mixture : generation.get("mixtures")) {
+      double sum = 0;
+      for (JsonNode weight : mixture) {
+        sum += weight.asDouble();
+      }
+      assertEquals(2, mixture.size(), run::out);
+      assertEquals(1, sum, 1e-5);
+    }
+  }
+
+  @Test
   void wrongUsageIsSaidBeforeAModelLoads() throws IOException {
     Run without = lorikeet("router", "train", "--out", "x", "--model", "m", "--adapter", "a=b");
     assertEquals(ExitCode.USAGE, without.exitCode());
