@@ -1,8 +1,10 @@
 package dev.lorikeet.bench;
 
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.adapters.AdaptersCommand;
 import dev.lorikeet.bench.kernels.KernelsCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
+import java.io.IOException;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -28,8 +30,13 @@ public final class Main {
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setExecutionExceptionHandler(
             (failure, command, parsed) -> {
-              command.getErr().println("lorikeet bench: " + failure);
-              failure.printStackTrace(command.getErr());
+              boolean told = failure instanceof IOException || failure instanceof LorikeetException;
+              command
+                  .getErr()
+                  .println("lorikeet bench: " + (told ? failure.getMessage() : failure));
+              if (!told) {
+                failure.printStackTrace(command.getErr());
+              }
               return CommandLine.ExitCode.SOFTWARE;
             });
   }

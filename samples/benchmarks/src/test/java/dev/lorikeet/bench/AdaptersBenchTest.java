@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -57,10 +59,27 @@ class AdaptersBenchTest {
   }
 
   @Test
+  void aModelThatIsNotThereIsToldOfInOneLine() {
+    StringWriter err = new StringWriter();
+    int exitCode =
+        Main.commands()
+            .setErr(new PrintWriter(err))
+            .execute(
+                "serve",
+                "--data=" + directory.resolve("data"),
+                "--output=" + directory.resolve("out.json"),
+                "--model=" + directory.resolve("nowhere"));
+    assertEquals(1, exitCode);
+    assertTrue(err.toString().contains("nowhere"), err::toString);
+    assertEquals(1, err.toString().lines().count(), err::toString);
+  }
+
+  @Test
   void unknownModelsAndTimesAreWrongUsage() {
     assertEquals(2, run("--model", "7b"));
     assertEquals(2, run("--soak", "soon"));
     assertEquals(2, Main.commands().execute("nothing"));
+    assertEquals(0, Main.commands().execute("serve", "--help"));
     assertEquals(2, Main.commands().execute());
   }
 }
