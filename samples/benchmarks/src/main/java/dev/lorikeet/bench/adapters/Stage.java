@@ -37,7 +37,12 @@ record Stage(
 
   /** Opens the model and registers adapters. */
   Lorikeet open(int registered) throws IOException {
-    Lorikeet lorikeet = Lorikeet.builder(model).poolBytes(poolBytes()).open();
+    // Prompts share nothing here; without kept prefixes, every KV page has to come back.
+    Lorikeet lorikeet =
+        Lorikeet.builder(model)
+            .poolBytes(poolBytes())
+            .modelOption("prefix-cache", "false")
+            .open();
     for (int i = 0; i < registered; i++) {
       lorikeet.register(Integer.toString(i), farm.adapter(i));
     }
