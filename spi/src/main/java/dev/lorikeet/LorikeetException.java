@@ -34,7 +34,7 @@ public final class LorikeetException extends RuntimeException {
     QUEUE_FULL,
     /** The request waited longer than it allowed. */
     QUEUE_TIMEOUT,
-    /** The request would finish, or did not finish, before its deadline. */
+    /** The request cannot finish, or did not finish, before its deadline. */
     DEADLINE_EXCEEDED,
     /** A router failed or produced an unusable decision. */
     ROUTER_FAILED,

@@ -9,14 +9,16 @@ import java.util.Map;
  * per prompt token and {@value #OUTPUT_WEIGHT} per generated token; the next sequence to be
  * admitted is one of the tenant that was served least.
  *
- * <p>Bound (theorem 4.4 of the paper): while two tenants i and j both have requests waiting whose
- * adapters are in memory, what they are served differs by at most
+ * <p>Bound (the paper's for two backlogged clients): over any time in which two tenants i and j
+ * both have requests waiting whose adapters are in memory, what they are served differs by at most
  *
  * <pre>|W_i - W_j| &lt;= 2 max(w_p L_input, w_q M)</pre>
  *
  * where L_input is the longest prompt and M the most tokens, prompts and outputs in full, of the
- * sequences that one batch can hold. It holds however many requests a tenant sends, of whatever
- * size and priority. A tenant that has no request waiting gains no credit.
+ * sequences that one batch can hold (in the paper, where pages for full lengths are reserved, that
+ * is the capacity of the KV cache). A prompt counts when its sequence is admitted. It holds however
+ * many requests a tenant sends, of whatever size and priority. A tenant that has no request waiting
+ * gains no credit.
  *
  * <p>Priorities order the requests of one tenant and say nothing between tenants, for otherwise any
  * tenant could take any share.

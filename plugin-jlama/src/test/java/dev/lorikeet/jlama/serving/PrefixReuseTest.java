@@ -196,6 +196,28 @@ class PrefixReuseTest {
   }
 
   @Test
+  void aCacheThatGrewFirstLeavesSpareRoomForAdaptersDownToItsShare() {
+    int pages = 160;
+    try (SteppedServing stepped =
+        new SteppedServing(SteppedServing.options(Policy.FCFS, 2, true), pages)) {
+      for (int i = 0; i < 8; i++) {
+        stepped.run(request(prompt(random, 8 * BLOCK), 1));
+      }
+      int cached = 64 * BLOCK_PAGES;
+      assertEquals(cached, stepped.serving.prefixStats().idlePages());
+      int[] others = take(stepped, pages - cached - BLOCK_PAGES);
+      stepped.run(request(prompt(random, 3), 1));
+      assertEquals(pages / 16, stepped.pool.stats().freePages());
+      int[] more = take(stepped, 80); // from the cache, which keeps a quarter of the pool
+      stepped.run(request(prompt(random, 3), 1));
+      assertTrue(stepped.serving.prefixStats().idlePages() <= pages / 4);
+      assertTrue(stepped.serving.prefixStats().idlePages() >= pages / 4 - 10 - BLOCK_PAGES);
+      stepped.pool.free(others, 0, others.length);
+      stepped.pool.free(more, 0, more.length);
+    }
+  }
+
+  @Test
   void anAdapterGetsPagesFromTheCacheAndTheCacheFromIdleAdapters() {
     try (SteppedServing stepped = open(true)) {
       stepped.run(request(beginning, 1));
