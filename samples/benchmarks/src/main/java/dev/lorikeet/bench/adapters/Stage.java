@@ -39,10 +39,7 @@ record Stage(
   Lorikeet open(int registered) throws IOException {
     // Prompts share nothing here; without kept prefixes, every KV page has to come back.
     Lorikeet lorikeet =
-        Lorikeet.builder(model)
-            .poolBytes(poolBytes())
-            .modelOption("prefix-cache", "false")
-            .open();
+        Lorikeet.builder(model).poolBytes(poolBytes()).modelOption("prefix-cache", "false").open();
     for (int i = 0; i < registered; i++) {
       lorikeet.register(Integer.toString(i), farm.adapter(i));
     }
