@@ -3,6 +3,7 @@ package dev.lorikeet.bench;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.adapters.AdaptersCommand;
 import dev.lorikeet.bench.kernels.KernelsCommand;
+import dev.lorikeet.bench.routing.RoutingCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
 import java.io.IOException;
 import java.util.logging.Level;
@@ -26,6 +27,7 @@ public final class Main {
         .addSubcommand(new ServeCommand())
         .addSubcommand(new AdaptersCommand())
         .addSubcommand(new KernelsCommand())
+        .addSubcommand(new RoutingCommand())
         .setUsageHelpAutoWidth(true)
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setExecutionExceptionHandler(

@@ -1,0 +1,294 @@
+package dev.lorikeet.bench.routing;
+
+import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.model.Preset;
+import dev.lorikeet.bench.model.RandomWeights;
+import dev.lorikeet.bench.routing.RoutingReport.Cost;
+import dev.lorikeet.bench.routing.RoutingReport.Criterion;
+import dev.lorikeet.bench.routing.RoutingReport.Statistic;
+import dev.lorikeet.bench.routing.RoutingReport.Stay;
+import dev.lorikeet.model.AdapterChoice;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Measures what routing costs, per token and per layer, and when merging pays. */
+@Command(
+    name = "routing",
+    sortOptions = false,
+    description =
+        "Measures token-wise and layer-wise routing beside the bare base model, deltas beside merged weights, and what the planner makes of a mixture that stays.")
+public final class RoutingCommand implements Callable<Integer> {
+  private static final int EXPERTS = 8;
+  private static final int TOP_K = 2;
+  private static final double MOST_TOKEN_WISE = 1.2;
+  private static final double MOST_PLANNED = 1.05;
+  private static final int WARM_UPS = 2;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Option(
+      names = "--model",
+      paramLabel = "NAME",
+      defaultValue = "135m",
+      description = "Random weights of a size: 8m, 135m or 1.1b (${DEFAULT-VALUE}).")
+  private String model = "";
+
+  @Option(
+      names = "--rank",
+      paramLabel = "N",
+      defaultValue = "16",
+      description = "Rank of the experts, on all projections (${DEFAULT-VALUE}).")
+  private int rank;
+
+  @Option(
+      names = "--batch",
+      split = ",",
+      paramLabel = "N",
+      defaultValue = "1,4,8,16",
+      description = "Numbers of sequences that decode together (${DEFAULT-VALUE}).")
+  private List<Integer> batches = List.of();
+
+  @Option(
+      names = "--stay",
+      split = ",",
+      paramLabel = "N",
+      defaultValue = "16,128,512",
+      description =
+          "For how many tokens a mixture stays, where deltas, merging and the planner are compared (${DEFAULT-VALUE}).")
+  private List<Integer> stays = List.of();
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "32",
+      description = "Tokens that each sequence generates (${DEFAULT-VALUE}).")
+  private int tokens;
+
+  @Option(
+      names = "--rounds",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Rounds; in each, everything is measured once (${DEFAULT-VALUE}).")
+  private int rounds;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads; all processors if not given.")
+  private int threads = Runtime.getRuntime().availableProcessors();
+
+  @Option(names = "--quick", description = "Two rounds of 12 tokens: a look, not a measurement.")
+  private boolean quick;
+
+  @Mixin private Output output = new Output();
+
+  @Override
+  public Integer call() throws IOException {
+    if (quick) {
+      rounds = 2;
+      tokens = 12;
+    }
+    Preset preset =
+        Preset.of(model)
+            .orElseThrow(
+                () ->
+                    new ParameterException(
+                        spec.commandLine(), "--model: expected 8m, 135m or 1.1b, found " + model));
+    String started = Instant.now().toString();
+    Path file = output.file("routing");
+    try (Hosts hosts = hosts(preset)) {
+      List<Cost> costs = costs(hosts);
+      List<Stay> stayed = stays(hosts);
+      RoutingReport report =
+          new RoutingReport(
+              "routing",
+              started,
+              Machine.here(),
+              preset.title(),
+              EXPERTS,
+              rank,
+              tokens,
+              rounds,
+              costs,
+              stayed,
+              criteria(costs, stayed),
+              plot(file, costs));
+      new RoutingText(output).print(report);
+      output.write(file, report);
+    }
+    return 0;
+  }
+
+  private List<String> adapters() {
+    List<String> names = new ArrayList<>();
+    for (int i = 0; i < EXPERTS; i++) {
+      names.add("expert-" + i);
+    }
+    return names;
+  }
+
+  private Hosts hosts(Preset preset) throws IOException {
+    Path folder = output.data().resolve(preset.title());
+    Path base = folder.resolve("model");
+    if (!Files.exists(base.resolve("model.safetensors"))) {
+      output.says("writing " + base);
+      RandomWeights.writeModel(base, preset.shape(), 1);
+    }
+    Map<String, Path> adapters = new LinkedHashMap<>();
+    for (int i = 0; i < EXPERTS; i++) {
+      Path adapter = folder.resolve("rank-" + rank + "-expert-" + i);
+      if (!Files.exists(adapter.resolve("adapter_model.safetensors"))) {
+        RandomWeights.writeAdapter(adapter, preset.shape(), rank, 500 + i);
+      }
+      adapters.put(adapters().get(i), adapter);
+    }
+    Path tokenGate = folder.resolve(Way.TOKEN_GATE);
+    Path layerGate = folder.resolve(Way.LAYER_GATE);
+    int hidden = preset.shape().hidden();
+    RandomGate.write(tokenGate, adapters(), TOP_K, 0, hidden);
+    RandomGate.write(layerGate, adapters(), TOP_K, preset.shape().layers(), hidden);
+    return new Hosts(base, adapters, tokenGate, layerGate, preset.shape().vocabulary(), threads);
+  }
+
+  private List<Cost> costs(Hosts hosts) {
+    Map<Integer, Map<Way, List<Double>>> seconds = new LinkedHashMap<>();
+    var progress = output.progress("ways", (long) (rounds + WARM_UPS) * batches.size());
+    for (int round = -WARM_UPS; round < rounds; round++) {
+      output.says(round < 0 ? "warming up" : "round " + (round + 1) + " of " + rounds);
+      for (int batch : batches) {
+        for (Way way : Way.values()) {
+          if (way.runsAt(batch)) {
+            double step = step(hosts, way, batch, round);
+            if (round >= 0) {
+              seconds
+                  .computeIfAbsent(batch, b -> new LinkedHashMap<>())
+                  .computeIfAbsent(way, w -> new ArrayList<>())
+                  .add(step);
+            }
+          }
+        }
+        progress.ifPresent(bar -> bar.step());
+      }
+    }
+    progress.ifPresent(bar -> bar.close());
+    List<Cost> costs = new ArrayList<>();
+    seconds.forEach(
+        (batch, ways) ->
+            ways.forEach(
+                (way, steps) ->
+                    costs.add(cost(way, batch, steps, ways.getOrDefault(Way.BASE, List.of())))));
+    return costs;
+  }
+
+  private double step(Hosts hosts, Way way, int batch, int round) {
+    List<String> names = adapters();
+    double seconds =
+        hosts.decode(
+            way.host(), batch, tokens, round, (request, sequence) -> way.apply(request, names));
+    return seconds / (tokens - 1);
+  }
+
+  private static Cost cost(Way way, int batch, List<Double> steps, List<Double> base) {
+    List<Double> ratios = new ArrayList<>();
+    for (int round = 0; round < steps.size(); round++) {
+      ratios.add(steps.get(round) / base.get(round));
+    }
+    double median = Statistic.of(steps).median();
+    return new Cost(way, batch, batch / median, Statistic.of(ratios), steps);
+  }
+
+  private List<Stay> stays(Hosts hosts) {
+    List<Stay> found = new ArrayList<>();
+    List<String> names = adapters();
+    int next = 1;
+    for (int stay : stays) {
+      Map<String, List<Double>> times = new LinkedHashMap<>();
+      for (int round = -1; round < rounds; round++) {
+        output.says("a mixture that stays for " + stay + " tokens");
+        int number = next++; // never the one that is merged already
+        for (String switching : List.of("delta", "merge", "auto")) {
+          double seconds =
+              hosts.decode(
+                  new Way.Host(switching, false),
+                  1,
+                  stay + 1,
+                  number,
+                  (request, sequence) ->
+                      request.adapter(new AdapterChoice.Mixed(Way.pair(names, number))));
+          if (round >= 0) {
+            times.computeIfAbsent(switching, s -> new ArrayList<>()).add(1000 * seconds);
+          }
+        }
+      }
+      found.add(stay(stay, times));
+    }
+    return found;
+  }
+
+  private static Stay stay(int tokens, Map<String, List<Double>> times) {
+    List<Double> delta = times.getOrDefault("delta", List.of());
+    List<Double> merge = times.getOrDefault("merge", List.of());
+    List<Double> auto = times.getOrDefault("auto", List.of());
+    List<Double> ratios = new ArrayList<>();
+    for (int round = 0; round < auto.size(); round++) {
+      ratios.add(auto.get(round) / Math.min(delta.get(round), merge.get(round)));
+    }
+    return new Stay(
+        tokens,
+        Statistic.of(delta).median(),
+        Statistic.of(merge).median(),
+        Statistic.of(auto).median(),
+        Statistic.of(ratios));
+  }
+
+  private static List<Criterion> criteria(List<Cost> costs, List<Stay> stays) {
+    List<Criterion> criteria = new ArrayList<>();
+    for (Cost cost : costs) {
+      if (cost.way() == Way.TOKEN && (cost.batch() == 1 || cost.batch() == 8)) {
+        double value = cost.timeOverBase().median();
+        criteria.add(
+            new Criterion(
+                "token-wise routing over the bare base model, batch " + cost.batch(),
+                value,
+                MOST_TOKEN_WISE,
+                value <= MOST_TOKEN_WISE));
+      }
+    }
+    for (Stay stay : stays) {
+      double value = stay.plannedOverBest().median();
+      criteria.add(
+          new Criterion(
+              "the planner's choice over the better one, " + stay.tokens() + " tokens",
+              value,
+              MOST_PLANNED,
+              value <= MOST_PLANNED));
+    }
+    return criteria;
+  }
+
+  private @Nullable String plot(Path file, List<Cost> costs) {
+    Path image = Path.of(file.toString().replaceFirst("\\.json$", "") + ".png");
+    try {
+      RoutingPlot.write(image, costs);
+      return image.toString();
+    } catch (IOException | RuntimeException | LinkageError e) {
+      output.says("no plot: " + e); // a JDK without fonts can't draw
+      return null;
+    }
+  }
+}

@@ -1,0 +1,3 @@
+/** {@code bench routing}: what routing and switching cost. */
+@org.jspecify.annotations.NullMarked
+package dev.lorikeet.bench.routing;
