@@ -138,8 +138,9 @@ public final class Decoder implements AutoCloseable {
     this.best = new int[maxLogits];
     this.logSumExp = new double[maxLogits];
     boolean merges = MergedWeights.possible(weights.layers(), executor);
-    this.planner = new SwitchPlanner(merges ? switching : Switching.DELTA);
     this.merged = new MergedWeights(weights.layers(), executor);
+    this.planner =
+        new SwitchPlanner(merges ? switching : Switching.DELTA, merged.expectedProbeNanos());
     this.batch = new StepBatch(1, 1, 1);
     this.layerWeights = weights.layers().getFirst();
   }

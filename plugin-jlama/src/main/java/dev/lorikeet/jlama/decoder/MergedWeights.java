@@ -24,6 +24,8 @@ import java.util.Map;
  * the pristine weights and not copied. Used by the decoding thread alone.
  */
 final class MergedWeights implements AutoCloseable {
+  private static final long MODEST_BYTES_PER_NANO = 4;
+
   private final List<LayerWeights> pristine;
   private final LoraExecutor executor;
   private final Arena arena = Arena.ofShared();
@@ -65,6 +67,18 @@ final class MergedWeights implements AutoCloseable {
       merged[l] = collect(batch, l, copies.get(l), targets);
     }
     executor.switchMerged(new MergePlan(targets, SharedMixture.shares(batch)));
+  }
+
+  /**
+   * Returns what {@link #probe} would take at a modest bandwidth, for whoever has not measured it
+   * yet.
+   */
+  long expectedProbeNanos() {
+    long bytes = 0;
+    for (Projection projection : Projection.values()) {
+      bytes += pristine.getFirst().linear(projection).weight().bytes();
+    }
+    return 2 * bytes / MODEST_BYTES_PER_NANO;
   }
 
   /** Merges one layer of a mixture into scratch. */

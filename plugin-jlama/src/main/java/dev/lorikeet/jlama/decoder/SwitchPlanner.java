@@ -43,8 +43,14 @@ final class SwitchPlanner {
     SWITCH
   }
 
-  SwitchPlanner(Switching mode) {
+  /**
+   * Creates a planner.
+   *
+   * @param firstProbeNanos what the first measurement may be expected to take
+   */
+  SwitchPlanner(Switching mode, long firstProbeNanos) {
     this.mode = mode;
+    this.lastProbeNanos = firstProbeNanos;
   }
 
   /** Decides for a batch with at least one entry. */
@@ -67,7 +73,7 @@ final class SwitchPlanner {
     if (rentNanos >= priceNanos) {
       return Choice.SWITCH;
     }
-    boolean due = rentNanos >= RENT_PER_PROBE * (probesNanos + lastProbeNanos) && rentNanos > 0;
+    boolean due = rentNanos >= RENT_PER_PROBE * (probesNanos + lastProbeNanos);
     return due ? Choice.PROBE : Choice.DELTA;
   }
 

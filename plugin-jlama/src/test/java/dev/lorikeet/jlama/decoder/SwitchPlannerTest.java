@@ -82,7 +82,7 @@ class SwitchPlannerTest {
 
   @Test
   void deltasAreAllThatDeltaModeChooses() {
-    SwitchPlanner planner = new SwitchPlanner(Switching.DELTA);
+    SwitchPlanner planner = new SwitchPlanner(Switching.DELTA, 1);
     for (int i = 0; i < 1000; i++) {
       assertEquals(Choice.DELTA, planner.choose(shared(1, 1)));
       step(planner, shared(1, 1), 1_000_000, 1);
@@ -92,7 +92,7 @@ class SwitchPlannerTest {
 
   @Test
   void mergeModeSwitchesAtOnceAndOnlyWhenTheMixtureChanges() {
-    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE, 1);
     step(planner, shared(1, 1), 1, 100);
     step(planner, shared(1, 1), 1, 100);
     assertEquals(new SwitchStats(0, 2, 1, 100, 0), planner.stats());
@@ -103,9 +103,19 @@ class SwitchPlannerTest {
   }
 
   @Test
+  void nothingIsMeasuredBeforeTheDeltasHaveCostTenTimesWhatThatIsExpectedToTake() {
+    SwitchPlanner planner = new SwitchPlanner(Switching.AUTO, 1000);
+    for (int i = 0; i < 100; i++) {
+      assertEquals(Choice.DELTA, planner.choose(shared(1, 1)), "step " + i);
+      planner.rented(shared(1, 1), false, 100);
+    }
+    assertEquals(Choice.PROBE, planner.choose(shared(1, 1)));
+  }
+
+  @Test
   void aBatchWhoseTokensDifferIsComputedWithDeltasInEveryMode() {
     for (Switching mode : Switching.values()) {
-      SwitchPlanner planner = new SwitchPlanner(mode);
+      SwitchPlanner planner = new SwitchPlanner(mode, 1);
       LoraBatch oneTokenWithout = new LoraBatch().reset(2).beginSegment(new Lease(1)).add(1, 1);
       LoraBatch otherWeight =
           new LoraBatch().reset(2).beginSegment(new Lease(1)).add(0, 1).add(1, 0.5f);
@@ -121,7 +131,7 @@ class SwitchPlannerTest {
 
   @Test
   void aMixtureThatStaysIsMergedOnceItsDeltasHaveCostASwitch() {
-    SwitchPlanner planner = new SwitchPlanner(Switching.AUTO);
+    SwitchPlanner planner = new SwitchPlanner(Switching.AUTO, 1);
     long rent = 0;
     int steps = 0;
     while (planner.stats().switches() == 0) {
@@ -140,14 +150,14 @@ class SwitchPlannerTest {
 
   @Test
   void aNewGenerationOfAnAdapterIsAnotherMixture() {
-    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE, 1);
     step(planner, shared(1, 7), 1, 100);
     assertEquals(Choice.SWITCH, planner.choose(shared(1, 8)));
   }
 
   @Test
   void aFailedSwitchLeavesNothingThatCountsAsMerged() {
-    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE);
+    SwitchPlanner planner = new SwitchPlanner(Switching.MERGE, 1);
     step(planner, shared(1, 7), 1, 100);
     planner.switching();
     assertEquals(Choice.SWITCH, planner.choose(shared(1, 7)));
@@ -158,7 +168,7 @@ class SwitchPlannerTest {
     long seed = System.nanoTime();
     SplittableRandom random = new SplittableRandom(seed);
     for (int round = 0; round < 200; round++) {
-      SwitchPlanner planner = new SwitchPlanner(Switching.AUTO);
+      SwitchPlanner planner = new SwitchPlanner(Switching.AUTO, 1);
       long price = 1_000L + random.nextInt(1_000_000);
       long rent = 10L + random.nextInt(10_000);
       long paid = 0;
