@@ -101,7 +101,8 @@ final class ModelMutants {
             rules("M3"),
             rules("M10"),
             ModelPageMutants.ReusesEarly::new),
-        rewriting("mixtures normalized to one", rules("M4"), rules(), ModelMutants::normalized),
+        rewriting(
+            "mixtures normalized to one", rules("M4"), rules("M23"), ModelMutants::normalized),
         drawing("one random sequence for all requests", rules("M5"), rules(), new Shared()),
         drawing(
             "top-p left out",
