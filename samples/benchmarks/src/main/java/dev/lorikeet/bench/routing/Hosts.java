@@ -76,9 +76,9 @@ final class Hosts implements AutoCloseable {
    * Decodes a batch of sequences.
    *
    * @param way gives a request its adapters
-   * @return seconds between the moment when all sequences had their first token and the last token
+   * @return how long it took
    */
-  double decode(
+  Times decode(
       Way.Host host,
       int batch,
       int tokens,
@@ -88,6 +88,7 @@ final class Hosts implements AutoCloseable {
     SplittableRandom random = new SplittableRandom(seed);
     AtomicLongArray firsts = new AtomicLongArray(batch);
     List<Generation> generations = new ArrayList<>();
+    long start = System.nanoTime();
     for (int i = 0; i < batch; i++) {
       int sequence = i;
       List<Integer> prompt = new ArrayList<>();
@@ -107,8 +108,16 @@ final class Hosts implements AutoCloseable {
     for (int i = 1; i < batch; i++) {
       begin = Math.max(begin, firsts.get(i));
     }
-    return (end - begin) / 1e9;
+    return new Times((end - begin) / 1e9, (end - start) / 1e9);
   }
+
+  /**
+   * How long a batch took, in seconds.
+   *
+   * @param decode from the moment when all sequences had their first token to the last token
+   * @param whole from the first request, with prefill and whatever comes before the first token
+   */
+  record Times(double decode, double whole) {}
 
   @Override
   public void close() {

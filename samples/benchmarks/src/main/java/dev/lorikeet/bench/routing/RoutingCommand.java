@@ -198,8 +198,10 @@ public final class RoutingCommand implements Callable<Integer> {
   private double step(Hosts hosts, Way way, int batch, int round) {
     List<String> names = adapters();
     double seconds =
-        hosts.decode(
-            way.host(), batch, tokens, round, (request, sequence) -> way.apply(request, names));
+        hosts
+            .decode(
+                way.host(), batch, tokens, round, (request, sequence) -> way.apply(request, names))
+            .decode();
     return seconds / (tokens - 1);
   }
 
@@ -223,13 +225,15 @@ public final class RoutingCommand implements Callable<Integer> {
         int number = next++; // never the one that is merged already
         for (String switching : List.of("delta", "merge", "auto")) {
           double seconds =
-              hosts.decode(
-                  new Way.Host(switching, false),
-                  1,
-                  stay + 1,
-                  number,
-                  (request, sequence) ->
-                      request.adapter(new AdapterChoice.Mixed(Way.pair(names, number))));
+              hosts
+                  .decode(
+                      new Way.Host(switching, false),
+                      1,
+                      stay,
+                      number,
+                      (request, sequence) ->
+                          request.adapter(new AdapterChoice.Mixed(Way.pair(names, number))))
+                  .whole(); // a switch comes before the first token
           if (round >= 0) {
             times.computeIfAbsent(switching, s -> new ArrayList<>()).add(1000 * seconds);
           }

@@ -49,8 +49,8 @@ record RoutingReport(
       List<Double> stepSeconds) {}
 
   /**
-   * A mixture that stays for some tokens and was not merged before; milliseconds from the first
-   * token to the last, medians.
+   * A mixture that stays for some tokens and was not merged before; milliseconds from the request
+   * to the last token, medians.
    *
    * @param plannedOverBest the planner's time over the better one's, taken round by round
    */
