@@ -208,8 +208,8 @@ public final class Decoder implements AutoCloseable {
     SwitchPlanner.Choice choice = planner.choose(lora);
     if (choice == SwitchPlanner.Choice.PROBE) {
       long start = System.nanoTime();
-      merged.probe(lora);
-      planner.probed(System.nanoTime() - start, shape.layers());
+      long layerNanos = merged.probe(lora);
+      planner.probed(layerNanos, System.nanoTime() - start, shape.layers());
       choice = planner.choose(lora);
     }
     if (choice == SwitchPlanner.Choice.SWITCH) {

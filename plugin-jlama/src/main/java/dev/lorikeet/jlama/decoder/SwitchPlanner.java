@@ -13,10 +13,10 @@ final class SwitchPlanner {
    * are small beside the base model: a mixture that changes with every token never pays for a switch, one that stays pays for it once.
    *
    * Rent is measured: the time the executor took for the deltas of steps with this mixture. The price is measured as well, by merging one layer into scratch and multiplying by the number of
-   * layers; this happens only after ten times as much rent has been paid as the measurements have cost, so they add at most a tenth to the deltas. A batch whose tokens differ
+   * layers; this happens only after four times as much rent has been paid as the measurements have cost, so they add at most a quarter to the deltas (ten layers or more assumed). A batch whose tokens differ
    * neither pays nor forgets; another mixture starts anew, while the merged state stays, and a mixture that is merged already costs nothing.
    */
-  private static final int RENT_PER_PROBE = 10;
+  private static final int RENT_PER_PROBE = 4;
 
   private final Switching mode;
   private final SharedMixture merged = new SharedMixture();
@@ -101,15 +101,17 @@ final class SwitchPlanner {
   }
 
   /**
-   * Notes what merging one layer took.
+   * Notes a measurement.
    *
+   * @param layerNanos what merging one layer took
+   * @param nanos what the measurement took
    * @param layers how many layers a switch has
    */
-  void probed(long nanos, int layers) {
-    lastProbeNanos = nanos;
+  void probed(long layerNanos, long nanos, int layers) {
+    lastProbeNanos = 2 * layerNanos;
     probesNanos += nanos;
     allProbesNanos += nanos;
-    priceNanos = nanos * layers;
+    priceNanos = layerNanos * layers;
   }
 
   /** Notes that the merged state is no longer what it was; called before a switch begins. */

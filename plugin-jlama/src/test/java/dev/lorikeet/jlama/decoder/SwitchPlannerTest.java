@@ -63,8 +63,8 @@ class SwitchPlannerTest {
     long cost = 0;
     Choice choice = planner.choose(batch);
     if (choice == Choice.PROBE) {
-      planner.probed(price / LAYERS, LAYERS);
-      cost += price / LAYERS;
+      planner.probed(price / LAYERS, 2 * (price / LAYERS), LAYERS);
+      cost += 2 * (price / LAYERS);
       choice = planner.choose(batch);
     }
     if (choice == Choice.SWITCH) {
@@ -103,9 +103,9 @@ class SwitchPlannerTest {
   }
 
   @Test
-  void nothingIsMeasuredBeforeTheDeltasHaveCostTenTimesWhatThatIsExpectedToTake() {
+  void nothingIsMeasuredBeforeTheDeltasHaveCostFourTimesWhatThatIsExpectedToTake() {
     SwitchPlanner planner = new SwitchPlanner(Switching.AUTO, 1000);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 40; i++) {
       assertEquals(Choice.DELTA, planner.choose(shared(1, 1)), "step " + i);
       planner.rented(shared(1, 1), false, 100);
     }
@@ -164,7 +164,7 @@ class SwitchPlannerTest {
   }
 
   @Test
-  void whateverComesCostsAtMostTwiceTheBestChoiceInHindsightAndATenthForMeasuring() {
+  void whateverComesCostsAtMostTwiceTheBestChoiceInHindsightAndAQuarterForMeasuring() {
     long seed = System.nanoTime();
     SplittableRandom random = new SplittableRandom(seed);
     for (int round = 0; round < 200; round++) {
@@ -184,9 +184,9 @@ class SwitchPlannerTest {
         }
       }
       // A run may pay one step's rent and one measurement beyond the bound.
-      long slack = runs * (rent + price / LAYERS);
+      long slack = runs * (rent + 2 * (price / LAYERS));
       assertTrue(
-          paid <= 2.1 * best + slack,
+          paid <= 2.25 * best + slack,
           "seed " + seed + " round " + round + ": paid " + paid + ", best " + best);
     }
   }
