@@ -16,6 +16,7 @@ import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Mixture;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -205,48 +206,35 @@ final class ModelMutants {
   }
 
   private static GenerationRequest with(GenerationRequest r, StopConditions stop) {
+    return changed(r, r.adapter(), stop, r.timeout(), r.reportMixture());
+  }
+
+  private static GenerationRequest withoutTimeout(GenerationRequest r) {
+    return changed(r, r.adapter(), r.stop(), Optional.empty(), r.reportMixture());
+  }
+
+  private static GenerationRequest withoutMixture(GenerationRequest r) {
+    return changed(r, r.adapter(), r.stop(), r.timeout(), false);
+  }
+
+  private static GenerationRequest changed(
+      GenerationRequest r,
+      AdapterChoice adapter,
+      StopConditions stop,
+      Optional<Duration> timeout,
+      boolean reportMixture) {
     return new GenerationRequest(
         r.prompt(),
-        r.adapter(),
+        adapter,
         r.sampling(),
         stop,
         r.tenant(),
         r.priority(),
-        r.timeout(),
+        timeout,
         r.attributes(),
         r.onToken(),
         r.onLogits(),
-        r.reportMixture());
-  }
-
-  private static GenerationRequest withoutTimeout(GenerationRequest r) {
-    return new GenerationRequest(
-        r.prompt(),
-        r.adapter(),
-        r.sampling(),
-        r.stop(),
-        r.tenant(),
-        r.priority(),
-        Optional.empty(),
-        r.attributes(),
-        r.onToken(),
-        r.onLogits(),
-        r.reportMixture());
-  }
-
-  private static GenerationRequest withoutMixture(GenerationRequest r) {
-    return new GenerationRequest(
-        r.prompt(),
-        r.adapter(),
-        r.sampling(),
-        r.stop(),
-        r.tenant(),
-        r.priority(),
-        r.timeout(),
-        r.attributes(),
-        r.onToken(),
-        r.onLogits(),
-        false);
+        reportMixture);
   }
 
   private static GenerationRequest normalized(GenerationRequest r) {
@@ -261,18 +249,8 @@ final class ModelMutants {
     for (Mixture.Share share : mixed.mixture().shares()) {
       shares.add(new Mixture.Share(share.adapter(), share.weight() / sum));
     }
-    return new GenerationRequest(
-        r.prompt(),
-        new AdapterChoice.Mixed(new Mixture(shares)),
-        r.sampling(),
-        r.stop(),
-        r.tenant(),
-        r.priority(),
-        r.timeout(),
-        r.attributes(),
-        r.onToken(),
-        r.onLogits(),
-        r.reportMixture());
+    AdapterChoice adapter = new AdapterChoice.Mixed(new Mixture(shares));
+    return changed(r, adapter, r.stop(), r.timeout(), r.reportMixture());
   }
 
   private static final class Shared implements Drawing {

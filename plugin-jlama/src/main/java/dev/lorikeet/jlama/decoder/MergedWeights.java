@@ -132,18 +132,17 @@ final class MergedWeights implements AutoCloseable {
       Map<Projection, WeightMatrix.Floats> copy,
       List<MergePlan.Target> targets) {
     LayerWeights source = pristine.get(layer);
-    Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
-    for (Projection projection : Projection.values()) {
-      TargetModule module = new TargetModule(layer, projection);
-      Linear linear = source.linear(projection);
-      WeightMatrix.Floats to = copy.get(projection);
-      if (to != null && changes(batch, module)) {
-        targets.add(new MergePlan.Target(module, tensor(floats(source, projection)), tensor(to)));
-        linear = new Linear(to, linear.bias());
-      }
-      linears.put(projection, linear);
-    }
-    return source.with(linears);
+    return source.with(
+        projection -> {
+          TargetModule module = new TargetModule(layer, projection);
+          Linear linear = source.linear(projection);
+          WeightMatrix.Floats to = copy.get(projection);
+          if (to == null || !changes(batch, module)) {
+            return linear;
+          }
+          targets.add(new MergePlan.Target(module, tensor(floats(source, projection)), tensor(to)));
+          return new Linear(to, linear.bias());
+        });
   }
 
   private static boolean changes(LoraBatch batch, TargetModule module) {

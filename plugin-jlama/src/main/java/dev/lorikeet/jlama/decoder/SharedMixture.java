@@ -3,7 +3,6 @@ package dev.lorikeet.jlama.decoder;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.MergePlan;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -52,7 +51,6 @@ final class SharedMixture {
   /** Forgets the mixture: no batch is equal to it. */
   void clear() {
     size = -1;
-    Arrays.fill(generations, 0);
   }
 
   /** Returns whether this is the mixture of a shared batch. */

@@ -36,7 +36,7 @@ final class VectorMatMul implements MatMul {
    * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the batch, the path or the number of shards.
    *
    * Cost, foreseen for the 135 M shape in BF16 (269 MB): reading 269 MB / bandwidth, arithmetic 2 * 134.5 M * tokens * 1.25 / peak (a widening for every four FMAs),
-   * whichever is longer. Measured by KernelBench on one thread of a busy Sapphire Rapids machine with 512-bit vectors (15 GB/s, 187 GFLOP/s per core), in shares of the
+   * whichever is longer. Measured over all products of a step on one thread of a busy Sapphire Rapids machine with 512-bit vectors (15 GB/s, 187 GFLOP/s per core), in shares of the
    * floor for 1, 4, 8, 16 and 256 tokens: 89, 83, 64, 45 and 54 % from huge pages (HugePages), 79, 74, 56, 44 and 54 % from 4 KiB pages. The kernel alone, from cache, runs at 142 to
    * 153 GFLOP/s, of 150 foreseen; 12 % of the rest goes into the sums across lanes for rows of 576, and at 8 tokens reading and computing overlap only in part.
    */

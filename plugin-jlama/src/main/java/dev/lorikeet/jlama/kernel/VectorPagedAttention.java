@@ -28,7 +28,7 @@ final class VectorPagedAttention implements PagedAttention {
    * multiplied by zero.
    *
    * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops for each token and query head.
-   * Measured by AttentionBench on one busy core (9 query heads of 64 on 3 key and value heads, F16, blocks of 32): 21 GFLOP/s for 8 decode tokens at position 512, half of it
+   * Measured on one busy core (9 query heads of 64 on 3 key and value heads, F16, blocks of 32): 21 GFLOP/s for 8 decode tokens at position 512, half of it
    * widening; 39 GFLOP/s for a prefill of 512.
    */
   @Override

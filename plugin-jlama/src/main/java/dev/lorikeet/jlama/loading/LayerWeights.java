@@ -3,7 +3,6 @@ package dev.lorikeet.jlama.loading;
 import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import java.lang.foreign.MemorySegment;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
@@ -39,22 +38,16 @@ public record LayerWeights(
    */
   public record Linear(WeightMatrix weight, Optional<MemorySegment> bias) {}
 
-  /**
-   * Returns the same layer with other linear layers.
-   *
-   * @param linears the new ones; projections without one keep theirs
-   */
-  public LayerWeights with(Map<Projection, Linear> linears) {
-    Function<Projection, Linear> of =
-        projection -> linears.getOrDefault(projection, linear(projection));
+  /** Returns the same layer with other linear layers, one for every projection. */
+  public LayerWeights with(Function<Projection, Linear> linears) {
     return new LayerWeights(
-        of.apply(Projection.Q),
-        of.apply(Projection.K),
-        of.apply(Projection.V),
-        of.apply(Projection.O),
-        of.apply(Projection.GATE),
-        of.apply(Projection.UP),
-        of.apply(Projection.DOWN),
+        linears.apply(Projection.Q),
+        linears.apply(Projection.K),
+        linears.apply(Projection.V),
+        linears.apply(Projection.O),
+        linears.apply(Projection.GATE),
+        linears.apply(Projection.UP),
+        linears.apply(Projection.DOWN),
         inputNorm,
         postAttentionNorm);
   }

@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /** Where a benchmark keeps its files and how it shows what it does; options of every benchmark. */
@@ -100,6 +101,28 @@ public final class Output {
     Files.writeString(file, MAPPER.writeValueAsString(report) + "\n");
     print("");
     print("written: " + file);
+  }
+
+  /** Draws an image. */
+  public interface Drawing {
+    /** Writes it. */
+    void write(Path file) throws IOException;
+  }
+
+  /**
+   * Draws an image beside a JSON file.
+   *
+   * @return its path, or null where it can't be drawn
+   */
+  public @Nullable String image(Path json, Drawing drawing) {
+    Path image = Path.of(json.toString().replaceFirst("\\.json$", "") + ".png");
+    try {
+      drawing.write(image);
+      return image.toString();
+    } catch (IOException | RuntimeException | LinkageError e) {
+      says("no plot: " + e); // a JDK without fonts can't draw
+      return null;
+    }
   }
 
   /** Shows how far a benchmark is: as a bar on a terminal, else nowhere. */

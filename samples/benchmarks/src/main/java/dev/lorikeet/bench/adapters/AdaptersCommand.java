@@ -3,6 +3,7 @@ package dev.lorikeet.bench.adapters;
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.adapter.StoreStats;
 import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.adapters.AdaptersReport.Cell;
 import dev.lorikeet.bench.adapters.AdaptersReport.Criterion;
 import dev.lorikeet.bench.adapters.AdaptersReport.Memory;
@@ -10,10 +11,8 @@ import dev.lorikeet.bench.adapters.AdaptersReport.Setup;
 import dev.lorikeet.bench.adapters.AdaptersReport.Soak;
 import dev.lorikeet.bench.machine.Machine;
 import dev.lorikeet.bench.model.Preset;
-import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.memory.PoolStats;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -49,8 +48,9 @@ public final class AdaptersCommand implements Callable<Integer> {
       names = "--model",
       paramLabel = "NAME",
       defaultValue = "8m",
+      converter = Preset.Converter.class,
       description = "Random weights of a size: 8m, 135m or 1.1b (${DEFAULT-VALUE}).")
-  private String model = "";
+  private Preset model = Preset.TINY;
 
   @Option(
       names = "--registered",
@@ -134,15 +134,9 @@ public final class AdaptersCommand implements Callable<Integer> {
       requests = 100;
     }
     Optional<Duration> soakTime = soak.map(this::duration);
-    Preset preset =
-        Preset.of(model)
-            .orElseThrow(
-                () ->
-                    new ParameterException(
-                        spec.commandLine(), "--model: expected 8m, 135m or 1.1b, found " + model));
     String started = Instant.now().toString();
     Path file = output.file("adapters");
-    Stage stage = stage(preset);
+    Stage stage = stage();
     output.says("writing the adapters' files");
     stage.prepare(registered);
     List<Cell> cells = measure(stage);
@@ -155,11 +149,11 @@ public final class AdaptersCommand implements Callable<Integer> {
             "adapters",
             started,
             Machine.here(),
-            setup(preset, stage),
+            setup(stage),
             cells,
             criterion(cells),
             soaked,
-            plot(file, cells));
+            output.image(file, image -> Plot.write(image, cells)));
     new AdaptersText(output).print(report);
     output.write(file, report);
     return 0;
@@ -178,25 +172,21 @@ public final class AdaptersCommand implements Callable<Integer> {
     }
   }
 
-  private Stage stage(Preset preset) throws IOException {
-    Path folder = output.data().resolve(preset.title());
-    Path directory = folder.resolve("model");
-    if (!Files.exists(directory.resolve("model.safetensors"))) {
-      RandomWeights.writeModel(directory, preset.shape(), 1);
-    }
+  private Stage stage() throws IOException {
+    Path folder = output.data().resolve(model.title());
     return new Stage(
-        directory,
-        preset.shape(),
-        new AdapterFarm(folder.resolve("farm-" + distinct), preset.shape(), RANK, distinct),
+        model.model(folder, output::says),
+        model.shape(),
+        new AdapterFarm(folder.resolve("farm-" + distinct), model.shape(), RANK, distinct),
         hot,
         promptTokens,
         tokens);
   }
 
-  private Setup setup(Preset preset, Stage stage) throws IOException {
+  private Setup setup(Stage stage) throws IOException {
     return new Setup(
-        preset.title(),
-        preset.shape(),
+        model.title(),
+        model.shape(),
         RANK,
         stage.farm().bytes(),
         stage.poolBytes(),
@@ -280,15 +270,14 @@ public final class AdaptersCommand implements Callable<Integer> {
     if (ratios.isEmpty()) {
       return null;
     }
-    List<Double> sorted = ratios.stream().sorted().toList();
-    double median = (sorted.get((sorted.size() - 1) / 2) + sorted.get(sorted.size() / 2)) / 2;
+    Statistic ratio = Statistic.of(ratios);
     return new Criterion(
         "4 Zipf traffic: throughput with " + most() + " adapters over that with " + FEW,
-        median,
-        sorted.getFirst(),
-        sorted.getLast(),
+        ratio.median(),
+        ratio.min(),
+        ratio.max(),
         LEAST_SHARE,
-        median >= LEAST_SHARE);
+        ratio.median() >= LEAST_SHARE);
   }
 
   private static double throughput(List<Cell> cells, int round, int count) {
@@ -297,16 +286,5 @@ public final class AdaptersCommand implements Callable<Integer> {
         .mapToDouble(c -> c.saturated().tokensPerSecond())
         .findFirst()
         .orElse(0);
-  }
-
-  private @Nullable String plot(Path file, List<Cell> cells) {
-    Path image = Path.of(file.toString().replaceFirst("\\.json$", "") + ".png");
-    try {
-      Plot.write(image, cells);
-      return image.toString();
-    } catch (IOException | RuntimeException | LinkageError e) {
-      output.says("no plot: " + e); // a JDK without fonts can't draw
-      return null;
-    }
   }
 }

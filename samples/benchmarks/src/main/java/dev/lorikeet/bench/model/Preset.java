@@ -1,9 +1,14 @@
 package dev.lorikeet.bench.model;
 
 import dev.lorikeet.model.ModelShape;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
 
 /** Sizes of Llama models that people use on CPUs. */
 public enum Preset {
@@ -13,6 +18,8 @@ public enum Preset {
   M135("135m"),
   /** TinyLlama 1.1B. */
   B1("1.1b");
+
+  private static final long SEED = 1;
 
   private final String title;
 
@@ -38,5 +45,27 @@ public enum Preset {
       case M135 -> new ModelShape(30, 576, 1536, 9, 3, 64, 49_152);
       case B1 -> new ModelShape(22, 2048, 5632, 32, 4, 64, 32_000);
     };
+  }
+
+  /**
+   * Returns the directory of the random model of this size below a folder; makes it if it is not
+   * there.
+   *
+   * @param says hears of what is made
+   */
+  public Path model(Path folder, Consumer<String> says) throws IOException {
+    Path directory = folder.resolve("model");
+    WholeFolder.make(directory, says, target -> RandomWeights.writeModel(target, shape(), SEED));
+    return directory;
+  }
+
+  /** Reads a preset from the command line. */
+  public static final class Converter implements ITypeConverter<Preset> {
+    @Override
+    public Preset convert(String name) {
+      return of(name)
+          .orElseThrow(
+              () -> new TypeConversionException("expected 8m, 135m or 1.1b, found " + name));
+    }
   }
 }

@@ -1,16 +1,16 @@
 package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.bench.model.RandomWeights;
+import dev.lorikeet.bench.model.WholeFolder;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
-import dev.lorikeet.bench.routing.RoutingReport.Statistic;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
 import dev.lorikeet.model.AdapterChoice;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -18,13 +18,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /** Measures what routing costs, per token and per layer, and when merging pays. */
 @Command(
@@ -39,14 +35,13 @@ public final class RoutingCommand implements Callable<Integer> {
   private static final double MOST_PLANNED = 1.05;
   private static final int WARM_UPS = 2;
 
-  @Spec private CommandSpec spec = CommandSpec.create();
-
   @Option(
       names = "--model",
       paramLabel = "NAME",
       defaultValue = "135m",
+      converter = Preset.Converter.class,
       description = "Random weights of a size: 8m, 135m or 1.1b (${DEFAULT-VALUE}).")
-  private String model = "";
+  private Preset model = Preset.M135;
 
   @Option(
       names = "--rank",
@@ -103,15 +98,9 @@ public final class RoutingCommand implements Callable<Integer> {
       rounds = 2;
       tokens = 12;
     }
-    Preset preset =
-        Preset.of(model)
-            .orElseThrow(
-                () ->
-                    new ParameterException(
-                        spec.commandLine(), "--model: expected 8m, 135m or 1.1b, found " + model));
     String started = Instant.now().toString();
     Path file = output.file("routing");
-    try (Hosts hosts = hosts(preset)) {
+    try (Hosts hosts = hosts()) {
       List<Cost> costs = costs(hosts);
       List<Stay> stayed = stays(hosts);
       RoutingReport report =
@@ -119,7 +108,7 @@ public final class RoutingCommand implements Callable<Integer> {
               "routing",
               started,
               Machine.here(),
-              preset.title(),
+              model.title(),
               EXPERTS,
               rank,
               tokens,
@@ -127,7 +116,7 @@ public final class RoutingCommand implements Callable<Integer> {
               costs,
               stayed,
               criteria(costs, stayed),
-              plot(file, costs));
+              output.image(file, image -> RoutingPlot.write(image, costs)));
       new RoutingText(output).print(report);
       output.write(file, report);
     }
@@ -142,27 +131,25 @@ public final class RoutingCommand implements Callable<Integer> {
     return names;
   }
 
-  private Hosts hosts(Preset preset) throws IOException {
-    Path folder = output.data().resolve(preset.title());
-    Path base = folder.resolve("model");
-    if (!Files.exists(base.resolve("model.safetensors"))) {
-      output.says("writing " + base);
-      RandomWeights.writeModel(base, preset.shape(), 1);
-    }
+  private Hosts hosts() throws IOException {
+    Path folder = output.data().resolve(model.title());
+    Path base = model.model(folder, output::says);
     Map<String, Path> adapters = new LinkedHashMap<>();
     for (int i = 0; i < EXPERTS; i++) {
       Path adapter = folder.resolve("rank-" + rank + "-expert-" + i);
-      if (!Files.exists(adapter.resolve("adapter_model.safetensors"))) {
-        RandomWeights.writeAdapter(adapter, preset.shape(), rank, 500 + i);
-      }
+      int seed = 500 + i;
+      WholeFolder.make(
+          adapter,
+          output::says,
+          target -> RandomWeights.writeAdapter(target, model.shape(), rank, seed));
       adapters.put(adapters().get(i), adapter);
     }
     Path tokenGate = folder.resolve(Way.TOKEN_GATE);
     Path layerGate = folder.resolve(Way.LAYER_GATE);
-    int hidden = preset.shape().hidden();
+    int hidden = model.shape().hidden();
     RandomGate.write(tokenGate, adapters(), TOP_K, 0, hidden);
-    RandomGate.write(layerGate, adapters(), TOP_K, preset.shape().layers(), hidden);
-    return new Hosts(base, adapters, tokenGate, layerGate, preset.shape().vocabulary(), threads);
+    RandomGate.write(layerGate, adapters(), TOP_K, model.shape().layers(), hidden);
+    return new Hosts(base, adapters, tokenGate, layerGate, model.shape().vocabulary(), threads);
   }
 
   private List<Cost> costs(Hosts hosts) {
@@ -283,16 +270,5 @@ public final class RoutingCommand implements Callable<Integer> {
               value <= MOST_PLANNED));
     }
     return criteria;
-  }
-
-  private @Nullable String plot(Path file, List<Cost> costs) {
-    Path image = Path.of(file.toString().replaceFirst("\\.json$", "") + ".png");
-    try {
-      RoutingPlot.write(image, costs);
-      return image.toString();
-    } catch (IOException | RuntimeException | LinkageError e) {
-      output.says("no plot: " + e); // a JDK without fonts can't draw
-      return null;
-    }
   }
 }

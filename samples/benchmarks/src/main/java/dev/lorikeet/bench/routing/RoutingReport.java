@@ -1,5 +1,6 @@
 package dev.lorikeet.bench.routing;
 
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -59,14 +60,4 @@ record RoutingReport(
 
   /** A figure and the bound that it should keep. */
   record Criterion(String statement, double value, double atMost, boolean holds) {}
-
-  /** Median and extremes. */
-  record Statistic(double median, double min, double max) {
-    static Statistic of(List<Double> values) {
-      List<Double> sorted = values.stream().sorted().toList();
-      int n = sorted.size();
-      return new Statistic(
-          (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2, sorted.getFirst(), sorted.getLast());
-    }
-  }
 }

@@ -1,9 +1,9 @@
 package dev.lorikeet.bench.serve;
 
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.serve.ServeReport.CaseResult;
 import dev.lorikeet.bench.serve.ServeReport.Criterion;
 import dev.lorikeet.bench.serve.ServeReport.Result;
-import dev.lorikeet.bench.serve.ServeReport.Statistic;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;

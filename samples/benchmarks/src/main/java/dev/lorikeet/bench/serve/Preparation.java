@@ -7,6 +7,7 @@ import dev.lorikeet.bench.model.GgufConverter;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.bench.model.Vocabulary;
+import dev.lorikeet.bench.model.WholeFolder;
 import dev.lorikeet.model.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -23,7 +24,6 @@ import java.util.stream.Stream;
  */
 final class Preparation {
   private static final int RANK = 16;
-  private static final long MODEL_SEED = 1;
   private static final long ADAPTER_SEED = 100;
 
   private final Path folder;
@@ -55,9 +55,9 @@ final class Preparation {
     Path directory = folder.resolve(name);
     Path base = directory.resolve("model");
     if (preset.isPresent()) {
-      make(base, target -> RandomWeights.writeModel(target, preset.get().shape(), MODEL_SEED));
+      preset.get().model(directory, says);
     } else {
-      make(base, target -> view(Path.of(model).toAbsolutePath(), target));
+      WholeFolder.make(base, says, target -> view(Path.of(model).toAbsolutePath(), target));
     }
     JsonNode config = new ObjectMapper().readTree(base.resolve("config.json").toFile());
     ModelShape shape = shape(config);
@@ -65,7 +65,8 @@ final class Preparation {
     for (int i = 0; i < Case.SEQUENCES; i++) {
       long seed = ADAPTER_SEED + i;
       Path adapter = directory.resolve("adapter-" + i);
-      make(adapter, target -> RandomWeights.writeAdapter(target, shape, RANK, seed));
+      WholeFolder.make(
+          adapter, says, target -> RandomWeights.writeAdapter(target, shape, RANK, seed));
       adapters.add(adapter.toString());
     }
     long adapterBytes =
@@ -81,29 +82,6 @@ final class Preparation {
             vocabulary,
             threads);
     return new Prepared(material, shape, adapterBytes, failure);
-  }
-
-  private interface Maker {
-    void write(Path target) throws IOException;
-  }
-
-  /** Makes a folder, whole or not at all. */
-  private void make(Path target, Maker maker) throws IOException {
-    if (Files.exists(target)) {
-      return;
-    }
-    says.accept("writing " + target);
-    Path unfinished = target.resolveSibling(target.getFileName() + ".part");
-    if (Files.exists(unfinished)) {
-      try (Stream<Path> left = Files.list(unfinished)) {
-        for (Path file : left.toList()) {
-          Files.delete(file);
-        }
-      }
-    }
-    Files.createDirectories(unfinished);
-    maker.write(unfinished);
-    Files.move(unfinished, target);
   }
 
   private Optional<String> gguf(

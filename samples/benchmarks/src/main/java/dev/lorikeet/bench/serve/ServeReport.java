@@ -1,5 +1,6 @@
 package dev.lorikeet.bench.serve;
 
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
 import dev.lorikeet.model.ModelShape;
@@ -72,16 +73,6 @@ record ServeReport(
       Statistic timeToFirstTokenMs,
       double fractionOfFloor,
       List<Double> rounds) {}
-
-  /** Median and extremes. */
-  record Statistic(double median, double min, double max) {
-    static Statistic of(List<Double> values) {
-      List<Double> sorted = values.stream().sorted().toList();
-      int n = sorted.size();
-      return new Statistic(
-          (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2, sorted.getFirst(), sorted.getLast());
-    }
-  }
 
   /**
    * A figure and what it should be.

@@ -1,12 +1,12 @@
 package dev.lorikeet.bench.serve;
 
 import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.serve.RemoteContender.NotAvailable;
 import dev.lorikeet.bench.serve.ServeReport.CaseResult;
 import dev.lorikeet.bench.serve.ServeReport.Entrant;
 import dev.lorikeet.bench.serve.ServeReport.Result;
-import dev.lorikeet.bench.serve.ServeReport.Statistic;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

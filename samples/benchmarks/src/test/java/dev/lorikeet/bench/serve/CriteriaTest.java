@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.serve.ServeReport.CaseResult;
 import dev.lorikeet.bench.serve.ServeReport.Criterion;
 import dev.lorikeet.bench.serve.ServeReport.Result;
-import dev.lorikeet.bench.serve.ServeReport.Statistic;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
