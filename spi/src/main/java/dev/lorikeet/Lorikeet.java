@@ -89,7 +89,18 @@ public final class Lorikeet implements AutoCloseable {
 
   /** Opens the router plugin of this name and lets requests name it. */
   public void addRouter(String name, Map<String, String> options) {
-    Router router = plugins.router(name).open(new RouterConfig(model.info(), options));
+    addRouter(name, name, options);
+  }
+
+  /**
+   * Opens a router plugin and lets requests name it by another name, so that one plugin may serve
+   * under several settings.
+   *
+   * @param name what requests call it
+   * @param plugin the plugin's name
+   */
+  public void addRouter(String name, String plugin, Map<String, String> options) {
+    Router router = plugins.router(plugin).open(new RouterConfig(model.info(), options));
     synchronized (routers) {
       routers.push(router);
     }
