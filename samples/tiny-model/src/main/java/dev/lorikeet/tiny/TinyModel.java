@@ -208,10 +208,15 @@ public final class TinyModel {
 
   /**
    * Returns the directory of a trained gate over the adapters, for the router {@code gate} of
-   * lorikeet-plugin-jlama.
+   * lorikeet-plugin-jlama. It decides once per token, before the first layer.
    */
   public Path gate() {
     return directory.resolve("router");
+  }
+
+  /** Returns the directory of another such gate, which decides anew at every layer. */
+  public Path layerGate() {
+    return directory.resolve("layer-router");
   }
 
   /**
