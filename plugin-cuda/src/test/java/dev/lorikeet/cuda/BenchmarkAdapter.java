@@ -6,6 +6,8 @@ import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.cuda.driver.CudaStream;
+import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
@@ -59,6 +61,17 @@ final class BenchmarkAdapter implements AdapterLease {
       Elements.set(region, ElementType.BF16, i, (float) (random.nextFloat() - 0.5) / 64);
     }
     return region;
+  }
+
+  /** Fills device memory with small random BF16 numbers. */
+  static void randomize(DeviceMemory memory, CudaStream stream) {
+    long filled = Math.min(memory.bytes(), REGION_BYTES);
+    memory.write(0, REGION.asSlice(0, filled));
+    while (filled < memory.bytes()) {
+      long more = Math.min(filled, memory.bytes() - filled);
+      stream.copyOnDevice(memory.address() + filled, memory.address(), more);
+      filled += more;
+    }
   }
 
   private static LoraFactor factor(int rank, int width) {

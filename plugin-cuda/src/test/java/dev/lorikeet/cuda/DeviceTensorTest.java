@@ -185,6 +185,24 @@ class DeviceTensorTest {
   }
 
   @Test
+  void aLayerOfFullSizeIsRight() {
+    int[] outs = {4096};
+    for (String fuse : List.of("never", "always")) {
+      reopen(Map.of("fuse", fuse, "memory-mib", "64"));
+      LoraBatch batch = new LoraBatch().reset(60);
+      int token = 0;
+      for (int rank : new int[] {16, 8, 64, 32, 5}) {
+        RandomAdapter adapter = adapter(DOWN, ElementType.BF16, rank, 4096, outs);
+        batch.beginSegment(adapter);
+        for (int i = rank == 64 ? 40 : rank == 8 ? 3 : 1; i > 0; i--) {
+          batch.add(token++, random.nextFloat() - 0.3f);
+        }
+      }
+      runAndCheck("full size, fuse " + fuse, DOWN, ElementType.BF16, batch, 4096, outs, 0);
+    }
+  }
+
+  @Test
   void theLargestRankIsTaken() {
     int[] outs = {40};
     List<RandomAdapter> choices =
@@ -255,6 +273,20 @@ class DeviceTensorTest {
         c.check("captured", batch);
       }
       assertEquals(allocations, EmulatedDriver.allocations(), "a warm call allocates nothing");
+    }
+  }
+
+  @Test
+  void aStepCanBeCapturedThoughItLeavesModulesOfItsAdaptersUnused() {
+    int[] outs = {40, 40, 40};
+    RandomAdapter adapter = adapter(QKV, ElementType.BF16, 8, 64, outs);
+    adapter.with(DOWN.targets().getFirst(), ElementType.BF16, 8, 64, 40);
+    LoraBatch batch = all(List.of(adapter));
+    runAndCheck("warm", QKV, ElementType.BF16, batch, 64, outs, 0);
+    try (DeviceCase c = new DeviceCase(executor, random, QKV, ElementType.BF16, 1, 64, outs, 0);
+        CudaGraph graph = executor.stream().capture(() -> c.run(batch))) {
+      executor.stream().launch(graph);
+      c.check("captured", batch);
     }
   }
 

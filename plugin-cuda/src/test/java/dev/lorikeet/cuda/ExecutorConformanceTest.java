@@ -1,6 +1,7 @@
 package dev.lorikeet.cuda;
 
 import dev.lorikeet.conformance.LoraExecutorConformance;
+import dev.lorikeet.conformance.TensorPlacement;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
@@ -20,6 +21,11 @@ class ExecutorConformanceTest extends LoraExecutorConformance {
   protected LoraExecutor createExecutor(Workers workers) {
     return new CudaLoraExecutorProvider()
         .open(new ExecutorConfig(workers, Map.of("memory-mib", "16")));
+  }
+
+  @Override
+  protected Optional<TensorPlacement> placement(LoraExecutor executor) {
+    return Optional.of(new DevicePlacement((CudaLoraExecutor) executor));
   }
 
   @Override

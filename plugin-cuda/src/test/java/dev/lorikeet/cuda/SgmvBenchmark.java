@@ -1,27 +1,30 @@
 package dev.lorikeet.cuda;
 
+import static dev.lorikeet.tensor.ElementType.BF16;
+
 import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
-import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntConsumer;
 
 /**
  * SGMV over hidden size, rank, tokens and Punica's four distributions of adapters: one square
  * target module in BF16, its layers in rotation so that together they exceed the cache.
  */
 final class SgmvBenchmark {
-  private static final int LARGEST_ROTATION = 96;
+  private static final int LARGEST_ROTATION = 1024;
   private static final int[] MIXED = {8, 16, 32, 64};
 
-  private final CudaLoraExecutor executor;
-  private final long rotateBytes;
-  private final DeviceTimer timer;
+  private final Case benchmark;
+  private final int[] counts;
+  private final long bytes;
+  private final int rotation;
 
   /** How tokens choose adapters. */
   enum Distribution {
@@ -52,15 +55,42 @@ final class SgmvBenchmark {
           + "/"
           + distribution.name().toLowerCase(Locale.ROOT);
     }
+
+    /** Returns whether a target speaks of it: decode with 64 or more distinct adapters. */
+    boolean isTarget() {
+      return distribution == Distribution.DISTINCT && adapters >= 64 && tokens == adapters;
+    }
   }
 
-  /** What was measured: bytes that must move, microseconds per call, alone and in a graph. */
-  record Result(Case benchmark, long bytes, double callMicros, double graphMicros) {}
+  /**
+   * What was measured.
+   *
+   * @param bytes what a call must move: factors, x, and y twice
+   * @param rotation how many layers take turns
+   * @param callMicros the time of a call by itself
+   * @param graphMicros the time of a call in a graph of many
+   */
+  record Result(long bytes, int rotation, double callMicros, double graphMicros) {}
 
-  SgmvBenchmark(CudaLoraExecutor executor, long rotateBytes, DeviceTimer timer) {
-    this.executor = executor;
-    this.rotateBytes = rotateBytes;
-    this.timer = timer;
+  /** Prepares a case whose layers in rotation have at least so many bytes. */
+  SgmvBenchmark(Case benchmark, long rotateBytes) {
+    this.benchmark = benchmark;
+    counts = counts(benchmark.distribution(), benchmark.tokens(), benchmark.adapters());
+    bytes = factorBytes() + 2L * 3 * benchmark.tokens() * benchmark.hidden();
+    rotation = Math.clamp(rotateBytes / bytes + 1, 1, LARGEST_ROTATION);
+  }
+
+  private long factorBytes() {
+    long sum = 0;
+    for (int a = 0; a < counts.length; a++) {
+      sum += 2L * 2 * rank(a) * benchmark.hidden();
+    }
+    return sum;
+  }
+
+  /** Returns how much device memory the adapters take, with room for what pages waste. */
+  long adapterBytes() {
+    return rotation * factorBytes() * 17 / 16 + ((8L + counts.length) << 20);
   }
 
   /** The number of adapters that a distribution makes of so many tokens. */
@@ -97,67 +127,57 @@ final class SgmvBenchmark {
     return counts;
   }
 
-  Result run(Case benchmark) {
-    int hidden = benchmark.hidden();
-    int[] counts = counts(benchmark.distribution(), benchmark.tokens(), benchmark.adapters());
-    long bytes = 2L * 3 * benchmark.tokens() * hidden;
-    for (int a = 0; a < counts.length; a++) {
-      bytes += 2L * 2 * rank(benchmark, a) * hidden;
-    }
-    int rotation = Math.clamp(rotateBytes / bytes + 1, 1, LARGEST_ROTATION);
-    LoraBatch batch = new LoraBatch().reset(benchmark.tokens());
-    int token = 0;
-    for (int a = 0; a < counts.length; a++) {
-      batch.beginSegment(new BenchmarkAdapter(rank(benchmark, a), layers(rotation, hidden)));
-      for (int i = 0; i < counts[a]; i++) {
-        batch.add(token++, 1);
-      }
-    }
-    return measure(benchmark, batch, bytes, rotation);
-  }
-
-  private static int rank(Case benchmark, int adapter) {
-    return benchmark.rank() == 0 ? MIXED[adapter % MIXED.length] : benchmark.rank();
-  }
-
-  private static List<BenchmarkAdapter.Size> layers(int rotation, int hidden) {
-    List<BenchmarkAdapter.Size> sizes = new ArrayList<>();
-    for (int layer = 0; layer < rotation; layer++) {
-      sizes.add(new BenchmarkAdapter.Size(new TargetModule(layer, Projection.Q), hidden, hidden));
-    }
-    return sizes;
-  }
-
-  private Result measure(Case benchmark, LoraBatch batch, long bytes, int rotation) {
+  Result run(CudaLoraExecutor executor, DeviceTimer timer) {
     int tokens = benchmark.tokens();
     int hidden = benchmark.hidden();
+    LoraBatch batch = batch();
     long size = 2L * tokens * hidden;
     List<TargetGroup> groups = new ArrayList<>();
     List<Tensor> x = new ArrayList<>();
     List<List<Tensor>> y = new ArrayList<>();
     try (DeviceMemory inputs = DeviceMemory.allocate(size * rotation);
         DeviceMemory outputs = DeviceMemory.allocate(size * rotation)) {
-      executor.stream().fill(inputs.address(), (byte) 0, inputs.bytes());
-      executor.stream().fill(outputs.address(), (byte) 0, outputs.bytes());
+      BenchmarkAdapter.randomize(inputs, executor.stream());
+      BenchmarkAdapter.randomize(outputs, executor.stream());
       for (int i = 0; i < rotation; i++) {
-        groups.add(TargetGroup.of(i, Projection.Q));
-        x.add(tensor(inputs, i * size, tokens, hidden));
-        y.add(List.of(tensor(outputs, i * size, tokens, hidden)));
+        TargetModule module = module(i);
+        groups.add(TargetGroup.of(module.layer(), module.projection()));
+        x.add(inputs.tensor(i * size, BF16, tokens, hidden, hidden, executor.device()));
+        y.add(List.of(outputs.tensor(i * size, BF16, tokens, hidden, hidden, executor.device())));
       }
+      IntConsumer call = i -> executor.addDelta(groups.get(i), batch, x.get(i), y.get(i));
+      // Sends the adapters; only then can calls be captured.
       for (int i = 0; i < rotation; i++) {
-        executor.addDelta(groups.get(i), batch, x.get(i), y.get(i));
+        call.accept(i);
       }
-      double call =
-          timer.medianMicros(
-              rotation, i -> executor.addDelta(groups.get(i), batch, x.get(i), y.get(i)));
-      double graph =
-          timer.graphMicros(
-              rotation, i -> executor.addDelta(groups.get(i), batch, x.get(i), y.get(i)));
-      return new Result(benchmark, bytes, call, graph);
+      return new Result(
+          bytes, rotation, timer.medianMicros(rotation, call), timer.graphMicros(rotation, call));
     }
   }
 
-  private Tensor tensor(DeviceMemory memory, long offset, int rows, int columns) {
-    return memory.tensor(offset, ElementType.BF16, rows, columns, columns, executor.device());
+  private LoraBatch batch() {
+    List<BenchmarkAdapter.Size> layers = new ArrayList<>();
+    for (int i = 0; i < rotation; i++) {
+      layers.add(new BenchmarkAdapter.Size(module(i), benchmark.hidden(), benchmark.hidden()));
+    }
+    LoraBatch batch = new LoraBatch().reset(benchmark.tokens());
+    int token = 0;
+    for (int a = 0; a < counts.length; a++) {
+      batch.beginSegment(new BenchmarkAdapter(rank(a), layers));
+      for (int i = 0; i < counts[a]; i++) {
+        batch.add(token++, 1);
+      }
+    }
+    return batch;
+  }
+
+  /** The module that plays one layer: all projections take part, so that tables stay small. */
+  private static TargetModule module(int i) {
+    List<Projection> projections = Projection.all();
+    return new TargetModule(i / projections.size(), projections.get(i % projections.size()));
+  }
+
+  private int rank(int adapter) {
+    return benchmark.rank() == 0 ? MIXED[adapter % MIXED.length] : benchmark.rank();
   }
 }

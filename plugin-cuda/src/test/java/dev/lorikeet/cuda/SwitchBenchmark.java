@@ -53,7 +53,7 @@ final class SwitchBenchmark {
     }
     try (DeviceMemory pristine = DeviceMemory.allocate(bytes);
         DeviceMemory merged = DeviceMemory.allocate(bytes)) {
-      executor.stream().fill(pristine.address(), (byte) 0, bytes);
+      BenchmarkAdapter.randomize(pristine, executor.stream());
       List<MergePlan.Target> targets = new ArrayList<>();
       long offset = 0;
       for (BenchmarkAdapter.Size size : sizes) {
