@@ -172,8 +172,9 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
   const int g = lane / 4;
   const int t = lane % 4;
   const int base = firstColumn + static_cast<int>(threadIdx.x) / 32 * 64;
-  const int loadColumn = base + 8 * g;
-  const int writeColumn = base + 16 * t;
+  // Column g of a right operand comes back in lane t = g / 2: dealt so that four neighbouring lanes write 64 contiguous bytes, whole sectors.
+  const int loadColumn = base + 8 * (g / 2 + 4 * (g % 2));
+  const int writeColumn = base + 8 * t;
   // Two passes over four of each group of eight rows keep the accumulators at 64.
 #pragma unroll 1
   for (int pass = 0; pass < 2; pass++) {
@@ -183,7 +184,7 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
     for (int j = 0; j < 4; j++) {
 #pragma unroll
       for (int side = 0; side < 2; side++) {
-        const int in = writeColumn + 8 * side;
+        const int in = writeColumn + 32 * side;
         pristine[j][side] = row + j < module.out && in < module.in
                                 ? loadRow(pointer<T>(module.pristine) + (row + j) * module.pristineStride, in, module.in, module.aligned != 0)
                                 : zeroEight<T>();
@@ -235,7 +236,7 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
     for (int j = 0; j < 4; j++) {
 #pragma unroll
       for (int side = 0; side < 2; side++) {
-        const int in = writeColumn + 8 * side;
+        const int in = writeColumn + 32 * side;
         if (row + j >= module.out || in >= module.in) continue;
         float delta[8];
 #pragma unroll

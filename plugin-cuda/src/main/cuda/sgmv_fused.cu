@@ -3,23 +3,31 @@
 // Idea: apart, the two halves cost two launches, and the second waits for the slowest block of the first. One block can do both for
 //   its tile, with h = A x in shared memory, when there are at least as many tiles as multiprocessors; with fewer, the halves apart spread one
 //   adapter over many blocks and win. The host chooses.
-// Layout: block (tile, 1, target module of the group), 256 threads. First each warp takes groups of 4 rows of A over all features; after one
-//   barrier each thread walks the rows of B^T for eight neighbouring outputs at a time. At most FUSED_RUNS adapters per tile.
+// Layout: block (tile, 1, target module of the group), 256 threads. First the warps take groups of 4 rows of A; where there are fewer groups than warps
+//   (rank 16 has four), several warps share a group's features and their sums are added in order. After a barrier each thread walks the rows of
+//   B^T for eight neighbouring outputs at a time. At most FUSED_RUNS adapters per tile.
 // Bytes: sum over runs of rank * (in + out) * sizeof(W), plus x and y; no workspace.
-// Roofline: device memory; a block keeps 256 threads x 8 loads of 16 bytes (32 KiB) in flight in both halves.
+// Roofline: device memory; a block keeps up to 256 threads x 8 loads of 16 bytes (32 KiB) in flight in both halves, and two blocks share a multiprocessor,
+//   so that one computes while the other waits for its records.
 #include "sgmv_vector.cuh"
 
 namespace lorikeet {
 
+constexpr int THREADS = 256;
+constexpr int WARPS = THREADS / 32;
+
+// How many warps share one group of rows.
+__device__ __forceinline__ int warpsPerGroup(int groups) { return groups < WARPS ? WARPS / groups : 1; }
+
 template <typename X>
 __device__ __forceinline__ void fused(const SgmvArgs& args) {
   __shared__ float h[FUSED_RUNS][VECTOR_ROWS * MAX_RANK];
+  __shared__ float partial[FUSED_RUNS][WARPS][VECTOR_ROWS * SHRINK_ROWS];
   const Tile tile = pointer<Tile>(args.tiles)[args.firstTile + blockIdx.x];
   const Output& output = args.outputs[blockIdx.z];
   const Run* runs = pointer<Run>(args.runs) + tile.firstRun;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  const int warps = blockDim.x / 32;
 
   unsigned touched = 0;
   for (int i = 0; i < tile.runs; i++) {
@@ -28,10 +36,15 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
     const int rank = record->rank;
     if (rank == 0) continue;
     touched |= run.mask;
+    const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
+    const int parts = warpsPerGroup(groups);
+    const int part = parts == 1 ? 0 : warp / groups;
+    if (part >= parts) continue;
     const RunInputs<X> inputs = inputsOf<X>(args, tile, run.mask);
-    for (int first = warp * SHRINK_ROWS; first < rank; first += warps * SHRINK_ROWS) {
+    for (int group = parts == 1 ? warp : warp % groups; group < groups; group += WARPS) {
+      const int first = group * SHRINK_ROWS;
       float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
-      shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, 0, 1, lane, 32, acc);
+      shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, 0, 1, 32 * part + lane, 32 * parts, acc);
 #pragma unroll
       for (int n = 0; n < VECTOR_ROWS; n++) {
 #pragma unroll
@@ -46,14 +59,32 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
           float value = 0;
 #pragma unroll
           for (int n = 0; n < VECTOR_ROWS; n++) value = n == place ? acc[r][n] : value;
-          if (first + r < rank) h[i][lane * MAX_RANK + first + r] = present ? value * factor : 0;
+          value = present ? value * factor : 0;
+          if (parts > 1) {
+            partial[i][warp][lane * SHRINK_ROWS + r] = value;
+          } else if (first + r < rank) {
+            h[i][lane * MAX_RANK + first + r] = value;
+          }
         }
       }
     }
   }
-  __syncthreads();
   if (touched == 0) return;
-  for (int o = 8 * static_cast<int>(threadIdx.x); o < output.width; o += 8 * static_cast<int>(blockDim.x)) {
+  __syncthreads();
+  for (int i = 0; i < tile.runs; i++) {
+    const int rank = recordOf(args.directory, args.slotStride, runs[i].slot, output.target)->rank;
+    const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
+    if (rank == 0 || warpsPerGroup(groups) == 1) continue;
+    // At most four groups, so one place for each thread.
+    const int n = static_cast<int>(threadIdx.x) / (groups * SHRINK_ROWS);
+    const int r = static_cast<int>(threadIdx.x) % (groups * SHRINK_ROWS);
+    if (n >= VECTOR_ROWS || r >= rank) continue;
+    float sum = 0;
+    for (int part = 0; part < warpsPerGroup(groups); part++) sum += partial[i][part * groups + r / SHRINK_ROWS][n * SHRINK_ROWS + r % SHRINK_ROWS];
+    h[i][n * MAX_RANK + r] = sum;
+  }
+  __syncthreads();
+  for (int o = 8 * static_cast<int>(threadIdx.x); o < output.width; o += 8 * THREADS) {
     float acc[VECTOR_ROWS][8] = {};
     for (int i = 0; i < tile.runs; i++) {
       const TargetRecord* record = recordOf(args.directory, args.slotStride, runs[i].slot, output.target);
@@ -65,10 +96,10 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
 
 }  // namespace lorikeet
 
-extern "C" __global__ void __launch_bounds__(256, 1) sgmv_fused_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::fused<float>(args); }
-extern "C" __global__ void __launch_bounds__(256, 1) sgmv_fused_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 2) sgmv_fused_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::fused<float>(args); }
+extern "C" __global__ void __launch_bounds__(256, 2) sgmv_fused_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::fused<lorikeet::bf16>(args);
 }
-extern "C" __global__ void __launch_bounds__(256, 1) sgmv_fused_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(256, 2) sgmv_fused_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::fused<lorikeet::f16>(args);
 }

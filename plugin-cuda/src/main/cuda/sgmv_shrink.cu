@@ -8,7 +8,7 @@
 //   sums in the workspace, which expand adds in their order: no atomics, the same bits every time.
 // Bytes: sum over runs of rank * in * sizeof(W); x is read rank / 4 times, from L2. Flops: 2 * tokens per byte pair, at most 4 per byte.
 // Roofline: bound by device memory below about 10 flops per byte (H200: 4.8 TB/s), so always here; the grid must hold some 30 KiB of loads in flight
-//   per multiprocessor: 2 blocks of 128 threads with 8 loads of 16 bytes each. Splits are chosen by the host to reach that.
+//   per multiprocessor: 4 blocks of 128 threads with 4 to 8 loads of 16 bytes each. Splits are chosen by the host to reach that.
 #include "sgmv_vector.cuh"
 
 namespace lorikeet {
@@ -54,10 +54,10 @@ __device__ __forceinline__ void shrink(const SgmvArgs& args) {
 
 }  // namespace lorikeet
 
-extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
-extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
+extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::bf16>(args);
 }
-extern "C" __global__ void __launch_bounds__(128, 2) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::f16>(args);
 }

@@ -36,7 +36,9 @@ __device__ __forceinline__ RunInputs<X> inputsOf(const SgmvArgs& args, const Til
 template <typename X, typename W, int R, int N>
 __device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last, const X* const* x, int start, int length, bool aligned,
                                         int begin, int end, int step, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
-#pragma unroll 2
+  // Eight loads of weights in flight; more tokens bring loads of x instead.
+  constexpr int UNROLL = sizeof(W) * N <= 4 ? 2 : 1;
+#pragma unroll UNROLL
   for (int v = begin; v < end; v += step) {
     const int k = 8 * v;
     Eight<W> w[R];
@@ -62,7 +64,8 @@ __device__ __forceinline__ void shrinkRows(const TargetRecord* record, const Fac
   const int blocks = record->aBlocks;
   const int length = record->aWidth / blocks;
   const int vectors = (length + 7) / 8;
-  const int share = (vectors + splits - 1) / splits;
+  // Whole passes of all lanes, so that no split ends in a pass of a few.
+  const int share = ((vectors + splits - 1) / splits + lanes - 1) / lanes * lanes;
   const int begin = split * share + lane;
   const int end = min(vectors, (split + 1) * share);
   if (blocks == 1) {
@@ -119,7 +122,8 @@ __device__ __forceinline__ float warpSum(float value) {
 // `h` has MAX_RANK floats per row of the tile, scaled already, zeros for rows outside the run.
 template <typename W, int N>
 __device__ __forceinline__ void expandDense(const FactorRows& b, int rank, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
-#pragma unroll 8
+  constexpr int UNROLL = 16 / sizeof(W);
+#pragma unroll UNROLL
   for (int r = 0; r < rank; r++) {
     const Eight<W> w = loadEight<W>(b.at(r, o * static_cast<int>(sizeof(W))));
 #pragma unroll

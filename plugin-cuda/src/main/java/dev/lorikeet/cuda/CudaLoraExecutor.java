@@ -132,10 +132,8 @@ final class CudaLoraExecutor implements LoraExecutor {
       return;
     }
     List<TargetModule> modules = targets.targets();
-    for (int s = 0; s < batch.segments(); s++) {
-      for (int i = 0; i < modules.size(); i++) {
-        cache.send(onDevice.adapter(s), batch.adapter(s), modules.get(i));
-      }
+    if (!onDevice.isComplete()) {
+      send(batch, modules);
     }
     onDevice.plan(batch, x.type(), Shapes.isAligned(x), y);
     cache.awaitSent();
@@ -202,6 +200,14 @@ final class CudaLoraExecutor implements LoraExecutor {
     return maxRank;
   }
 
+  private void send(LoraBatch batch, List<TargetModule> modules) {
+    for (int s = 0; s < batch.segments(); s++) {
+      for (int i = 0; i < modules.size(); i++) {
+        cache.send(onDevice.adapter(s), batch.adapter(s), modules.get(i));
+      }
+    }
+  }
+
   /** Uses the time that the device computes to send what the next layers need. */
   private void sendAhead(LoraBatch batch, List<TargetModule> modules) {
     if (onDevice.isComplete()) {
@@ -215,6 +221,11 @@ final class CudaLoraExecutor implements LoraExecutor {
         int next = adapter.nextToSend();
         cache.send(adapter, batch.adapter(s), adapter.layout().place(next).orElseThrow().target());
       }
+    }
+    if (onDevice.isComplete()) {
+      // Waiting belongs to this call: the next one may be captured, and a graph must not wait for
+      // what is not in it.
+      cache.awaitSent();
     }
   }
 

@@ -29,8 +29,8 @@ final class SgmvLauncher implements AutoCloseable {
   private static final int OUTPUTS_PER_BLOCK = 1024;
   private static final int MATRIX_OUTPUTS_PER_BLOCK = 256;
   private static final int MAX_SPLITS = 8;
-  private static final int VECTOR_SPLIT_FEATURES = 1024;
-  private static final int MATRIX_SPLIT_FEATURES = 512;
+  private static final int VECTOR_PASS_FEATURES = 1024;
+  private static final int MATRIX_PASS_FEATURES = 512;
 
   private final CudaStream stream;
   private final Kernels kernels;
@@ -72,11 +72,9 @@ final class SgmvLauncher implements AutoCloseable {
     int matrixGroups = (maxRank + MATRIX_RANKS - 1) / MATRIX_RANKS;
     boolean fuse = fuses(plan, targets);
     int vectorSplits =
-        fuse
-            ? 0
-            : splits((long) plan.vectorRuns() * rowGroups * targets, in, VECTOR_SPLIT_FEATURES);
+        fuse ? 0 : splits((long) plan.vectorRuns() * rowGroups * targets, in, VECTOR_PASS_FEATURES);
     int matrixSplits =
-        splits((long) plan.matrixRuns() * matrixGroups * targets, in, MATRIX_SPLIT_FEATURES);
+        splits((long) plan.matrixRuns() * matrixGroups * targets, in, MATRIX_PASS_FEATURES);
     long perSplit = 4L * targets * plan.entryCount() * rankStride;
     long vectorBytes = plan.vectorTiles() == 0 ? 0 : vectorSplits * perSplit;
     long matrixBytes = plan.matrixTiles() == 0 ? 0 : matrixSplits * perSplit;
@@ -168,9 +166,13 @@ final class SgmvLauncher implements AutoCloseable {
     };
   }
 
-  private int splits(long blocks, int in, int least) {
-    long wanted = (4L * multiprocessors + Math.max(1, blocks) - 1) / Math.max(1, blocks);
-    return Math.clamp(wanted, 1, Math.clamp((long) in / least, 1, MAX_SPLITS));
+  /** Cuts the input features into whole passes of a block, until the blocks fill the device. */
+  private int splits(long blocks, int in, int passFeatures) {
+    int passes = (in + passFeatures - 1) / passFeatures;
+    int wanted = Math.clamp(4L * multiprocessors / Math.max(1, blocks), 1, MAX_SPLITS);
+    int passesEach = Math.max(1, passes / wanted);
+    passesEach = Math.max(passesEach, (passes + MAX_SPLITS - 1) / MAX_SPLITS);
+    return Math.max(1, (passes + passesEach - 1) / passesEach);
   }
 
   @Override

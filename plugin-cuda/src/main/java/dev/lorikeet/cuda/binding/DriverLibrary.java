@@ -15,7 +15,12 @@ public final class DriverLibrary {
   public static final String PROPERTY = "lorikeet.cuda.driver";
 
   private static final List<String> NAMES =
-      List.of("libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1", "nvcuda.dll");
+      List.of(
+          "libcuda.so.1",
+          "libcuda.so",
+          "/usr/local/nvidia/lib64/libcuda.so.1",
+          "/usr/lib/wsl/lib/libcuda.so.1",
+          "nvcuda.dll");
 
   private DriverLibrary() {}
 
