@@ -55,7 +55,7 @@ final class DemoCommand implements Callable<Integer> {
   @Option(
       names = "--router-option",
       paramLabel = "KEY=VALUE",
-      description = "Setting of the router.")
+      description = "Setting of the router; may be repeated.")
   private Map<String, String> routerOptions = new LinkedHashMap<>();
 
   @Option(names = "--json", description = "Print JSON, with the token ids.")
@@ -89,6 +89,7 @@ final class DemoCommand implements Callable<Integer> {
           name ->
               RouterChoice.add(
                   lorikeet,
+                  name,
                   name,
                   routerOptions,
                   Optional.of(tiny),

@@ -40,7 +40,7 @@ final class ModelOptions {
   @Option(
       names = "--router-option",
       paramLabel = "KEY=VALUE",
-      description = "Setting of the router.")
+      description = "Setting of the router; may be repeated.")
   private Map<String, String> routerOptions = new LinkedHashMap<>();
 
   @Mixin private HostOptions host = new HostOptions();

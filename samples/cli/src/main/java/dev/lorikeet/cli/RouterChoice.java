@@ -15,24 +15,27 @@ final class RouterChoice {
   /**
    * Adds a router plugin to a model; wrong settings are wrong usage.
    *
+   * @param name what requests call it
+   * @param plugin the plugin's name
    * @param options its settings; on the tiny model {@code gate} takes the tiny model's own gate
    *     unless they name another
    */
   static void add(
       Lorikeet lorikeet,
-      String router,
+      String name,
+      String plugin,
       Map<String, String> options,
       Optional<TinyModel> tiny,
       Function<String, ParameterException> usage) {
     Map<String, String> all = new HashMap<>(options);
     tiny.ifPresent(
         model -> {
-          if (router.equals("gate")) {
+          if (plugin.equals("gate")) {
             all.putIfAbsent("path", model.gate().toString());
           }
         });
     try {
-      lorikeet.addRouter(router, all);
+      lorikeet.addRouter(name, plugin, all);
     } catch (IllegalArgumentException e) {
       throw usage.apply(String.valueOf(e.getMessage()));
     }

@@ -10,7 +10,8 @@ import picocli.CommandLine.Spec;
     name = "router",
     sortOptions = false,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Trains and judges routers, which decide token by token which adapters are used.")
+    description =
+        "Trains and judges routers, which decide for each token, once or at every layer, which adapters are used.")
 final class RouterCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();
 

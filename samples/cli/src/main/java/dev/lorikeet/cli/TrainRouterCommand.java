@@ -10,10 +10,12 @@ import dev.lorikeet.cli.router.MixedDocument;
 import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.RunningContext;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,6 +28,9 @@ import picocli.CommandLine.Option;
     description =
         "Learns from text of each adapter's kind which adapters serve which tokens, and saves a gate for the router 'gate'. Base model and adapters stay as they are.")
 final class TrainRouterCommand implements Callable<Integer> {
+  private static final float DECAY = 0.9f;
+  private static final double VALIDATION = 0.1;
+
   private final Console console;
 
   @Mixin private LabelledModelOptions model = new LabelledModelOptions();
@@ -38,6 +43,13 @@ final class TrainRouterCommand implements Callable<Integer> {
   private Path out = Path.of("");
 
   @Option(
+      names = "--scope",
+      paramLabel = "token|layer",
+      description =
+          "Where the gate decides: 'token', once before the first layer, for all layers; 'layer', anew at every layer, which gets a gate of its own (${DEFAULT-VALUE}).")
+  private GatePlan.Scope scope = GatePlan.Scope.TOKEN;
+
+  @Option(
       names = "--targets",
       description =
           "What the gate learns: 'likelihood', which adapter finds the next token likeliest, or 'labels', whose text a token is from (${DEFAULT-VALUE}).")
@@ -47,14 +59,14 @@ final class TrainRouterCommand implements Callable<Integer> {
       names = "--context",
       paramLabel = "none|mean",
       description =
-          "What the gate sees beside a token's embedding: nothing, or the decayed mean of the embeddings so far (${DEFAULT-VALUE}).")
-  private Context context = Context.MEAN;
+          "What a token-wise gate sees beside a token's embedding: nothing, or the decayed mean of the embeddings so far (mean). A layer's gate sees the hidden state that enters the layer, and nothing else.")
+  private Optional<Context> context = Optional.empty();
 
   @Option(
       names = "--decay",
       paramLabel = "D",
-      description = "How slowly that mean forgets, from 0 to below 1 (${DEFAULT-VALUE}).")
-  private float decay = 0.9f;
+      description = "How slowly that mean forgets, from 0 to below 1 (0.9).")
+  private Optional<Float> decay = Optional.empty();
 
   @Option(
       names = "--top-k",
@@ -71,8 +83,9 @@ final class TrainRouterCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Passes over the training documents (${DEFAULT-VALUE}).")
-  private int epochs = 20;
+      description =
+          "Passes over the training documents (20; 4 with --scope layer, where the model computes them anew each time).")
+  private Optional<Integer> epochs = Optional.empty();
 
   @Option(
       names = "--rate",
@@ -92,7 +105,12 @@ final class TrainRouterCommand implements Callable<Integer> {
   /** What a gate sees of the past. */
   private enum Context {
     NONE,
-    MEAN
+    MEAN;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   TrainRouterCommand(Console console) {
@@ -103,6 +121,10 @@ final class TrainRouterCommand implements Callable<Integer> {
   public Integer call() {
     LabelledModelOptions.Labelled labelled = model.read(false);
     GatePlan plan = plan(labelled.names().size());
+    if (Files.exists(out) && !Files.isDirectory(out)) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "--out " + out + ": expected a directory, found a file");
+    }
     Plugins plugins = console.plugins().get();
     GateTrainer.Outcome outcome;
     try (Lorikeet lorikeet = model.open(plugins, labelled);
@@ -123,22 +145,35 @@ final class TrainRouterCommand implements Callable<Integer> {
     if (topK < 1 || topK > adapters) {
       throw model.usage("--top-k: expected 1 to " + adapters + ", found " + topK);
     }
-    if (epochs < 1 || inner < 0 || !(rate > 0)) {
+    int passes = epochs.orElse(scope == GatePlan.Scope.LAYER ? 4 : 20);
+    if (passes < 1 || inner < 0 || !(rate > 0)) {
       throw model.usage(
           "expected --epochs of at least 1, --inner of at least 0 and --rate above 0, found "
-              + epochs
+              + passes
               + ", "
               + inner
               + " and "
               + rate);
     }
+    MixedDocument.Mixing mixing = new MixedDocument.Mixing(8, 40, 1);
+    return new GatePlan(
+        scope, targets, seen(), topK, inner, passes, rate, mixing, VALIDATION, seed);
+  }
+
+  private RunningContext seen() {
+    boolean layers = scope == GatePlan.Scope.LAYER;
+    Context chosen = context.orElse(layers ? Context.NONE : Context.MEAN);
+    if (layers && chosen != Context.NONE) {
+      throw model.usage("--context: expected none with --scope layer, found " + chosen);
+    }
+    if (chosen == Context.NONE) {
+      if (decay.isPresent()) {
+        throw model.usage("--decay: expected with --context mean alone");
+      }
+      return new RunningContext.None();
+    }
     try {
-      RunningContext seen =
-          context == Context.NONE
-              ? new RunningContext.None()
-              : new RunningContext.MeanEmbedding(decay);
-      MixedDocument.Mixing mixing = new MixedDocument.Mixing(8, 40, 1);
-      return new GatePlan(targets, seen, topK, inner, epochs, rate, mixing, 0.1, seed);
+      return new RunningContext.MeanEmbedding(decay.orElse(DECAY));
     } catch (IllegalArgumentException e) {
       throw model.usage("--decay: " + e.getMessage());
     }
@@ -152,6 +187,15 @@ final class TrainRouterCommand implements Callable<Integer> {
     }
     rows.add(row("kept", outcome.kept()));
     Table.print(console.out(), rows);
+    if (!outcome.layers().isEmpty()) {
+      List<List<String>> layers = new ArrayList<>();
+      layers.add(List.of("LAYER", "LOSS", "CROSS-ENTROPY", "ACCURACY"));
+      for (int layer = 0; layer < outcome.layers().size(); layer++) {
+        layers.add(row(Integer.toString(layer), outcome.layers().get(layer)));
+      }
+      console.out().println();
+      Table.print(console.out(), layers);
+    }
     console
         .out()
         .printf(

@@ -164,7 +164,7 @@ final class GateNetwork {
   }
 
   /** Returns the gate for features that are not standardized. */
-  Folded fold(TokenFeatures.Moments moments) {
+  Folded fold(Moments moments) {
     int firstOut = inner > 0 ? inner : experts;
     int firstWeight = inner > 0 ? 0 : weight;
     int firstBias = inner > 0 ? innerBias : bias;

@@ -1,5 +1,7 @@
 package dev.lorikeet.cli.router;
 
+import java.util.List;
+
 /**
  * How well a gate does on documents.
  *
@@ -7,4 +9,12 @@ package dev.lorikeet.cli.router;
  * @param crossEntropy mean cross-entropy with the labels, in nats per token
  * @param accuracy how often the likeliest adapter is the label
  */
-public record GateQuality(double loss, double crossEntropy, double accuracy) {}
+public record GateQuality(double loss, double crossEntropy, double accuracy) {
+  /** Returns the mean of several gates. */
+  static GateQuality mean(List<GateQuality> gates) {
+    return new GateQuality(
+        gates.stream().mapToDouble(GateQuality::loss).average().orElseThrow(),
+        gates.stream().mapToDouble(GateQuality::crossEntropy).average().orElseThrow(),
+        gates.stream().mapToDouble(GateQuality::accuracy).average().orElseThrow());
+  }
+}

@@ -5,19 +5,21 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.routing.Experts;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** Trains a token-wise gate on a frozen base model with frozen adapters, and saves it. */
+/** Trains a gate on a frozen base model with frozen adapters, and saves it. */
 public final class GateTrainer {
   private static final double WEIGHT_DECAY = 0.01;
 
@@ -30,8 +32,10 @@ public final class GateTrainer {
    * @param trainingTokens their tokens
    * @param validationDocuments documents to choose the best epoch by
    * @param validationTokens their tokens
-   * @param epochs the quality on the validation documents after each epoch
-   * @param kept the quality of what was saved
+   * @param epochs the quality on the validation documents after each epoch; with a gate for each
+   *     layer their mean
+   * @param kept the quality of what was saved, likewise
+   * @param layers the quality of each layer's gate that was saved; empty for a token-wise gate
    */
   public record Outcome(
       int trainingDocuments,
@@ -39,8 +43,10 @@ public final class GateTrainer {
       int validationDocuments,
       int validationTokens,
       List<GateQuality> epochs,
-      GateQuality kept) {
+      GateQuality kept,
+      List<GateQuality> layers) {
     public Outcome {
+      layers = List.copyOf(layers);
       epochs = List.copyOf(epochs);
     }
   }
@@ -69,28 +75,23 @@ public final class GateTrainer {
     List<MixedDocument> validation =
         enough("validation", MixedDocument.mix(model, validate, plan.mixing(), plan.seed() + 1));
 
-    Set<Integer> ids = new TreeSet<>();
-    training.forEach(document -> ids.addAll(document.tokens()));
-    validation.forEach(document -> ids.addAll(document.tokens()));
-    TokenEmbeddings embeddings = TokenEmbeddings.record(model, adapters, ids);
+    Files.createDirectories(directory);
+    Experts experts = new Experts(adapters, plan.topK());
+    List<MixedDocument> all = new ArrayList<>(training);
+    all.addAll(validation);
+    Learner learner = learner(model, experts, all, plan);
+    learner.gates().standardizeBy(Moments.of(learner.features(), training));
     List<GateTraining.Example> learned = examples(model, adapters, training, plan, progress);
     List<GateTraining.Example> judged = examples(model, adapters, validation, plan, progress);
 
     GateTraining gate =
         new GateTraining(
-            embeddings,
-            learned,
-            adapters.size(),
-            new GateTraining.Settings(
-                plan.context(),
-                plan.inner(),
-                plan.epochs(),
-                plan.rate(),
-                WEIGHT_DECAY,
-                plan.seed()));
+            learner.features(),
+            learner.gates(),
+            new GateTraining.Settings(plan.epochs(), plan.rate(), WEIGHT_DECAY, plan.seed() + 1));
     List<GateQuality> epochs = new ArrayList<>();
     progress.begin("training", plan.epochs());
-    GateQuality kept =
+    List<GateQuality> kept =
         gate.run(
             learned,
             judged,
@@ -100,16 +101,46 @@ public final class GateTrainer {
             });
     Outcome outcome =
         new Outcome(
-            training.size(), tokens(training), validation.size(), tokens(validation), epochs, kept);
+            training.size(),
+            tokens(training),
+            validation.size(),
+            tokens(validation),
+            epochs,
+            GateQuality.mean(kept),
+            plan.scope() == GatePlan.Scope.LAYER ? kept : List.of());
     GateWriter.write(
         directory,
-        new Experts(adapters, plan.topK()),
+        plan.scope(),
+        experts,
         plan.context(),
-        embeddings.hidden(),
+        model.info().shape().hidden(),
         plan.inner(),
-        gate.network.fold(gate.moments),
+        learner.gates().fold(),
         provenance(plan, outcome));
     return outcome;
+  }
+
+  /** Gates that know nothing yet, and what they see. */
+  private record Learner(GateFeatures features, Gates gates) {}
+
+  private static Learner learner(
+      BaseModel model, Experts experts, List<MixedDocument> documents, GatePlan plan) {
+    Random random = new Random(plan.seed());
+    int adapters = experts.adapters().size();
+    return switch (plan.scope()) {
+      case TOKEN -> {
+        Set<Integer> ids = new TreeSet<>();
+        documents.forEach(document -> ids.addAll(document.tokens()));
+        TokenEmbeddings embeddings = TokenEmbeddings.record(model, experts.adapters(), ids);
+        GateFeatures features = new TokenFeatures(embeddings, plan.context());
+        yield new Learner(features, new Gates(1, features.size(), plan.inner(), adapters, random));
+      }
+      case LAYER -> {
+        ModelShape shape = model.info().shape();
+        Gates gates = new Gates(shape.layers(), shape.hidden(), plan.inner(), adapters, random);
+        yield new Learner(new LayerFeatures(model, experts, gates), gates);
+      }
+    };
   }
 
   private static List<MixedDocument> enough(String what, List<MixedDocument> documents) {
@@ -161,7 +192,7 @@ public final class GateTrainer {
 
   private static Map<String, Object> provenance(GatePlan plan, Outcome outcome) {
     Map<String, Object> notes = new LinkedHashMap<>();
-    notes.put("targets", plan.targets().name().toLowerCase(Locale.ROOT));
+    notes.put("targets", plan.targets().toString());
     notes.put("epochs", plan.epochs());
     notes.put("learning_rate", plan.rate());
     notes.put("passage_words", List.of(plan.mixing().leastWords(), plan.mixing().mostWords()));

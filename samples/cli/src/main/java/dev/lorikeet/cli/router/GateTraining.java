@@ -1,36 +1,32 @@
 package dev.lorikeet.cli.router;
 
 import dev.lorikeet.model.Score;
-import dev.lorikeet.routing.RunningContext;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
 
-/** Learns a token-wise gate from documents and evidence of which adapter serves each token best. */
+/** Learns gates from documents and evidence of which adapter serves each token best. */
 final class GateTraining {
   /*
    * Idea: token t has evidence a[t, e] >= 0 for each adapter e, and the loss is - log sum over e of g[t, e] a[t, e], g being the gate's softmax. With the probability of the next token under
    * each adapter as evidence this is the language-model loss of a mixture whose outputs, not weights, are mixed (Jacobs et al., 1991); with a one for the adapter of the token's label, and zeros, it is
    * cross-entropy. Either way the gradient by the logits is g - r, where r is g a, normalized: no pass back through the base model.
    *
-   * Documents are walked whole, since the running context is. A batch is a few documents.
+   * Each gate of several, one a layer, has that loss for itself, on what it sees: how its choice changes what the layers above make of a token is not followed. A batch is a few documents.
    */
   private static final int BATCH_DOCUMENTS = 4;
 
   /**
    * Settings.
    *
-   * @param context what the gate sees beside the embedding
-   * @param inner width of the inner layer, 0 for none
    * @param epochs passes over the training documents
    * @param rate Adam's learning rate; falls to zero along a line
    * @param decay weight decay
-   * @param seed for first weights and the order of documents
+   * @param seed for the order of documents
    */
-  record Settings(
-      RunningContext context, int inner, int epochs, double rate, double decay, long seed) {}
+  record Settings(int epochs, double rate, double decay, long seed) {}
 
   /** A document and the evidence on its tokens. */
   static final class Example {
@@ -77,36 +73,34 @@ final class GateTraining {
     }
   }
 
-  final TokenFeatures features;
-  final TokenFeatures.Moments moments;
-  final GateNetwork network;
+  private final GateFeatures features;
+  private final Gates gates;
   private final Settings settings;
   private final float[] x;
   private final double[] probabilities;
   private final double[] byLogit;
 
-  GateTraining(TokenEmbeddings embeddings, List<Example> training, int experts, Settings settings) {
+  GateTraining(GateFeatures features, Gates gates, Settings settings) {
+    this.features = features;
+    this.gates = gates;
     this.settings = settings;
-    this.features = new TokenFeatures(embeddings, settings.context());
-    this.moments = features.moments(training.stream().map(e -> e.document).toList());
-    this.network =
-        new GateNetwork(features.size(), settings.inner(), experts, new Random(settings.seed()));
     this.x = new float[features.size()];
-    this.probabilities = new double[experts];
-    this.byLogit = new double[experts];
+    this.probabilities = new double[gates.experts];
+    this.byLogit = new double[gates.experts];
   }
 
   /**
    * Trains, and keeps the parameters of the epoch with the least loss on the validation documents.
    *
-   * @param onEpoch told of each epoch's quality on the validation documents
-   * @return the quality of what was kept
+   * @param onEpoch told of each epoch's quality on the validation documents, the mean of all gates
+   * @return the quality of each gate that was kept
    */
-  GateQuality run(List<Example> training, List<Example> validation, Consumer<GateQuality> onEpoch) {
+  List<GateQuality> run(
+      List<Example> training, List<Example> validation, Consumer<GateQuality> onEpoch) {
     List<Example> order = new ArrayList<>(training);
-    Random random = new Random(settings.seed() + 1);
-    GateQuality best = quality(validation);
-    float[] kept = network.snapshot();
+    Random random = new Random(settings.seed());
+    List<GateQuality> best = quality(validation);
+    List<float[]> kept = gates.snapshot();
     for (int epoch = 0; epoch < settings.epochs(); epoch++) {
       Collections.shuffle(order, random);
       for (int from = 0; from < order.size(); from += BATCH_DOCUMENTS) {
@@ -116,35 +110,37 @@ final class GateTraining {
           tokens += learn(example);
         }
         double done = (epoch + (double) from / order.size()) / settings.epochs();
-        network.step(Math.max(1, tokens), settings.rate() * (1 - done), settings.decay());
+        gates.step(Math.max(1, tokens), settings.rate() * (1 - done), settings.decay());
       }
-      GateQuality quality = quality(validation);
-      onEpoch.accept(quality);
-      if (quality.loss() < best.loss()) {
+      List<GateQuality> quality = quality(validation);
+      onEpoch.accept(GateQuality.mean(quality));
+      if (GateQuality.mean(quality).loss() < GateQuality.mean(best).loss()) {
         best = quality;
-        kept = network.snapshot();
+        kept = gates.snapshot();
       }
     }
-    network.restore(kept);
+    gates.restore(kept);
     return best;
   }
 
+  /** Adds to the gates' gradients; returns how many tokens there were to learn from. */
   private int learn(Example example) {
+    features.open(example.document);
     int tokens = 0;
-    features.restart();
     for (int t = 0; t < example.evidence.length; t++) {
-      features.next(example.document.tokens().get(t), x);
       double[] evidence = example.evidence[t];
       if (evidence.length == 0) {
         continue;
       }
-      moments.standardize(x);
-      network.forward(x, probabilities);
-      double total = total(evidence);
-      for (int e = 0; e < evidence.length; e++) {
-        byLogit[e] = probabilities[e] - probabilities[e] * evidence[e] / total;
+      for (int gate = 0; gate < gates.count(); gate++) {
+        features.read(gate, t, x);
+        gates.forward(gate, x, probabilities);
+        double total = total(evidence);
+        for (int e = 0; e < evidence.length; e++) {
+          byLogit[e] = probabilities[e] - probabilities[e] * evidence[e] / total;
+        }
+        gates.backward(gate, x, byLogit);
       }
-      network.backward(x, byLogit);
       tokens++;
     }
     return tokens;
@@ -158,29 +154,36 @@ final class GateTraining {
     return total;
   }
 
-  /** Returns how well the gate does on documents. */
-  GateQuality quality(List<Example> examples) {
-    double loss = 0;
-    double crossEntropy = 0;
-    int right = 0;
+  /** Returns how well each gate does on documents. */
+  private List<GateQuality> quality(List<Example> examples) {
+    double[] loss = new double[gates.count()];
+    double[] crossEntropy = new double[gates.count()];
+    int[] right = new int[gates.count()];
     int tokens = 0;
     for (Example example : examples) {
-      features.restart();
+      features.open(example.document);
       for (int t = 0; t < example.evidence.length; t++) {
-        features.next(example.document.tokens().get(t), x);
         if (example.evidence[t].length == 0) {
           continue;
         }
-        moments.standardize(x);
-        network.forward(x, probabilities);
-        loss -= Math.log(total(example.evidence[t]));
         int label = example.document.labels().get(t);
-        crossEntropy -= Math.log(probabilities[label] + 1e-30);
-        right += likeliest() == label ? 1 : 0;
+        for (int gate = 0; gate < gates.count(); gate++) {
+          features.read(gate, t, x);
+          gates.forward(gate, x, probabilities);
+          loss[gate] -= Math.log(total(example.evidence[t]));
+          crossEntropy[gate] -= Math.log(probabilities[label] + 1e-30);
+          right[gate] += likeliest() == label ? 1 : 0;
+        }
         tokens++;
       }
     }
-    return new GateQuality(loss / tokens, crossEntropy / tokens, right / (double) tokens);
+    List<GateQuality> qualities = new ArrayList<>();
+    for (int gate = 0; gate < gates.count(); gate++) {
+      qualities.add(
+          new GateQuality(
+              loss[gate] / tokens, crossEntropy[gate] / tokens, right[gate] / (double) tokens));
+    }
+    return qualities;
   }
 
   private int likeliest() {

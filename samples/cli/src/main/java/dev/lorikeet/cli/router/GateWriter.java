@@ -13,6 +13,8 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * Writes a gate in the form that the router {@code gate} reads: {@code router.json} and {@code
@@ -24,23 +26,26 @@ final class GateWriter {
   /**
    * Writes both files; the directory is made if it is not there.
    *
+   * @param scope where the gate decides
    * @param hidden the base model's hidden size
+   * @param gates one gate, or for the scope of layers one for each
    * @param training where the gate comes from, for people
    */
   static void write(
       Path directory,
+      GatePlan.Scope scope,
       Experts experts,
       RunningContext context,
       int hidden,
       int inner,
-      GateNetwork.Folded gate,
+      List<GateNetwork.Folded> gates,
       Map<String, Object> training)
       throws IOException {
     Files.createDirectories(directory);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("format", "lorikeet-gate");
     json.put("version", 1);
-    json.put("scope", "token");
+    json.put("scope", scope.toString());
     json.put("experts", experts.adapters());
     json.put("top_k", experts.topK());
     switch (context) {
@@ -53,6 +58,9 @@ final class GateWriter {
     }
     json.put("hidden_size", hidden);
     json.put("inner_size", inner);
+    if (scope == GatePlan.Scope.LAYER) {
+      json.put("layers", gates.size());
+    }
     json.put("training", training);
     ObjectMapper mapper = new ObjectMapper();
     Files.writeString(
@@ -60,15 +68,28 @@ final class GateWriter {
         mapper.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
 
     int rows = experts.adapters().size();
+    List<Integer> layers = scope == GatePlan.Scope.LAYER ? List.of(gates.size()) : List.of();
     Map<String, Object> header = new LinkedHashMap<>();
     Map<String, float[]> tensors = new LinkedHashMap<>();
-    int features = (inner > 0 ? gate.innerWeight : gate.weight).length / (inner > 0 ? inner : rows);
     if (inner > 0) {
-      add(header, tensors, "inner.weight", List.of(inner, features), gate.innerWeight);
-      add(header, tensors, "inner.bias", List.of(inner), gate.innerBias);
+      float[] weight = joined(gates, gate -> gate.innerWeight);
+      int features = weight.length / gates.size() / inner;
+      add(header, tensors, "inner.weight", shape(layers, inner, features), weight);
+      add(
+          header,
+          tensors,
+          "inner.bias",
+          shape(layers, inner),
+          joined(gates, gate -> gate.innerBias));
     }
-    add(header, tensors, "gate.weight", List.of(rows, inner > 0 ? inner : features), gate.weight);
-    add(header, tensors, "gate.bias", List.of(rows), gate.bias);
+    float[] weight = joined(gates, gate -> gate.weight);
+    add(
+        header,
+        tensors,
+        "gate.weight",
+        shape(layers, rows, weight.length / gates.size() / rows),
+        weight);
+    add(header, tensors, "gate.bias", shape(layers, rows), joined(gates, gate -> gate.bias));
     byte[] text = mapper.writeValueAsString(header).getBytes(UTF_8);
     int padded = (text.length + 7) / 8 * 8;
     ByteBuffer file = ByteBuffer.allocate(8 + padded + end(tensors)).order(ByteOrder.LITTLE_ENDIAN);
@@ -84,6 +105,24 @@ final class GateWriter {
     Files.write(directory.resolve("router.safetensors"), file.array());
   }
 
+  private static float[] joined(
+      List<GateNetwork.Folded> gates, Function<GateNetwork.Folded, float[]> part) {
+    List<float[]> parts = gates.stream().map(part).toList();
+    float[] joined = new float[parts.stream().mapToInt(values -> values.length).sum()];
+    int at = 0;
+    for (float[] values : parts) {
+      System.arraycopy(values, 0, joined, at, values.length);
+      at += values.length;
+    }
+    return joined;
+  }
+
+  private static List<Integer> shape(List<Integer> layers, int... dimensions) {
+    return IntStream.concat(layers.stream().mapToInt(n -> n), IntStream.of(dimensions))
+        .boxed()
+        .toList();
+  }
+
   private static void add(
       Map<String, Object> header,
       Map<String, float[]> tensors,
@@ -92,8 +131,11 @@ final class GateWriter {
       float[] values) {
     int begin = end(tensors);
     tensors.put(name, values);
-    header.put(
-        name, Map.of("dtype", "F32", "shape", shape, "data_offsets", List.of(begin, end(tensors))));
+    Map<String, Object> entry = new LinkedHashMap<>(); // in one order, so that files are the same
+    entry.put("dtype", "F32");
+    entry.put("shape", shape);
+    entry.put("data_offsets", List.of(begin, end(tensors)));
+    header.put(name, entry);
   }
 
   private static int end(Map<String, float[]> tensors) {

@@ -13,7 +13,7 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * Perplexity of documents that mix kinds of text, under a router and under what it is compared
+ * Perplexity of documents that mix kinds of text, under routers and under what they are compared
  * with.
  *
  * @param documents how many documents were scored
@@ -31,7 +31,7 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
   public enum Role {
     /** The base, one adapter, or the uniform mixture: what needs no router. */
     FIXED,
-    /** The router. */
+    /** A router. */
     ROUTER,
     /** Knows which kind each passage is: what perfect routing to one adapter reaches. */
     ORACLE
@@ -55,26 +55,29 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
         .orElseThrow();
   }
 
-  /** Returns the row of a role that one row has. */
-  public Row only(Role role) {
-    return rows.stream().filter(row -> row.role() == role).findFirst().orElseThrow();
-  }
-
-  /** Returns by which share the router's perplexity is lower than that of the best fixed row. */
+  /**
+   * Returns by which share the best router's perplexity is lower than that of the best fixed row.
+   */
   public double gain() {
-    return 1 - only(Role.ROUTER).perplexity() / bestFixed().perplexity();
+    double best =
+        rows.stream()
+            .filter(row -> row.role() == Role.ROUTER)
+            .mapToDouble(Row::perplexity)
+            .min()
+            .orElseThrow();
+    return 1 - best / bestFixed().perplexity();
   }
 
   /**
    * Scores documents.
    *
-   * @param router a router that was added to the model
+   * @param routers routers that were added to the model, at least one; a row is called as they are
    * @param adapters the adapters of the documents' labels, registered
    * @param done called after each score; there are {@link #scores} of them
    */
   public static RouterEvaluation of(
       Lorikeet lorikeet,
-      String router,
+      List<String> routers,
       List<String> adapters,
       List<MixedDocument> documents,
       Runnable done) {
@@ -95,22 +98,18 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
             new AdapterChoice.Mixed(uniform),
             documents,
             done));
-    rows.add(
-        row(
-            lorikeet,
-            "router " + router,
-            Role.ROUTER,
-            new AdapterChoice.Routed(router),
-            documents,
-            done));
+    for (String router : routers) {
+      AdapterChoice routed = new AdapterChoice.Routed(router);
+      rows.add(row(lorikeet, router, Role.ROUTER, routed, documents, done));
+    }
     rows.add(oracle(lorikeet, adapters, documents, done));
     int tokens = documents.stream().mapToInt(d -> d.tokens().size() - 1).sum();
     return new RouterEvaluation(documents.size(), tokens, rows);
   }
 
   /** Returns how many scores {@link #of} takes. */
-  public static int scores(int adapters, int documents) {
-    return (adapters + 4) * documents;
+  public static int scores(int routers, int adapters, int documents) {
+    return (routers + adapters + 3) * documents;
   }
 
   private static Row row(

@@ -92,7 +92,7 @@ class GateNetworkTest {
     for (int i = 0; i < FEATURES; i++) {
       scale[i] = 0.5f + random.nextFloat();
     }
-    TokenFeatures.Moments moments = new TokenFeatures.Moments(mean, scale);
+    Moments moments = new Moments(mean, scale);
     GateNetwork.Folded folded = network.fold(moments);
     float[] raw = features(random);
     double[] found = softmax(folded, inner, raw);
