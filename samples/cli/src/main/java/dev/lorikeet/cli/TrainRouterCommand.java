@@ -51,6 +51,7 @@ final class TrainRouterCommand implements Callable<Integer> {
 
   @Option(
       names = "--targets",
+      paramLabel = "likelihood|labels",
       description =
           "What the gate learns: 'likelihood', which adapter finds the next token likeliest, or 'labels', whose text a token is from (${DEFAULT-VALUE}).")
   private GatePlan.Targets targets = GatePlan.Targets.LIKELIHOOD;
