@@ -96,16 +96,39 @@ __device__ __forceinline__ Eight<T> loadRow(const T* row, int k, int length, boo
   return result;
 }
 
+__device__ __forceinline__ void getElement(const Eight<float>& eight, int i, float& value) { value = bitsToFloat(eight.words[i]); }
+template <typename T>
+__device__ __forceinline__ void getElement(const Eight<T>& eight, int i, T& value) {
+  value.bits = static_cast<unsigned short>(i % 2 == 0 ? eight.words[i / 2] : eight.words[i / 2] >> 16);
+}
+
+// Stores elements [k, k + 8) of a row of `length` elements, none beyond its end.
+template <typename T>
+__device__ __forceinline__ void storeRow(T* row, int k, int length, bool aligned, const Eight<T>& eight) {
+  if (aligned && k + 8 <= length) {
+    uint4* address = reinterpret_cast<uint4*>(row + k);
+#pragma unroll
+    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
+      address[i] = make_uint4(eight.words[4 * i], eight.words[4 * i + 1], eight.words[4 * i + 2], eight.words[4 * i + 3]);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    if (k + i < length) getElement(eight, i, row[k + i]);
+  }
+}
+
 // Adds eight floats to elements [k, k + 8) of a row of `length` elements; stores no element beyond its end.
 template <typename T>
 __device__ __forceinline__ void addToRow(T* row, int k, int length, bool aligned, const float (&delta)[8]) {
   if (aligned && k + 8 <= length) {
-    uint4* address = reinterpret_cast<uint4*>(row + k);
+    const uint4* address = reinterpret_cast<const uint4*>(row + k);
     Eight<T> sum = zeroEight<T>();
     Eight<T> old;
 #pragma unroll
     for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-      uint4 quad = address[i];
+      const uint4 quad = address[i];
       old.words[4 * i] = quad.x;
       old.words[4 * i + 1] = quad.y;
       old.words[4 * i + 2] = quad.z;
@@ -113,10 +136,7 @@ __device__ __forceinline__ void addToRow(T* row, int k, int length, bool aligned
     }
 #pragma unroll
     for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(old.get(i) + delta[i]));
-#pragma unroll
-    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-      address[i] = make_uint4(sum.words[4 * i], sum.words[4 * i + 1], sum.words[4 * i + 2], sum.words[4 * i + 3]);
-    }
+    storeRow(row, k, length, true, sum);
     return;
   }
 #pragma unroll

@@ -42,19 +42,31 @@ __device__ __forceinline__ bool changes(const SwitchArgs& args, int target) {
   return false;
 }
 
+// Copies a tile bit for bit, several vectors of eight at a time.
 template <typename T>
 __device__ __forceinline__ void copyTile(const SwitchModule& module, int firstRow, int rows, int firstColumn) {
-  for (int place = threadIdx.x; place < rows * (SWITCH_IN / 8); place += blockDim.x) {
-    const int row = firstRow + place / (SWITCH_IN / 8);
-    const int column = firstColumn + place % (SWITCH_IN / 8) * 8;
-    if (row >= module.out || column >= module.in) continue;
-    const T* from = pointer<T>(module.pristine) + row * module.pristineStride + column;
-    T* to = writable<T>(module.merged) + row * module.mergedStride + column;
-    if (module.aligned != 0 && column + 8 <= module.in) {
+  constexpr int COLUMNS = SWITCH_IN / 8;
+  constexpr int FLIGHT = 16 / sizeof(T);
+  const bool aligned = module.aligned != 0;
+  for (int first = threadIdx.x; first < rows * COLUMNS; first += FLIGHT * blockDim.x) {
+    Eight<T> eight[FLIGHT];
 #pragma unroll
-      for (int i = 0; i < Eight<T>::WORDS / 4; i++) reinterpret_cast<uint4*>(to)[i] = loadReadOnly(reinterpret_cast<const uint4*>(from) + i);
-    } else {
-      for (int i = 0; i < 8 && column + i < module.in; i++) to[i] = from[i];
+    for (int i = 0; i < FLIGHT; i++) {
+      const int place = first + i * static_cast<int>(blockDim.x);
+      const int row = firstRow + place / COLUMNS;
+      const int column = firstColumn + place % COLUMNS * 8;
+      eight[i] = place < rows * COLUMNS && row < module.out && column < module.in
+                     ? loadRow(pointer<T>(module.pristine) + row * module.pristineStride, column, module.in, aligned)
+                     : zeroEight<T>();
+    }
+#pragma unroll
+    for (int i = 0; i < FLIGHT; i++) {
+      const int place = first + i * static_cast<int>(blockDim.x);
+      const int row = firstRow + place / COLUMNS;
+      const int column = firstColumn + place % COLUMNS * 8;
+      if (place < rows * COLUMNS && row < module.out && column < module.in) {
+        storeRow(writable<T>(module.merged) + row * module.mergedStride, column, module.in, aligned, eight[i]);
+      }
     }
   }
 }
@@ -62,21 +74,10 @@ __device__ __forceinline__ void copyTile(const SwitchModule& module, int firstRo
 // Writes pristine + delta for eight columns.
 template <typename T>
 __device__ __forceinline__ void writeEight(const SwitchModule& module, int row, int column, const Eight<T>& pristine, const float (&delta)[8]) {
-  T* to = writable<T>(module.merged) + row * module.mergedStride + column;
-  if (module.aligned != 0 && column + 8 <= module.in) {
-    Eight<T> sum = zeroEight<T>();
+  Eight<T> sum = zeroEight<T>();
 #pragma unroll
-    for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(pristine.get(i) + delta[i]));
-#pragma unroll
-    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-      reinterpret_cast<uint4*>(to)[i] = make_uint4(sum.words[4 * i], sum.words[4 * i + 1], sum.words[4 * i + 2], sum.words[4 * i + 3]);
-    }
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-    if (column + i < module.in) to[i] = narrow<T>(pristine.get(i) + delta[i]);
-  }
+  for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(pristine.get(i) + delta[i]));
+  storeRow(writable<T>(module.merged) + row * module.mergedStride, column, module.in, module.aligned != 0, sum);
 }
 
 // Element (row, feature) of a factor as if it were dense, in float.

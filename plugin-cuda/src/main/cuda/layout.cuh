@@ -82,7 +82,7 @@ struct SgmvArgs {
   int rowGroups;  // blocks per run of a shrink
   int outGroups;  // blocks per tile of an expand
   int xAligned;
-  int unused;
+  int prefetch;   // whether B comes to the L2 cache while A is read
   Output outputs[MAX_TARGETS];
 };
 

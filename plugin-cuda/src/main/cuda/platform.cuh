@@ -32,6 +32,8 @@ __device__ __forceinline__ uint4 loadReadOnly(const uint4* address) { return __l
 __device__ __forceinline__ uint2 loadReadOnly(const uint2* address) { return __ldg(address); }
 __device__ __forceinline__ unsigned long long loadReadOnly(const unsigned long long* address) { return __ldg(address); }
 
+__device__ __forceinline__ void prefetchToL2(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
+
 __device__ __forceinline__ int countBits(unsigned mask) { return __popc(mask); }
 __device__ __forceinline__ int lowestBit(unsigned mask) { return __ffs(static_cast<int>(mask)) - 1; }
 

@@ -41,7 +41,7 @@ __device__ __forceinline__ void expand(const SgmvArgs& args) {
       h[n * MAX_RANK + r] = value;
     }
     __syncthreads();
-    if (o < output.width) expandRowsOfAnyType(record, args.pageShift, tile.rows, h, o, acc);
+    if (o < output.width) expandRowsOfAnyType(record, args.pageShift, tile.rows, run.mask, h, o, acc);
   }
   if (o < output.width) addTile<Y>(args, output, tile, touched, o, acc);
 }

@@ -8,7 +8,7 @@
 //   B^T for eight neighbouring outputs at a time. At most FUSED_RUNS adapters per tile.
 // Bytes: sum over runs of rank * (in + out) * sizeof(W), plus x and y; no workspace.
 // Roofline: device memory; a block keeps up to 256 threads x 8 loads of 16 bytes (32 KiB) in flight in both halves, and two blocks share a multiprocessor,
-//   so that one computes while the other waits for its records.
+//   so that one computes while the other waits for its records. Small batches ask for B at the start.
 #include "sgmv_vector.cuh"
 
 namespace lorikeet {
@@ -36,6 +36,7 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
     const int rank = record->rank;
     if (rank == 0) continue;
     touched |= run.mask;
+    if (args.prefetch != 0) prefetchRows(rowsOfB(record, args.pageShift), 0, rank, 0, record->bStride);
     const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
     const int parts = warpsPerGroup(groups);
     const int part = parts == 1 ? 0 : warp / groups;
@@ -88,7 +89,7 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
     float acc[VECTOR_ROWS][8] = {};
     for (int i = 0; i < tile.runs; i++) {
       const TargetRecord* record = recordOf(args.directory, args.slotStride, runs[i].slot, output.target);
-      if (record->rank != 0) expandRowsOfAnyType(record, args.pageShift, tile.rows, h[i], o, acc);
+      if (record->rank != 0) expandRowsOfAnyType(record, args.pageShift, tile.rows, runs[i].mask, h[i], o, acc);
     }
     addTile<X>(args, output, tile, touched, o, acc);
   }

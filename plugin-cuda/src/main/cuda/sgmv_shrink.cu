@@ -5,7 +5,8 @@
 //   multiplication: Punica, arXiv 2310.18547; MBGMV of S-LoRA, arXiv 2311.03285.)
 // Layout: block (run x group of 4 rows of A, split of the input features, target module of the group), 128 threads. Each thread walks the
 //   features in vectors of eight, 4 rows of A and the run's x together; warps reduce by shuffles, the block through shared memory. Splits are partial
-//   sums in the workspace, which expand adds in their order: no atomics, the same bits every time.
+//   sums in the workspace, which expand adds in their order: no atomics, the same bits every time. Where all of B fits the L2 cache, blocks ask for
+//   their share of it, so that it travels beside A and expand finds it there.
 // Bytes: sum over runs of rank * in * sizeof(W); x is read rank / 4 times, from L2. Flops: 2 * tokens per byte pair, at most 4 per byte.
 // Roofline: bound by device memory below about 10 flops per byte (H200: 4.8 TB/s), so always here; the grid must hold some 30 KiB of loads in flight
 //   per multiprocessor: 4 blocks of 128 threads with 4 to 8 loads of 16 bytes each. Splits are chosen by the host to reach that.
@@ -25,6 +26,12 @@ __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   const int rank = record->rank;
   if (first >= rank) return;
   const RunInputs<X> inputs = inputsOf<X>(args, pointer<Tile>(args.tiles)[run.tile], run.mask);
+
+  if (args.prefetch != 0) {
+    const int share = (record->bStride / args.splits + 127) / 128 * 128;
+    const int begin = min(record->bStride, static_cast<int>(blockIdx.y) * share);
+    prefetchRows(rowsOfB(record, args.pageShift), first, min(rank, first + SHRINK_ROWS), begin, min(record->bStride, begin + share));
+  }
 
   float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
   shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, blockIdx.y, args.splits, threadIdx.x, THREADS, acc);

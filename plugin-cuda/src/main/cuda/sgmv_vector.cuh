@@ -31,29 +31,49 @@ __device__ __forceinline__ RunInputs<X> inputsOf(const SgmvArgs& args, const Til
   return inputs;
 }
 
-// acc[r][n] += dot of row (first + r) of A, r < R, with x[n], over the vectors [begin, end) that this thread meets in steps of `step`.
-// Rows beyond the last are read as the last and left for the caller to drop.
-template <typename X, typename W, int R, int N>
-__device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last, const X* const* x, int start, int length, bool aligned,
-                                        int begin, int end, int step, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
-  // Eight loads of weights in flight; more tokens bring loads of x instead.
-  constexpr int UNROLL = sizeof(W) * N <= 4 ? 2 : 1;
-#pragma unroll UNROLL
-  for (int v = begin; v < end; v += step) {
-    const int k = 8 * v;
-    Eight<W> w[R];
+// One load of row elements [k, k + 8): WHOLE says that rows are aligned and a multiple of eight long, so that nothing has to be asked.
+template <typename X, bool WHOLE>
+__device__ __forceinline__ Eight<X> loadInput(const X* row, int k, int length, bool aligned) {
+  return WHOLE ? loadEight<X>(row + k) : loadRow(row, k, length, aligned);
+}
+
+// acc[r][n] += dot of row (first + r) of A, r < R, with x[n], over U vectors from v in steps of `step`; all loads of weights go out first.
+template <typename X, typename W, int R, int N, int U, bool WHOLE>
+__device__ __forceinline__ void dotVectors(const FactorRows& a, int first, int last, const X* const* x, int start, int length, bool aligned, int v,
+                                           int step, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
+  Eight<W> w[U][R];
 #pragma unroll
-    for (int r = 0; r < R; r++) w[r] = loadEight<W>(a.at(first + r < last ? first + r : last, k * static_cast<int>(sizeof(W))));
+  for (int u = 0; u < U; u++) {
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+      w[u][r] = loadEight<W>(a.at(first + r < last ? first + r : last, 8 * (v + u * step) * static_cast<int>(sizeof(W))));
+    }
+  }
+#pragma unroll
+  for (int u = 0; u < U; u++) {
 #pragma unroll
     for (int n = 0; n < N; n++) {
-      const Eight<X> values = loadRow(x[n] + start, k, length, aligned);
+      const Eight<X> values = loadInput<X, WHOLE>(x[n] + start, 8 * (v + u * step), length, aligned);
 #pragma unroll
       for (int i = 0; i < 8; i++) {
 #pragma unroll
-        for (int r = 0; r < R; r++) acc[r][n] += w[r].get(i) * values.get(i);
+        for (int r = 0; r < R; r++) acc[r][n] += w[u][r].get(i) * values.get(i);
       }
     }
   }
+}
+
+// The same over the vectors [begin, end) that this thread meets in steps of `step`. Rows beyond the last are read as the last and left for the
+// caller to drop. With one or two tokens and 16-bit weights, eight loads of weights are in flight; more tokens bring loads of x instead.
+template <typename X, typename W, int R, int N>
+__device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last, const X* const* x, int start, int length, bool aligned,
+                                        int begin, int end, int step, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
+  constexpr int U = sizeof(W) == 2 && N <= 2 ? 2 : 1;
+  int v = begin;
+  if (U > 1 && aligned && length % 8 == 0) {
+    for (; v + (U - 1) * step < end; v += U * step) dotVectors<X, W, R, N, U, true>(a, first, last, x, start, length, true, v, step, acc);
+  }
+  for (; v < end; v += step) dotVectors<X, W, R, N, 1, false>(a, first, last, x, start, length, aligned, v, step, acc);
 }
 
 // The same for the number of tokens at hand and for block-diagonal factors, whose rows cover different features.
@@ -111,6 +131,14 @@ __device__ __forceinline__ void shrinkRowsOfAnyType(const TargetRecord* record, 
   }
 }
 
+// Asks for bytes [begin, end) of rows [first, last) of a factor, line by line over the threads of a block: they come to the L2 cache meanwhile.
+__device__ __forceinline__ void prefetchRows(const FactorRows& rows, int first, int last, int begin, int end) {
+  const int lines = (end - begin + 127) / 128;
+  for (int place = threadIdx.x; place < (last - first) * lines; place += blockDim.x) {
+    prefetchToL2(rows.at(first + place / lines, begin + place % lines * 128));
+  }
+}
+
 // The sum over the 32 lanes of a warp, in an order that is always the same.
 __device__ __forceinline__ float warpSum(float value) {
 #pragma unroll
@@ -119,24 +147,34 @@ __device__ __forceinline__ float warpSum(float value) {
 }
 
 // acc[n][i] += h[n][r] * B[r][o + i] over all ranks, for the eight outputs from `o`, a multiple of eight.
-// `h` has MAX_RANK floats per row of the tile, scaled already, zeros for rows outside the run.
-template <typename W, int N>
-__device__ __forceinline__ void expandDense(const FactorRows& b, int rank, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
-  constexpr int UNROLL = 16 / sizeof(W);
-#pragma unroll UNROLL
-  for (int r = 0; r < rank; r++) {
-    const Eight<W> w = loadEight<W>(b.at(r, o * static_cast<int>(sizeof(W))));
+// `h` has MAX_RANK floats per row of the tile, scaled already; rows outside the run stay as they are, whatever its weights.
+template <typename W, int N, int U>
+__device__ __forceinline__ void expandRanks(const FactorRows& b, int r, unsigned mask, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
+  Eight<W> w[U];
 #pragma unroll
-    for (int n = 0; n < N; n++) {
-      const float factor = h[n * MAX_RANK + r];
+  for (int u = 0; u < U; u++) w[u] = loadEight<W>(b.at(r + u, o * static_cast<int>(sizeof(W))));
 #pragma unroll
-      for (int i = 0; i < 8; i++) acc[n][i] += factor * w.get(i);
+  for (int n = 0; n < N; n++) {
+    if (N > 1 && (mask >> n & 1) == 0) continue;
+#pragma unroll
+    for (int u = 0; u < U; u++) {
+      const float factor = h[n * MAX_RANK + r + u];
+#pragma unroll
+      for (int i = 0; i < 8; i++) acc[n][i] += factor * w[u].get(i);
     }
   }
 }
 
+template <typename W, int N>
+__device__ __forceinline__ void expandDense(const FactorRows& b, int rank, unsigned mask, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
+  constexpr int U = 16 / sizeof(W);
+  int r = 0;
+  for (; r + U <= rank; r += U) expandRanks<W, N, U>(b, r, mask, h, o, acc);
+  for (; r < rank; r++) expandRanks<W, N, 1>(b, r, mask, h, o, acc);
+}
+
 template <typename W>
-__device__ __forceinline__ void expandBlocks(const FactorRows& b, int rank, int blocks, int width, const float* h, int o,
+__device__ __forceinline__ void expandBlocks(const FactorRows& b, int rank, int blocks, int width, unsigned mask, const float* h, int o,
                                              float (&acc)[VECTOR_ROWS][8]) {
   const int length = width / blocks;
   const int ranks = rank / blocks;
@@ -150,37 +188,39 @@ __device__ __forceinline__ void expandBlocks(const FactorRows& b, int rank, int 
       if (k < 0 || k >= length) continue;
       const float w = widen(*reinterpret_cast<const W*>(b.at(r, k * static_cast<int>(sizeof(W)))));
 #pragma unroll
-      for (int n = 0; n < VECTOR_ROWS; n++) acc[n][i] += h[n * MAX_RANK + r] * w;
+      for (int n = 0; n < VECTOR_ROWS; n++) {
+        if ((mask >> n & 1) != 0) acc[n][i] += h[n * MAX_RANK + r] * w;
+      }
     }
   }
 }
 
 template <typename W>
-__device__ __forceinline__ void expandRows(const TargetRecord* record, const FactorRows& b, int rows, const float* h, int o,
+__device__ __forceinline__ void expandRows(const TargetRecord* record, const FactorRows& b, int rows, unsigned mask, const float* h, int o,
                                            float (&acc)[VECTOR_ROWS][8]) {
   if (record->bBlocks != 1) {
-    expandBlocks<W>(b, record->rank, record->bBlocks, record->bWidth, h, o, acc);
+    expandBlocks<W>(b, record->rank, record->bBlocks, record->bWidth, mask, h, o, acc);
   } else if (rows == 1) {
-    expandDense<W, 1>(b, record->rank, h, o, acc);
+    expandDense<W, 1>(b, record->rank, mask, h, o, acc);
   } else if (rows == 2) {
-    expandDense<W, 2>(b, record->rank, h, o, acc);
+    expandDense<W, 2>(b, record->rank, mask, h, o, acc);
   } else {
-    expandDense<W, VECTOR_ROWS>(b, record->rank, h, o, acc);
+    expandDense<W, VECTOR_ROWS>(b, record->rank, mask, h, o, acc);
   }
 }
 
-__device__ __forceinline__ void expandRowsOfAnyType(const TargetRecord* record, int pageShift, int rows, const float* h, int o,
+__device__ __forceinline__ void expandRowsOfAnyType(const TargetRecord* record, int pageShift, int rows, unsigned mask, const float* h, int o,
                                                     float (&acc)[VECTOR_ROWS][8]) {
   const FactorRows b = rowsOfB(record, pageShift);
   switch (record->bType) {
     case F32:
-      expandRows<float>(record, b, rows, h, o, acc);
+      expandRows<float>(record, b, rows, mask, h, o, acc);
       return;
     case BF16:
-      expandRows<bf16>(record, b, rows, h, o, acc);
+      expandRows<bf16>(record, b, rows, mask, h, o, acc);
       return;
     default:
-      expandRows<f16>(record, b, rows, h, o, acc);
+      expandRows<f16>(record, b, rows, mask, h, o, acc);
       return;
   }
 }

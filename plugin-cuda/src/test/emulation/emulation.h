@@ -93,6 +93,9 @@ T loadReadOnly(const T* address) {
   return *address;
 }
 
+// A prefetch of what is not there is no fault on a GPU, but a mistake.
+inline void prefetchToL2(const void* address) { static_cast<void>(*static_cast<const volatile char*>(address)); }
+
 inline int countBits(unsigned mask) { return __builtin_popcount(mask); }
 inline int lowestBit(unsigned mask) { return __builtin_ffs(static_cast<int>(mask)) - 1; }
 

@@ -63,7 +63,7 @@ final class CudaLoraExecutor implements LoraExecutor {
     kernels = Kernels.load();
     cache = new AdapterCache(stream, pool);
     onDevice = new BatchOnDevice(stream, cache);
-    sgmv = new SgmvLauncher(stream, kernels, context.device().multiprocessors(), options.fusion());
+    sgmv = new SgmvLauncher(stream, kernels, context.device(), options.fusion());
     switcher = new SwitchLauncher(stream, kernels, cache, device);
     stagedInput = new StagedTensor(stream);
     for (int i = 0; i < Layouts.MAX_TARGETS; i++) {

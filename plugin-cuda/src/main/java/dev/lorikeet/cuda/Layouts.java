@@ -75,6 +75,7 @@ final class Layouts {
     static final int ROW_GROUPS = 96;
     static final int OUT_GROUPS = 100;
     static final int X_ALIGNED = 104;
+    static final int PREFETCH = 108;
     static final int OUTPUTS = 112;
 
     private Sgmv() {}

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.Layouts.Output;
 import dev.lorikeet.cuda.Layouts.Sgmv;
+import dev.lorikeet.cuda.driver.CudaDevice;
 import dev.lorikeet.cuda.driver.CudaStream;
 import dev.lorikeet.cuda.driver.KernelArgument;
 import dev.lorikeet.tensor.ElementType;
@@ -35,15 +36,17 @@ final class SgmvLauncher implements AutoCloseable {
   private final CudaStream stream;
   private final Kernels kernels;
   private final int multiprocessors;
+  private final int l2Bytes;
   private final CudaOptions.Fusion fusion;
   private final Arena arena = Arena.ofShared();
   private final KernelArgument argument = new KernelArgument(arena, Sgmv.BYTES);
   private final Buffers.OnDevice workspace;
 
-  SgmvLauncher(CudaStream stream, Kernels kernels, int multiprocessors, CudaOptions.Fusion fusion) {
+  SgmvLauncher(CudaStream stream, Kernels kernels, CudaDevice device, CudaOptions.Fusion fusion) {
     this.stream = stream;
     this.kernels = kernels;
-    this.multiprocessors = multiprocessors;
+    multiprocessors = device.multiprocessors();
+    l2Bytes = device.l2Bytes();
     this.fusion = fusion;
     workspace = new Buffers.OnDevice(stream);
   }
@@ -64,8 +67,10 @@ final class SgmvLauncher implements AutoCloseable {
     int in = (int) x.columns();
     int rankStride = (int) AdapterLayout.align(maxRank, 8);
     int maxOut = 1;
+    long allOut = 0;
     for (int i = 0; i < targets; i++) {
       maxOut = Math.max(maxOut, (int) y.get(i).columns());
+      allOut += y.get(i).columns();
     }
 
     int rowGroups = (maxRank + SHRINK_ROWS - 1) / SHRINK_ROWS;
@@ -97,6 +102,9 @@ final class SgmvLauncher implements AutoCloseable {
     args.set(JAVA_INT_UNALIGNED, Sgmv.RANK_STRIDE, rankStride);
     args.set(JAVA_INT_UNALIGNED, Sgmv.ENTRIES, plan.entryCount());
     args.set(JAVA_INT_UNALIGNED, Sgmv.X_ALIGNED, Shapes.isAligned(x) ? 1 : 0);
+    // Half of the cache for B; if it were more, what came early would be gone when it is wanted.
+    long bytesOfB = 2L * plan.vectorRuns() * maxRank * allOut;
+    args.set(JAVA_INT_UNALIGNED, Sgmv.PREFETCH, bytesOfB <= l2Bytes / 2 ? 1 : 0);
     for (int i = 0; i < targets; i++) {
       long output = Sgmv.OUTPUTS + (long) i * Output.BYTES;
       args.set(JAVA_LONG_UNALIGNED, output + Output.Y, yAddresses[i]);

@@ -291,6 +291,31 @@ class DeviceTensorTest {
   }
 
   @Test
+  void aBrokenAdapterSpoilsNoTokenThatDoesNotUseIt() {
+    int[] outs = {40};
+    for (String fuse : List.of("never", "always")) {
+      for (int blocks : new int[] {1, 4}) {
+        reopen(Map.of("fuse", fuse));
+        RandomAdapter sound = adapter(DOWN, ElementType.BF16, 8, 64, outs);
+        RandomAdapter broken =
+            new RandomAdapter(random)
+                .with(DOWN.targets().getFirst(), ElementType.BF16, 8, 64, 40, 1, blocks);
+        adapters.add(broken);
+        // All bits set: NaN.
+        broken.weights(DOWN.targets().getFirst()).orElseThrow().b().memory().fill((byte) -1);
+        LoraBatch batch = new LoraBatch().reset(3);
+        batch.beginSegment(sound).add(0, 1).add(1, 1).add(2, 1);
+        batch.beginSegment(broken).add(1, 1);
+        try (DeviceCase c =
+            new DeviceCase(executor, random, DOWN, ElementType.BF16, 3, 64, outs, 0)) {
+          c.run(batch);
+          c.check("beside NaN, fuse " + fuse, batch, t -> t != 1);
+        }
+      }
+    }
+  }
+
+  @Test
   void aClosedLeaseIsRefused() {
     int[] outs = {40};
     RandomAdapter adapter = adapter(DOWN, ElementType.F32, 4, 64, outs);
