@@ -223,7 +223,7 @@ public final class Decoder implements AutoCloseable {
 
   /** Returns how steps with adapters were computed; for the decoding thread. */
   public SwitchStats switchStats() {
-    return planner.stats();
+    return planner;
   }
 
   /**
@@ -418,6 +418,11 @@ public final class Decoder implements AutoCloseable {
         batch.tokens(),
         shard,
         shards);
+  }
+
+  /** Returns one logit of a row of the last batch. */
+  public float logit(int row, int token) {
+    return logits(row).getAtIndex(ValueLayout.JAVA_FLOAT, token);
   }
 
   /** Returns a row of logits of the last batch, {@code [vocabulary]} F32, valid until the next. */

@@ -27,9 +27,13 @@ public final class KvCache {
     return cache;
   }
 
-  /** Returns the pages of a new sequence: none yet. */
-  public KvPages newPages() {
-    return new KvPages(this);
+  /**
+   * Returns the pages of a new sequence: none yet.
+   *
+   * @param positions for how many positions their numbers have room before more is allocated
+   */
+  public KvPages newPages(int positions) {
+    return new KvPages(this, positions);
   }
 
   /** Returns how many pages a sequence of this length needs. */

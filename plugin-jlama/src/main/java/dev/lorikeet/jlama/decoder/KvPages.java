@@ -10,14 +10,16 @@ import java.util.Optional;
  */
 public final class KvPages {
   private final KvCache cache;
-  private int[] pages = new int[0];
+  private int[] pages;
   private int count;
   private Optional<PrefixCache.Root> root = Optional.empty();
-  private int[] shared = new int[0];
+  private int[] shared;
   private int sharedBlocks;
 
-  KvPages(KvCache cache) {
+  KvPages(KvCache cache, int positions) {
     this.cache = cache;
+    pages = new int[Math.toIntExact(cache.geometry().pagesFor(positions))];
+    shared = new int[positions / cache.geometry().blockTokens()];
   }
 
   /**

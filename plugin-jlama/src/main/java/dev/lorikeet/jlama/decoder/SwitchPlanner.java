@@ -6,7 +6,7 @@ import dev.lorikeet.executor.LoraBatch;
  * Chooses, for a step whose tokens all share one mixture, between deltas and merged weights. Used
  * by the decoding thread alone; allocates nothing.
  */
-final class SwitchPlanner {
+final class SwitchPlanner implements SwitchStats {
   /*
    * Idea: a switch costs one pass over the weights and pays for itself by the deltas it saves, but nobody knows how long a mixture will stay. This is the ski-rental problem: rent
    * (deltas) until the rent paid equals the price (a switch), then buy. Whatever comes, the sum of deltas and switches is then at most twice that of the best choice made in hindsight, and both
@@ -127,7 +127,28 @@ final class SwitchPlanner {
     switchNanos += nanos;
   }
 
-  SwitchStats stats() {
-    return new SwitchStats(deltaSteps, mergedSteps, switches, switchNanos, allProbesNanos);
+  @Override
+  public long deltaSteps() {
+    return deltaSteps;
+  }
+
+  @Override
+  public long mergedSteps() {
+    return mergedSteps;
+  }
+
+  @Override
+  public long switches() {
+    return switches;
+  }
+
+  @Override
+  public long switchNanos() {
+    return switchNanos;
+  }
+
+  @Override
+  public long probeNanos() {
+    return allProbesNanos;
   }
 }

@@ -1,13 +1,19 @@
 package dev.lorikeet.jlama.decoder;
 
-/**
- * How the steps that had adapters were computed so far.
- *
- * @param deltaSteps steps with deltas
- * @param mergedSteps steps with merged weights
- * @param switches changes of the merged state
- * @param switchNanos the time they took
- * @param probeNanos the time spent on measuring what a switch would cost
- */
-public record SwitchStats(
-    long deltaSteps, long mergedSteps, long switches, long switchNanos, long probeNanos) {}
+/** How the steps that had adapters were computed so far; for the decoding thread. */
+public interface SwitchStats {
+  /** Returns how many steps were computed with deltas. */
+  long deltaSteps();
+
+  /** Returns how many steps were computed with merged weights. */
+  long mergedSteps();
+
+  /** Returns how often the merged state changed. */
+  long switches();
+
+  /** Returns how long that took in all. */
+  long switchNanos();
+
+  /** Returns how long it took to measure what a switch would cost. */
+  long probeNanos();
+}

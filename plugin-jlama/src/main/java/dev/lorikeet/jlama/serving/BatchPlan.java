@@ -63,7 +63,7 @@ final class BatchPlan implements DeltaPlan {
     sequence.stepEnd = tokens;
     perLayer |= sequence.selection() instanceof Selection.ByLayer && !sequence.routerGivenUp;
     report(sequence).ifPresent(MixtureReport::begin);
-    wantsFinalHidden |= sequence.routing().map(RoutingContextState::oneByOne).orElse(false);
+    wantsFinalHidden |= sequence.oneByOne();
   }
 
   @Override

@@ -101,7 +101,9 @@ final class Batching {
     runner.begin();
     // Preemption changes the list of running sequences, so it is walked as it was.
     candidates.clear();
-    candidates.addAll(running);
+    for (int i = 0; i < running.size(); i++) {
+      candidates.add(running.get(i)); // addAll would copy into an array first
+    }
     for (int i = 0; i < candidates.size(); i++) {
       Sequence sequence = candidates.get(i);
       if (sequence.remaining() == 1 && running.contains(sequence) && secured(sequence, 1)) {

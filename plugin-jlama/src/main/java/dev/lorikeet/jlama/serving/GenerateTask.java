@@ -7,16 +7,16 @@ import dev.lorikeet.jlama.text.StreamDecoder;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.GenerationRequest;
-import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Usage;
+import dev.lorikeet.routing.Mixture;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.LongSupplier;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import java.util.stream.IntStream;
 
 /** Turns drawn tokens into a streamed text and decides when it ends. */
 final class GenerateTask implements Task {
@@ -26,15 +26,17 @@ final class GenerateTask implements Task {
   private final LongSupplier clock;
   private final StreamDecoder decoder;
   private final StopText stopText;
-  private final Set<Integer> eosTokens;
+  private final int[] endTokens;
   private final int promptTokens;
   private final int maxTokens;
   private final long submittedNanos;
   private final RandomGenerator random;
   private final Optional<MixtureReport> report;
-  private final List<Integer> tokens = new ArrayList<>();
-  private final StringBuilder text = new StringBuilder();
+  private final StringBuilder piece = new StringBuilder();
+  private int generated;
   private long firstTokenNanos;
+  private long lastTokenNanos;
+  private FinishReason reason = FinishReason.LENGTH;
 
   /**
    * Creates a task.
@@ -61,7 +63,14 @@ final class GenerateTask implements Task {
         request.reportMixture() ? Optional.of(new MixtureReport(selection)) : Optional.empty();
     this.decoder = decoder;
     this.stopText = new StopText(request.stop().strings());
-    this.eosTokens = request.stop().ignoreEos() ? Set.of() : eosTokens;
+    this.endTokens =
+        IntStream.concat(
+                request.stop().tokens().stream().mapToInt(Integer::intValue),
+                request.stop().ignoreEos()
+                    ? IntStream.empty()
+                    : eosTokens.stream().mapToInt(Integer::intValue))
+            .sorted()
+            .toArray();
     this.promptTokens = promptTokens;
     this.maxTokens = maxTokens;
     this.submittedNanos = submittedNanos;
@@ -82,7 +91,7 @@ final class GenerateTask implements Task {
   }
 
   int generated() {
-    return tokens.size();
+    return generated;
   }
 
   @Override
@@ -92,11 +101,13 @@ final class GenerateTask implements Task {
 
   @Override
   public int leastTokensToCome() {
-    boolean mayStop =
-        !eosTokens.isEmpty()
-            || !request.stop().tokens().isEmpty()
-            || !request.stop().strings().isEmpty();
-    return mayStop ? 1 : maxTokens - tokens.size();
+    boolean mayStop = endTokens.length > 0 || !request.stop().strings().isEmpty();
+    return mayStop ? 1 : maxTokens - generated;
+  }
+
+  @Override
+  public int mostTokensToCome() {
+    return maxTokens - generated;
   }
 
   @Override
@@ -107,59 +118,68 @@ final class GenerateTask implements Task {
   /**
    * Takes the next token.
    *
-   * @param startedNanos when the request's first token was computed
-   * @return the result, if the generation has ended
+   * @return whether the generation has ended; then {@link #finish} is to be called
    */
-  Optional<GenerationResult> accept(int token, float logProbability, long startedNanos) {
-    long now = clock.getAsLong();
-    if (tokens.isEmpty()) {
-      firstTokenNanos = now;
+  boolean accept(int token, float logProbability) {
+    lastTokenNanos = clock.getAsLong();
+    if (generated == 0) {
+      firstTokenNanos = lastTokenNanos;
     }
-    tokens.add(token);
+    generated++;
     trace.token();
-    boolean ending = eosTokens.contains(token) || request.stop().tokens().contains(token);
-    String piece = ending ? "" : stopText.append(decoder.next(token));
-    Optional<FinishReason> reason = Optional.empty();
-    if (ending) {
-      reason = Optional.of(FinishReason.STOP_TOKEN);
-    } else if (stopText.stopped()) {
-      reason = Optional.of(FinishReason.STOP_STRING);
-    } else if (tokens.size() == maxTokens) {
-      reason = Optional.of(FinishReason.LENGTH);
+    piece.setLength(0);
+    boolean ended = endOf(token);
+    Optional<Mixture> mixture = report.map(MixtureReport::mixture);
+    log.append(token, logProbability, piece, mixture);
+    if (request.onToken().isPresent()) {
+      request
+          .onToken()
+          .get()
+          .accept(
+              new GeneratedToken(generated - 1, token, piece.toString(), logProbability, mixture));
     }
-    if (reason.isPresent() && !stopText.stopped()) {
-      piece += stopText.append(decoder.finish());
-      if (stopText.stopped()) {
-        reason = Optional.of(FinishReason.STOP_STRING);
-      } else {
-        piece += stopText.flush();
-      }
-    }
-    text.append(piece);
-    GeneratedToken generated =
-        new GeneratedToken(
-            tokens.size() - 1, token, piece, logProbability, report.map(MixtureReport::mixture));
-    log.append(generated);
-    request.onToken().ifPresent(consumer -> consumer.accept(generated));
-    if (reason.isEmpty()) {
-      return Optional.empty();
-    }
-    return Optional.of(
-        new GenerationResult(
-            text.toString(),
-            tokens,
-            reason.get(),
-            new Usage(
-                promptTokens,
-                tokens.size(),
-                Duration.ofNanos(startedNanos - submittedNanos),
-                Duration.ofNanos(firstTokenNanos - submittedNanos),
-                Duration.ofNanos(now - submittedNanos))));
+    return ended;
   }
 
-  void finish(GenerationResult result) {
-    trace.finished(result);
-    log.finish(result);
+  /** Writes the text that a token makes certain and returns whether the generation ends with it. */
+  private boolean endOf(int token) {
+    if (Arrays.binarySearch(endTokens, token) >= 0) {
+      reason = FinishReason.STOP_TOKEN;
+    } else {
+      stopText.pass(decoder.next(token), piece);
+      if (stopText.stopped()) {
+        reason = FinishReason.STOP_STRING;
+        return true;
+      }
+      if (generated < maxTokens) {
+        return false;
+      }
+      reason = FinishReason.LENGTH;
+    }
+    stopText.pass(decoder.finish(), piece);
+    if (stopText.stopped()) {
+      reason = FinishReason.STOP_STRING;
+    } else {
+      stopText.flush(piece);
+    }
+    return true;
+  }
+
+  /**
+   * Tells the request of its success.
+   *
+   * @param startedNanos when the request's first token was computed
+   */
+  void finish(long startedNanos) {
+    Usage usage =
+        new Usage(
+            promptTokens,
+            generated,
+            Duration.ofNanos(startedNanos - submittedNanos),
+            Duration.ofNanos(firstTokenNanos - submittedNanos),
+            Duration.ofNanos(lastTokenNanos - submittedNanos));
+    trace.finished(reason, usage);
+    log.finish(reason, usage);
   }
 
   @Override

@@ -1,7 +1,6 @@
 package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.model.Sampling;
-import java.util.Arrays;
 import java.util.random.RandomGenerator;
 
 /**
@@ -11,8 +10,8 @@ import java.util.random.RandomGenerator;
 final class Sampler {
   /*
    * Filters as in Hugging Face's generation: temperature, then top-k (all tokens with a logit of at least the k-th largest stay), then top-p (the likeliest tokens stay
-   * until their probabilities sum to at least p). Sorting is over 64-bit keys: the logit in an order-preserving form above, the token id inverted below, so that equal logits are
-   * ordered by id. Without filters nothing is sorted.
+   * until their probabilities sum to at least p). Order is that of 64-bit keys: the logit in an order-preserving form above, the token id inverted below, so that equal logits are
+   * ordered by id. The keys are made a heap and popped as far as the filters need, which a sort would do for all of them, and not without allocating. Cost: O(vocabulary + stay log vocabulary). Without filters nothing is ordered.
    */
   private final double[] probabilities;
   private final long[] keys;
@@ -64,26 +63,33 @@ final class Sampler {
     for (int i = 0; i < vocabulary; i++) {
       keys[i] = (long) ordered(logits[i]) << 32 | (Integer.MAX_VALUE - i);
     }
-    Arrays.sort(keys, 0, vocabulary);
-    int stay = vocabulary;
-    if (sampling.topK() > 0 && sampling.topK() < vocabulary) {
-      stay = sampling.topK();
-      while (stay < vocabulary
-          && keys[vocabulary - 1 - stay] >> 32 == keys[vocabulary - sampling.topK()] >> 32) {
-        stay++;
-      }
-    }
-    double max = logits[token(vocabulary, 0)];
+    heapify(vocabulary);
+    float temperature = sampling.temperature();
+    double max = logits[id(keys[0])];
+    boolean limited = sampling.topK() > 0 && sampling.topK() < vocabulary;
+    int stay = 0;
     double total = 0;
-    for (int i = 0; i < stay; i++) {
-      total +=
-          probabilities[i] =
-              Math.exp((logits[token(vocabulary, i)] - max) / sampling.temperature());
+    if (limited) {
+      while (stay < sampling.topK()
+          || (stay < vocabulary && keys[0] >> 32 == keys[vocabulary - sampling.topK()] >> 32)) {
+        pop(vocabulary - stay);
+        probabilities[stay] = Math.exp((logits[token(vocabulary, stay)] - max) / temperature);
+        total += probabilities[stay++];
+      }
+    } else {
+      stay = vocabulary;
+      for (int i = 0; i < vocabulary; i++) {
+        total += Math.exp((logits[i] - max) / temperature);
+      }
     }
     if (sampling.topP() < 1f) {
       double kept = 0;
       int n = 0;
       while (n < stay && (n == 0 || kept < sampling.topP() * total)) {
+        if (!limited) {
+          pop(vocabulary - n);
+          probabilities[n] = Math.exp((logits[token(vocabulary, n)] - max) / temperature);
+        }
         kept += probabilities[n++];
       }
       stay = n;
@@ -103,9 +109,46 @@ final class Sampler {
     return token(vocabulary, last);
   }
 
-  /** Returns the token of a place in descending order of logits. */
+  /** Makes the first keys a heap with the largest at its root. */
+  private void heapify(int size) {
+    for (int i = size / 2 - 1; i >= 0; i--) {
+      sink(i, keys[i], size);
+    }
+  }
+
+  /** Moves the root of a heap to its last place, which the heap leaves. */
+  private void pop(int size) {
+    long root = keys[0];
+    long last = keys[size - 1];
+    keys[size - 1] = root;
+    if (size > 1) {
+      sink(0, last, size - 1);
+    }
+  }
+
+  /** Puts a key where a heap has a gap, or below. */
+  private void sink(int gap, long key, int size) {
+    int at = gap;
+    for (int child = 2 * at + 1; child < size; child = 2 * at + 1) {
+      if (child + 1 < size && keys[child + 1] > keys[child]) {
+        child++;
+      }
+      if (keys[child] <= key) {
+        break;
+      }
+      keys[at] = keys[child];
+      at = child;
+    }
+    keys[at] = key;
+  }
+
+  /** Returns the token of a place in descending order of logits, which has been popped. */
   private int token(int vocabulary, int place) {
-    return Integer.MAX_VALUE - (int) keys[vocabulary - 1 - place];
+    return id(keys[vocabulary - 1 - place]);
+  }
+
+  private static int id(long key) {
+    return Integer.MAX_VALUE - (int) key;
   }
 
   /** Maps a float to an int of the same order. */

@@ -19,7 +19,7 @@ public final class Scheduler implements AutoCloseable {
   /*
    * An iteration: take messages; end what was cancelled or is late; admit (see Admission and AdmissionPolicy); run one batch (see Batching); hand out tokens.
    *
-   * Cost: no locks and no allocation per token apart from the tokens handed out; submission and cancellation are one enqueue and one unpark.
+   * Cost: no locks and no allocation per token; submission and cancellation are one enqueue and one unpark.
    */
   private static final long RETRY_NANOS = 5_000_000;
 
@@ -33,7 +33,14 @@ public final class Scheduler implements AutoCloseable {
   private final ConcurrentLinkedQueue<Runnable> inbox = new ConcurrentLinkedQueue<>();
   private final Thread thread;
   private volatile boolean closing;
-  private volatile ModelStats stats = new ModelStats(0, 0, 0, 0, 0, 0, 0);
+
+  // What the decoding thread publishes after each step; each count by itself, so that it is free.
+  private volatile int running;
+  private volatile long steps;
+  private volatile long prefillTokens;
+  private volatile long decodeTokens;
+  private volatile int largestBatch;
+  private volatile int kvCachePages;
 
   /**
    * Creates a scheduler whose thread is yet to be started.
@@ -98,15 +105,14 @@ public final class Scheduler implements AutoCloseable {
   }
 
   ModelStats stats() {
-    ModelStats s = stats;
     return new ModelStats(
         admission.places(),
-        s.running(),
-        s.steps(),
-        s.prefillTokens(),
-        s.decodeTokens(),
-        s.largestBatch(),
-        s.kvCachePages());
+        running,
+        steps,
+        prefillTokens,
+        decodeTokens,
+        largestBatch,
+        kvCachePages);
   }
 
   /** Returns how often a sequence had to give its pages back; for the decoding thread. */
@@ -254,15 +260,12 @@ public final class Scheduler implements AutoCloseable {
   }
 
   private void publish() {
-    stats =
-        new ModelStats(
-            0,
-            batching.running().size(),
-            runner.steps(),
-            runner.prefillTokens(),
-            runner.decodeTokens(),
-            batching.largestBatch(),
-            runner.kvCachePages());
+    running = batching.running().size();
+    steps = runner.steps();
+    prefillTokens = runner.prefillTokens();
+    decodeTokens = runner.decodeTokens();
+    largestBatch = batching.largestBatch();
+    kvCachePages = runner.kvCachePages();
   }
 
   private void failAll(LorikeetException reason) {

@@ -44,6 +44,11 @@ final class ScoreTask implements Task {
   }
 
   @Override
+  public int mostTokensToCome() {
+    return 0;
+  }
+
+  @Override
   public boolean wantsAllLogits() {
     return true;
   }

@@ -27,6 +27,9 @@ final class Sequence {
     LEASED
   }
 
+  /** For how many generated tokens there is room from the start. */
+  static final int ROOM = 1024;
+
   private final long arrival;
   private final long submittedNanos;
   private final long deadlineNanos;
@@ -94,7 +97,7 @@ final class Sequence {
     this.deadlineNanos = deadlineNanos;
     this.priority = priority;
     this.tenant = tenant;
-    this.tokens = prompt;
+    this.tokens = Arrays.copyOf(prompt, prompt.length + Math.min(task.mostTokensToCome(), ROOM));
     this.length = prompt.length;
     this.promptLength = prompt.length;
     this.selection = selection;
@@ -120,6 +123,11 @@ final class Sequence {
 
   Optional<RoutingContextState> routing() {
     return routing;
+  }
+
+  /** Returns whether its router must see each token before the next is computed. */
+  boolean oneByOne() {
+    return routing.isPresent() && routing.get().oneByOne();
   }
 
   KvPages kv() {

@@ -47,6 +47,7 @@ public final class Serving implements AutoCloseable {
   private final Optional<PrefixCache> prefixes;
   private final StepRunner runner;
   private final Scheduler scheduler;
+  private final Relay relay = new Relay();
   private final Telemetry telemetry;
   private final LongSupplier clock;
   private final AtomicLong arrivals = new AtomicLong();
@@ -145,7 +146,8 @@ public final class Serving implements AutoCloseable {
     refuseIfTooLarge(selection, prompt.length() + maxTokens);
 
     AtomicBoolean cancelled = new AtomicBoolean();
-    TokenLog log = new TokenLog(() -> cancel(cancelled));
+    TokenBuffer tokens = new TokenBuffer(maxTokens, request.reportMixture());
+    TokenLog log = new TokenLog(relay, tokens, () -> cancel(cancelled));
     GenerateTask task =
         new GenerateTask(
             request,
@@ -233,7 +235,7 @@ public final class Serving implements AutoCloseable {
         selection,
         task,
         routing,
-        decoder.kv().newPages(),
+        decoder.kv().newPages(tokens.length + Math.min(task.mostTokensToCome(), Sequence.ROOM)),
         cancelled);
   }
 
@@ -349,6 +351,7 @@ public final class Serving implements AutoCloseable {
   @Override
   public void close() {
     scheduler.close();
+    relay.close();
     prefixes.ifPresent(PrefixCache::close);
     runner.close();
   }

@@ -3,7 +3,6 @@ package dev.lorikeet.jlama.serving;
 import dev.lorikeet.jlama.decoder.Decoder;
 import dev.lorikeet.jlama.decoder.StepBatch;
 import dev.lorikeet.jlama.decoder.SwitchStats;
-import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.LogitsObserver;
 import dev.lorikeet.model.Sampling;
 import java.lang.foreign.Arena;
@@ -71,7 +70,7 @@ final class StepRunner implements AutoCloseable {
     if (sequence.task().wantsAllLogits()) {
       return Math.min(chunk, freeScoreLogits);
     }
-    boolean oneByOne = sequence.routing().map(RoutingContextState::oneByOne).orElse(false);
+    boolean oneByOne = sequence.oneByOne();
     if (oneByOne && sequence.computed() >= sequence.promptLength()) {
       return Math.min(chunk, 1);
     }
@@ -194,16 +193,17 @@ final class StepRunner implements AutoCloseable {
     }
     sequence.append(token);
     try {
-      Optional<GenerationResult> result =
-          task.accept(token, (float) logProbability(row, token), sequence.startedNanos());
-      result.ifPresent(r -> sequence.complete(() -> task.finish(r)));
+      if (task.accept(token, (float) logProbability(row, token))) {
+        long startedNanos = sequence.startedNanos();
+        sequence.complete(() -> task.finish(startedNanos));
+      }
     } catch (RuntimeException | Error e) {
       sequence.fail(GenerateTask.callbackFailed("onToken", e));
     }
   }
 
   private double logProbability(int row, int token) {
-    return decoder.logits(row).getAtIndex(ValueLayout.JAVA_FLOAT, token) - decoder.logSumExp(row);
+    return decoder.logit(row, token) - decoder.logSumExp(row);
   }
 
   long steps() {

@@ -2,7 +2,10 @@ package dev.lorikeet.jlama.serving;
 
 import java.util.List;
 
-/** Finds stop strings in a stream of text and holds back what may become one. Not thread-safe. */
+/**
+ * Finds stop strings in a stream of text and holds back what may become one. Not thread-safe;
+ * steady use allocates nothing.
+ */
 final class StopText {
   private final List<String> stops;
   private final StringBuilder held = new StringBuilder();
@@ -12,16 +15,18 @@ final class StopText {
     this.stops = stops;
   }
 
-  /** Takes more text and returns what is certain to come before any stop string. */
-  String append(String text) {
+  /** Takes more text and appends what is certain to come before any stop string to another. */
+  void pass(CharSequence text, StringBuilder out) {
     if (stops.isEmpty()) {
-      return text;
+      out.append(text);
+      return;
     }
     held.append(text);
     // The stop string that is complete first wins, whatever the pieces in which the text comes.
     int start = -1;
     int end = Integer.MAX_VALUE;
-    for (String stop : stops) {
+    for (int i = 0; i < stops.size(); i++) {
+      String stop = stops.get(i);
       int at = held.indexOf(stop);
       if (at >= 0 && (at + stop.length() < end || (at + stop.length() == end && at < start))) {
         start = at;
@@ -30,18 +35,19 @@ final class StopText {
     }
     if (start >= 0) {
       stopped = true;
-      return take(start);
+      release(start, out);
+      return;
     }
     int keep = 0;
-    for (String stop : stops) {
-      keep = Math.max(keep, overlap(stop));
+    for (int i = 0; i < stops.size(); i++) {
+      keep = Math.max(keep, overlap(stops.get(i)));
     }
-    return take(held.length() - keep);
+    release(held.length() - keep, out);
   }
 
-  /** Returns what is still held back, when the generation ends for another reason. */
-  String flush() {
-    return take(held.length());
+  /** Appends what is still held back, when the generation ends for another reason. */
+  void flush(StringBuilder out) {
+    release(held.length(), out);
   }
 
   /** Returns whether a stop string was found. */
@@ -53,17 +59,25 @@ final class StopText {
    * Returns the length of the longest proper prefix of {@code stop} that the held text ends with.
    */
   private int overlap(String stop) {
-    for (int n = Math.min(stop.length() - 1, held.length()); n > 0; n--) {
-      if (stop.startsWith(held.substring(held.length() - n))) {
-        return n;
-      }
+    int length = Math.min(stop.length() - 1, held.length());
+    while (length > 0 && !endsWithPrefix(stop, length)) {
+      length--;
     }
-    return 0;
+    return length;
   }
 
-  private String take(int length) {
-    String text = held.substring(0, length);
+  private boolean endsWithPrefix(String stop, int length) {
+    int from = held.length() - length;
+    for (int i = 0; i < length; i++) {
+      if (held.charAt(from + i) != stop.charAt(i)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void release(int length, StringBuilder out) {
+    out.append(held, 0, length);
     held.delete(0, length);
-    return text;
   }
 }

@@ -13,6 +13,9 @@ sealed interface Task permits GenerateTask, ScoreTask {
    */
   int leastTokensToCome();
 
+  /** Returns how many more tokens may be generated. */
+  int mostTokensToCome();
+
   /** Returns what telemetry is told of the request. */
   RequestTrace trace();
 

@@ -2,19 +2,22 @@ package dev.lorikeet.jlama.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.Usage;
+import dev.lorikeet.routing.Mixture;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -25,26 +28,30 @@ import java.util.stream.StreamSupport;
  */
 final class TokenLog implements Generation {
   /*
-   * An append-only list under a lock. The writer appends, signals and never waits for a reader: subscribers are served by their own drains on virtual threads,
-   * streams and waiters block on the condition.
+   * Idea: the writer never waits for a reader, and pays for one only while it waits: it publishes with a volatile write, then looks whether anybody waits, and if so leaves it to the relay to wake them. A
+   * reader adds itself to those who wait, then looks again. One of the two sees the other. Tokens and the result become objects on the threads of those who ask for them.
+   *
+   * A reader that reads the end before it reads how many tokens there are has seen all of them when it finds none after the end.
    */
 
-  /** How a generation ended. */
-  private sealed interface End {
-    record Finished(GenerationResult result) implements End {}
+  /** How a generation stands. */
+  private sealed interface State {
+    record Running() implements State {}
 
-    record Failed(LorikeetException failure) implements End {}
+    record Finished(FinishReason reason, Usage usage) implements State {}
+
+    record Failed(LorikeetException failure) implements State {}
   }
 
-  private static final Executor DRAINS =
-      task -> Thread.ofVirtual().name("lorikeet-drain").start(task);
+  private static final State RUNNING = new State.Running();
 
-  private final ReentrantLock lock = new ReentrantLock();
-  private final Condition changed = lock.newCondition();
-  private final List<GeneratedToken> tokens = new ArrayList<>();
-  private final List<LogSubscription> subscriptions = new ArrayList<>();
+  private final TokenBuffer tokens;
+  private final AtomicReference<State> state = new AtomicReference<>(RUNNING);
+  private final Waiters forTokens = new Waiters();
+  private final Waiters forEnd = new Waiters();
+  private final Relay.Line line;
   private final Runnable onCancel;
-  private Optional<End> end = Optional.empty();
+  private final AtomicBoolean completes = new AtomicBoolean();
   private final CompletableFuture<GenerationResult> completion =
       new CompletableFuture<>() {
         @Override
@@ -57,53 +64,50 @@ final class TokenLog implements Generation {
   /**
    * Creates an empty log.
    *
+   * @param relay wakes readers
+   * @param tokens an empty buffer, from now on this log's
    * @param onCancel tells the scheduler that somebody asked for an early end; called from any
    *     thread, perhaps more than once
    */
-  TokenLog(Runnable onCancel) {
+  TokenLog(Relay relay, TokenBuffer tokens, Runnable onCancel) {
+    this.tokens = tokens;
     this.onCancel = onCancel;
+    this.line = relay.line(this::wake);
   }
 
-  void append(GeneratedToken token) {
-    change(() -> tokens.add(token));
-  }
-
-  void finish(GenerationResult result) {
-    if (change(() -> end = Optional.of(new End.Finished(result)))) {
-      completion.complete(result);
+  /** Appends a token, unless the generation has ended. */
+  void append(int id, float logProbability, CharSequence text, Optional<Mixture> mixture) {
+    if (!ended()) {
+      tokens.append(id, logProbability, text, mixture);
+      if (!forTokens.isEmpty()) {
+        line.signal();
+      }
     }
+  }
+
+  void finish(FinishReason reason, Usage usage) {
+    end(new State.Finished(reason, usage));
   }
 
   void fail(LorikeetException failure) {
-    if (change(() -> end = Optional.of(new End.Failed(failure)))) {
-      completion.completeExceptionally(failure);
+    end(new State.Failed(failure));
+  }
+
+  private void end(State end) {
+    if (state.compareAndSet(RUNNING, end) && !(forTokens.isEmpty() && forEnd.isEmpty())) {
+      line.signal();
     }
   }
 
-  private boolean change(Runnable step) {
-    List<LogSubscription> wake;
-    lock.lock();
-    try {
-      if (end.isPresent()) {
-        return false;
-      }
-      step.run();
-      changed.signalAll();
-      wake = subscriptions.isEmpty() ? List.of() : List.copyOf(subscriptions);
-    } finally {
-      lock.unlock();
+  private void wake() {
+    forTokens.wakeAll();
+    if (ended()) {
+      forEnd.wakeAll();
     }
-    wake.forEach(LogSubscription::schedule);
-    return true;
   }
 
   boolean ended() {
-    lock.lock();
-    try {
-      return end.isPresent();
-    } finally {
-      lock.unlock();
-    }
+    return !(state.get() instanceof State.Running);
   }
 
   @Override
@@ -115,219 +119,105 @@ final class TokenLog implements Generation {
 
   @Override
   public GenerationResult await() {
-    lock.lock();
+    await(forEnd, this::ended, "the generation");
+    return switch (state.get()) {
+      case State.Running running -> throw new IllegalStateException("expected the end");
+      case State.Finished(FinishReason reason, Usage usage) -> result(reason, usage);
+      case State.Failed(LorikeetException failure) -> throw again(failure);
+    };
+  }
+
+  /** Returns a fresh exception with the reader's own stack; the original is its cause. */
+  private static LorikeetException again(LorikeetException failure) {
+    return new LorikeetException(failure.code(), String.valueOf(failure.getMessage()), failure);
+  }
+
+  private void await(Waiters waiters, BooleanSupplier condition, String what) {
     try {
-      while (end.isEmpty()) {
-        changed.await();
-      }
+      waiters.await(condition);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       onCancel.run();
-      throw new LorikeetException(
-          Code.CANCELLED, "interrupted while waiting for the generation", e);
-    } finally {
-      lock.unlock();
+      throw new LorikeetException(Code.CANCELLED, "interrupted while waiting for " + what, e);
     }
-    return switch (end.get()) {
-      case End.Finished(GenerationResult result) -> result;
-      // A fresh exception with the waiter's own stack; the original is its cause.
-      case End.Failed(LorikeetException failure) ->
-          throw new LorikeetException(
-              failure.code(), String.valueOf(failure.getMessage()), failure);
-    };
+  }
+
+  private GenerationResult result(FinishReason reason, Usage usage) {
+    StringBuilder text = new StringBuilder();
+    List<Integer> ids = new ArrayList<>(tokens.count());
+    for (TokenBuffer.Cursor cursor = tokens.cursor(); cursor.hasNext(); ) {
+      GeneratedToken token = cursor.next();
+      text.append(token.text());
+      ids.add(token.id());
+    }
+    return new GenerationResult(text.toString(), ids, reason, usage);
   }
 
   @Override
   public CompletableFuture<GenerationResult> completion() {
+    if (completes.compareAndSet(false, true)) {
+      // What depends on the future may take its time, which the relay does not have.
+      forEnd.add(() -> Thread.ofVirtual().name("lorikeet-completion").start(this::complete));
+    }
+    if (ended()) {
+      complete();
+    }
     return completion;
+  }
+
+  private void complete() {
+    switch (state.get()) {
+      case State.Running running -> {}
+      case State.Finished(FinishReason reason, Usage usage) -> {
+        if (!completion.isDone()) {
+          completion.complete(result(reason, usage));
+        }
+      }
+      case State.Failed(LorikeetException failure) -> completion.completeExceptionally(failure);
+    }
   }
 
   @Override
   public Stream<GeneratedToken> stream() {
+    TokenBuffer.Cursor cursor = tokens.cursor();
     var source =
         new Spliterators.AbstractSpliterator<GeneratedToken>(
             Long.MAX_VALUE, Spliterator.ORDERED | Spliterator.NONNULL | Spliterator.IMMUTABLE) {
-          private int next;
-
           @Override
           public boolean tryAdvance(Consumer<? super GeneratedToken> action) {
-            Optional<GeneratedToken> token = awaitToken(next);
-            token.ifPresent(action);
-            next++;
-            return token.isPresent();
+            await(forTokens, () -> ended() || cursor.hasNext(), "a token");
+            if (cursor.hasNext()) {
+              action.accept(cursor.next());
+              return true;
+            }
+            if (state.get() instanceof State.Failed(LorikeetException failure)) {
+              throw again(failure);
+            }
+            return false;
           }
         };
     return StreamSupport.stream(source, false).onClose(this::cancel);
   }
 
-  private Optional<GeneratedToken> awaitToken(int index) {
-    lock.lock();
-    try {
-      while (tokens.size() <= index && end.isEmpty()) {
-        changed.await();
-      }
-      if (index < tokens.size()) {
-        return Optional.of(tokens.get(index));
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      onCancel.run();
-      throw new LorikeetException(Code.CANCELLED, "interrupted while waiting for a token", e);
-    } finally {
-      lock.unlock();
-    }
-    await();
-    return Optional.empty();
-  }
-
   @Override
   public void subscribe(Flow.Subscriber<? super GeneratedToken> subscriber) {
-    LogSubscription subscription = new LogSubscription(subscriber);
-    lock.lock();
-    try {
-      subscriptions.add(subscription);
-    } finally {
-      lock.unlock();
-    }
-    subscription.schedule();
+    new LogSubscription(this, subscriber).schedule();
   }
 
-  /**
-   * One subscriber's place in the log: a serial drain that runs while there is demand and something
-   * to deliver.
-   */
-  private final class LogSubscription implements Flow.Subscription {
-    private final Flow.Subscriber<? super GeneratedToken> subscriber;
-    private final ReentrantLock state = new ReentrantLock();
-    private boolean draining;
-    private boolean again;
-    private long demand;
-    private Optional<IllegalArgumentException> misuse = Optional.empty();
-    private volatile boolean closed;
-    // Only touched by the drain.
-    private boolean started;
-    private int next;
+  /** Returns a cursor before the first token. */
+  TokenBuffer.Cursor cursor() {
+    return tokens.cursor();
+  }
 
-    LogSubscription(Flow.Subscriber<? super GeneratedToken> subscriber) {
-      this.subscriber = java.util.Objects.requireNonNull(subscriber, "subscriber");
-    }
+  /** Calls once when there are more tokens, or the end. */
+  void onNews(Runnable wake) {
+    forTokens.add(wake);
+  }
 
-    @Override
-    public void request(long n) {
-      state.lock();
-      try {
-        if (n <= 0) {
-          misuse =
-              Optional.of(
-                  new IllegalArgumentException("request: expected more than 0, found " + n));
-        } else {
-          demand = demand + n < 0 ? Long.MAX_VALUE : demand + n;
-        }
-      } finally {
-        state.unlock();
-      }
-      schedule();
-    }
-
-    @Override
-    public void cancel() {
-      closed = true;
-      lock.lock();
-      try {
-        subscriptions.remove(this);
-      } finally {
-        lock.unlock();
-      }
-    }
-
-    void schedule() {
-      state.lock();
-      try {
-        again = true;
-        if (draining) {
-          return;
-        }
-        draining = true;
-      } finally {
-        state.unlock();
-      }
-      DRAINS.execute(this::drain);
-    }
-
-    private void drain() {
-      while (true) {
-        state.lock();
-        try {
-          if (!again || closed) {
-            draining = false;
-            return;
-          }
-          again = false;
-        } finally {
-          state.unlock();
-        }
-        try {
-          if (!started) {
-            started = true;
-            subscriber.onSubscribe(this);
-          }
-          deliver();
-        } catch (RuntimeException | Error e) {
-          // A subscriber that throws has broken the rules of Flow; it gets no more, and nobody else
-          // notices.
-          cancel();
-        }
-      }
-    }
-
-    private void deliver() {
-      while (!closed) {
-        Optional<IllegalArgumentException> wrong;
-        boolean wanted;
-        state.lock();
-        try {
-          wrong = misuse;
-          wanted = demand > 0;
-        } finally {
-          state.unlock();
-        }
-        if (wrong.isPresent()) {
-          cancel();
-          subscriber.onError(wrong.get());
-          return;
-        }
-        Optional<GeneratedToken> token;
-        Optional<End> last;
-        lock.lock();
-        try {
-          token = next < tokens.size() ? Optional.of(tokens.get(next)) : Optional.empty();
-          last = end;
-        } finally {
-          lock.unlock();
-        }
-        if (token.isPresent()) {
-          if (!wanted) {
-            return;
-          }
-          next++;
-          state.lock();
-          try {
-            demand = demand == Long.MAX_VALUE ? demand : demand - 1;
-          } finally {
-            state.unlock();
-          }
-          subscriber.onNext(token.get());
-        } else if (last.isPresent()) {
-          cancel();
-          switch (last.get()) {
-            case End.Finished finished -> subscriber.onComplete();
-            case End.Failed failed -> subscriber.onError(failed.failure());
-          }
-          return;
-        } else {
-          return;
-        }
-      }
-    }
+  /** Returns why the generation failed, if it has ended and that was a failure. */
+  Optional<LorikeetException> failure() {
+    return state.get() instanceof State.Failed(LorikeetException failure)
+        ? Optional.of(failure)
+        : Optional.empty();
   }
 }

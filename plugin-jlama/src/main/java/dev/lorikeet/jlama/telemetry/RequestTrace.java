@@ -2,7 +2,6 @@ package dev.lorikeet.jlama.telemetry;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.model.FinishReason;
-import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Usage;
 import io.opentelemetry.api.trace.Span;
 import io.opentelemetry.api.trace.StatusCode;
@@ -143,13 +142,12 @@ public final class RequestTrace {
   }
 
   /** A generation has its last token. */
-  public void finished(GenerationResult result) {
+  public void finished(FinishReason reason, Usage usage) {
     if (phase == Phase.ENDED) {
       return;
     }
-    Usage usage = result.usage();
     if (request.isRecording()) {
-      request.setAttribute(Keys.FINISH_REASONS, List.of(reason(result.finishReason())));
+      request.setAttribute(Keys.FINISH_REASONS, List.of(name(reason)));
     }
     instruments.generated(
         operation,
@@ -217,7 +215,7 @@ public final class RequestTrace {
     return duration.toNanos() / NANOS;
   }
 
-  private static String reason(FinishReason reason) {
+  private static String name(FinishReason reason) {
     return switch (reason) {
       case STOP_TOKEN, STOP_STRING -> "stop";
       case LENGTH -> "length";

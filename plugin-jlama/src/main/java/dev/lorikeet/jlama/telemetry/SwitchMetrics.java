@@ -18,7 +18,10 @@ final class SwitchMetrics {
   private final Attributes model;
   private final LongCounter steps;
   private final DoubleHistogram switches;
-  private SwitchStats last = new SwitchStats(0, 0, 0, 0, 0);
+  private long deltaSteps;
+  private long mergedSteps;
+  private long recorded;
+  private long switchNanos;
 
   SwitchMetrics(Meter meter, Attributes model) {
     this.model = model;
@@ -41,15 +44,18 @@ final class SwitchMetrics {
 
   /** Notes what has changed since the last call. */
   void update(SwitchStats now) {
-    if (now.deltaSteps() != last.deltaSteps()) {
-      steps.add(now.deltaSteps() - last.deltaSteps(), delta);
+    if (now.deltaSteps() != deltaSteps) {
+      steps.add(now.deltaSteps() - deltaSteps, delta);
+      deltaSteps = now.deltaSteps();
     }
-    if (now.mergedSteps() != last.mergedSteps()) {
-      steps.add(now.mergedSteps() - last.mergedSteps(), merged);
+    if (now.mergedSteps() != mergedSteps) {
+      steps.add(now.mergedSteps() - mergedSteps, merged);
+      mergedSteps = now.mergedSteps();
     }
-    if (now.switches() != last.switches()) {
-      switches.record((now.switchNanos() - last.switchNanos()) / NANOS, model);
+    if (now.switches() != recorded) {
+      switches.record((now.switchNanos() - switchNanos) / NANOS, model);
+      recorded = now.switches();
+      switchNanos = now.switchNanos();
     }
-    last = now;
   }
 }

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * What a tokenizer's decoder does, as a recipe that makes the stages of one stream. Immutable; any
@@ -23,7 +23,7 @@ final class Detokenizer {
   private final List<Optional<String>> tokens;
   private final BitSet special = new BitSet();
   private final boolean cleansUp;
-  private final List<Supplier<DecodeStage>> recipe = new ArrayList<>();
+  private final List<UnaryOperator<DecodeStage>> recipe = new ArrayList<>();
   private boolean fused;
 
   Detokenizer(TokenizerFile file) {
@@ -34,7 +34,7 @@ final class Detokenizer {
         .ifPresentOrElse(decoder -> add(decoder.root()), () -> recipe.add(DecodeStage.Spaced::new));
     if (cleansUp) {
       for (String[] pair : CLEAN_UP) {
-        recipe.add(() -> new DecodeStage.TextReplace(pair[0], pair[1]));
+        recipe.add(next -> new DecodeStage.TextReplace(pair[0], pair[1], next));
       }
     }
   }
@@ -61,11 +61,14 @@ final class Detokenizer {
 
   private void addMetaspace(JsonNode decoder) {
     String mark = decoder.path("replacement").asText("▁");
+    if (mark.isEmpty()) {
+      throw unsupported("Metaspace with a character for its replacement", decoder.toString());
+    }
     boolean prepended =
         decoder.has("prepend_scheme")
             ? !decoder.path("prepend_scheme").asText().equals("never")
             : decoder.path("add_prefix_space").asBoolean(true);
-    recipe.add(() -> new DecodeStage.Metaspace(mark, prepended));
+    recipe.add(next -> new DecodeStage.Metaspace(mark, prepended, next));
   }
 
   private void addReplace(JsonNode decoder) {
@@ -76,8 +79,8 @@ final class Detokenizer {
     String content = decoder.path("content").asText();
     recipe.add(
         fused
-            ? () -> new DecodeStage.TextReplace(pattern, content)
-            : () -> new DecodeStage.Replace(pattern, content));
+            ? next -> new DecodeStage.TextReplace(pattern, content, next)
+            : next -> new DecodeStage.Replace(pattern, content, next));
   }
 
   private void addStrip(JsonNode decoder) {
@@ -87,7 +90,7 @@ final class Detokenizer {
       throw unsupported("Strip of one character from the start alone", decoder.toString());
     }
     boolean whole = fused;
-    recipe.add(() -> new DecodeStage.Strip(content.charAt(0), start, whole));
+    recipe.add(next -> new DecodeStage.Strip(content.charAt(0), start, whole, next));
   }
 
   private static LorikeetException unsupported(String expected, String found) {
@@ -123,6 +126,11 @@ final class Detokenizer {
   }
 
   StreamDecoder stream(boolean skipSpecialTokens) {
-    return new StreamDecoder(this, recipe.stream().map(Supplier::get).toList(), skipSpecialTokens);
+    StringBuilder text = new StringBuilder();
+    DecodeStage first = new DecodeStage.Output(text);
+    for (UnaryOperator<DecodeStage> stage : recipe.reversed()) {
+      first = stage.apply(first);
+    }
+    return new StreamDecoder(this, first, text, skipSpecialTokens);
   }
 }

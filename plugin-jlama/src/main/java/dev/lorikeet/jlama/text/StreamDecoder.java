@@ -1,6 +1,5 @@
 package dev.lorikeet.jlama.text;
 
-import java.util.List;
 import java.util.Optional;
 
 /**
@@ -12,45 +11,43 @@ import java.util.Optional;
  */
 public final class StreamDecoder {
   private final Detokenizer detokenizer;
-  private final List<DecodeStage> stages;
+  private final DecodeStage first;
   private final boolean skipSpecialTokens;
-  private final StringBuilder text = new StringBuilder();
+  private final StringBuilder token = new StringBuilder();
+  private final StringBuilder text;
 
-  StreamDecoder(Detokenizer detokenizer, List<DecodeStage> stages, boolean skipSpecialTokens) {
+  /**
+   * Creates a decoder.
+   *
+   * @param first the chain of stages
+   * @param text where the last of them writes
+   */
+  StreamDecoder(
+      Detokenizer detokenizer, DecodeStage first, StringBuilder text, boolean skipSpecialTokens) {
     this.detokenizer = detokenizer;
-    this.stages = stages;
+    this.first = first;
+    this.text = text;
     this.skipSpecialTokens = skipSpecialTokens;
   }
 
-  /** Takes the next token id and returns the text that it makes certain, often none. */
-  public String next(int id) {
-    Optional<String> token = detokenizer.token(id);
-    if (token.isPresent() && !(skipSpecialTokens && detokenizer.isSpecial(id))) {
-      pass(token.get(), 0);
+  /**
+   * Takes the next token id and returns the text that it makes certain, often none; valid until the
+   * next call. Allocates nothing once its buffers have grown.
+   */
+  public CharSequence next(int id) {
+    text.setLength(0);
+    Optional<String> known = detokenizer.token(id);
+    if (known.isPresent() && !(skipSpecialTokens && detokenizer.isSpecial(id))) {
+      token.setLength(0);
+      first.accept(token.append(known.get()));
     }
-    return take();
+    return text;
   }
 
   /** Returns what was held back, at the end of the stream; nothing may follow. */
-  public String finish() {
-    for (int i = 0; i < stages.size(); i++) {
-      int following = i + 1;
-      stages.get(i).finish(piece -> pass(piece, following));
-    }
-    return take();
-  }
-
-  private void pass(String piece, int stage) {
-    if (stage == stages.size()) {
-      text.append(piece);
-    } else {
-      stages.get(stage).accept(piece, out -> pass(out, stage + 1));
-    }
-  }
-
-  private String take() {
-    String taken = text.toString();
+  public CharSequence finish() {
     text.setLength(0);
-    return taken;
+    first.finish();
+    return text;
   }
 }

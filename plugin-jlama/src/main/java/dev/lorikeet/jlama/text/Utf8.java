@@ -71,6 +71,11 @@ final class Utf8 {
     }
   }
 
+  /** Begins anew, at the border of a character. */
+  void restart() {
+    sawError = false;
+  }
+
   /** Returns whether anything so far was ill-formed. */
   boolean sawError() {
     return sawError;

@@ -87,7 +87,9 @@ class SwitchPlannerTest {
       assertEquals(Choice.DELTA, planner.choose(shared(1, 1)));
       step(planner, shared(1, 1), 1_000_000, 1);
     }
-    assertEquals(new SwitchStats(1000, 0, 0, 0, 0), planner.stats());
+    assertEquals(1000, planner.deltaSteps());
+    assertEquals(0, planner.mergedSteps());
+    assertEquals(0, planner.probeNanos());
   }
 
   @Test
@@ -95,11 +97,14 @@ class SwitchPlannerTest {
     SwitchPlanner planner = new SwitchPlanner(Switching.MERGE, 1);
     step(planner, shared(1, 1), 1, 100);
     step(planner, shared(1, 1), 1, 100);
-    assertEquals(new SwitchStats(0, 2, 1, 100, 0), planner.stats());
+    assertEquals(0, planner.deltaSteps());
+    assertEquals(2, planner.mergedSteps());
+    assertEquals(1, planner.switches());
+    assertEquals(100, planner.switchNanos());
     step(planner, shared(0.5f, 1), 1, 100);
     step(planner, shared(0.5f, 1, 2), 1, 100);
     step(planner, shared(0.5f, 2, 1), 1, 100);
-    assertEquals(4, planner.stats().switches());
+    assertEquals(4, planner.switches());
   }
 
   @Test
@@ -125,7 +130,7 @@ class SwitchPlannerTest {
         assertEquals(Choice.DELTA, planner.choose(otherWeight), mode.name());
         planner.rented(varied(), false, 1_000_000_000);
       }
-      assertEquals(0, planner.stats().switches());
+      assertEquals(0, planner.switches());
     }
   }
 
@@ -134,12 +139,12 @@ class SwitchPlannerTest {
     SwitchPlanner planner = new SwitchPlanner(Switching.AUTO, 1);
     long rent = 0;
     int steps = 0;
-    while (planner.stats().switches() == 0) {
+    while (planner.switches() == 0) {
       assertTrue(steps++ < 10_000, "never merged");
       rent += step(planner, shared(1, 4), 100, 50_000);
     }
-    assertTrue(planner.stats().deltaSteps() >= 500, planner.stats().toString());
-    assertTrue(planner.stats().deltaSteps() <= 550, planner.stats().toString());
+    assertTrue(planner.deltaSteps() >= 500, "deltas: " + planner.deltaSteps());
+    assertTrue(planner.deltaSteps() <= 550, "deltas: " + planner.deltaSteps());
     assertTrue(rent <= 2.2 * 50_000 + 10_000, "cost " + rent);
     assertEquals(0, step(planner, shared(1, 4), 100, 50_000));
     // Others come and go: the merged state is kept.

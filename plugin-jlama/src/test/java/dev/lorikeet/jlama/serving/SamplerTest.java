@@ -4,6 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.model.Sampling;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
@@ -46,6 +50,68 @@ class SamplerTest {
     assertEquals(Set.of(1), drawn(new Sampling(1f, 0, 0.1f, 0)));
     assertEquals(Set.of(1, 4), drawn(new Sampling(1f, 0, 0.5f, 0)));
     assertEquals(Set.of(1, 3, 4), drawn(new Sampling(1f, 0, 0.9f, 0)));
+  }
+
+  @Test
+  void theDrawIsTheOneFromASortedList() {
+    long seed = System.nanoTime();
+    Random random = new Random(seed);
+    for (int round = 0; round < 3_000; round++) {
+      int vocabulary = 2 + random.nextInt(80);
+      float[] logits = new float[vocabulary];
+      boolean coarse = random.nextBoolean();
+      for (int i = 0; i < vocabulary; i++) {
+        float logit = (float) random.nextGaussian(0, 3);
+        logits[i] = coarse ? Math.round(logit) : logit;
+      }
+      int topK = random.nextInt(4) == 0 ? 0 : random.nextInt(vocabulary + 2);
+      float topP = random.nextInt(3) == 0 ? 1f : 1 - random.nextFloat();
+      Sampling sampling = new Sampling(0.1f + 2 * random.nextFloat(), topK, topP, 0);
+      long drawSeed = random.nextLong();
+      assertEquals(
+          fromSorted(logits, sampling, new Random(drawSeed)),
+          new Sampler(vocabulary).draw(logits, vocabulary, sampling, new Random(drawSeed)),
+          "seed " + seed + " round " + round + " " + sampling);
+    }
+  }
+
+  /** Draws as the definition says: sort, cut, add up. */
+  private static int fromSorted(float[] logits, Sampling sampling, Random random) {
+    List<Integer> tokens = new ArrayList<>();
+    for (int i = 0; i < logits.length; i++) {
+      tokens.add(i);
+    }
+    boolean filtered =
+        (sampling.topK() > 0 && sampling.topK() < logits.length) || sampling.topP() < 1;
+    if (filtered) {
+      tokens.sort(Comparator.comparingDouble((Integer i) -> -logits[i]).thenComparing(i -> i));
+    }
+    if (sampling.topK() > 0 && sampling.topK() < logits.length) {
+      float least = logits[tokens.get(sampling.topK() - 1)];
+      tokens.removeIf(i -> logits[i] < least);
+    }
+    double max = tokens.stream().mapToDouble(i -> logits[i]).max().orElseThrow();
+    double[] weights =
+        tokens.stream()
+            .mapToDouble(i -> Math.exp((logits[i] - max) / sampling.temperature()))
+            .toArray();
+    double total = Arrays.stream(weights).sum();
+    int stay = tokens.size();
+    if (sampling.topP() < 1) {
+      double kept = 0;
+      for (stay = 0; stay < tokens.size() && (stay == 0 || kept < sampling.topP() * total); ) {
+        kept += weights[stay++];
+      }
+      total = kept;
+    }
+    double rest = random.nextDouble() * total;
+    for (int i = 0; i < stay; i++) {
+      rest -= weights[i];
+      if (rest < 0) {
+        return tokens.get(i);
+      }
+    }
+    return tokens.get(stay - 1);
   }
 
   @Test

@@ -9,28 +9,36 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class StopTextTest {
+  private static String pass(StopText stop, String text) {
+    StringBuilder out = new StringBuilder();
+    stop.pass(text, out);
+    return out.toString();
+  }
+
   @Test
   void holdsBackWhatMayBecomeAStopString() {
     StopText text = new StopText(List.of("\n\nUser:"));
-    assertEquals("Hello", text.append("Hello\n"));
-    assertEquals("", text.append("\nUs"));
-    assertEquals("\n\nUs!", text.append("!"));
+    assertEquals("Hello", pass(text, "Hello\n"));
+    assertEquals("", pass(text, "\nUs"));
+    assertEquals("\n\nUs!", pass(text, "!"));
     assertFalse(text.stopped());
   }
 
   @Test
   void endsBeforeTheStopStringThatIsCompleteFirst() {
     StopText text = new StopText(List.of("long stop", "op"));
-    assertEquals("a ", text.append("a long st"));
-    assertEquals("", text.append("op"), "both are complete at once, the longer begins first");
+    assertEquals("a ", pass(text, "a long st"));
+    assertEquals("", pass(text, "op"), "both are complete at once, the longer begins first");
     assertTrue(text.stopped());
   }
 
   @Test
   void givesWhatIsHeldBackAtTheEnd() {
     StopText text = new StopText(List.of("END"));
-    assertEquals("x", text.append("xEN"));
-    assertEquals("EN", text.flush());
+    assertEquals("x", pass(text, "xEN"));
+    StringBuilder rest = new StringBuilder();
+    text.flush(rest);
+    assertEquals("EN", rest.toString());
   }
 
   @Test
@@ -52,11 +60,11 @@ class StopTextTest {
       StringBuilder got = new StringBuilder();
       for (int at = 0; at < whole.length() && !text.stopped(); ) {
         int next = Math.min(whole.length(), at + 1 + random.nextInt(4));
-        got.append(text.append(whole.substring(at, next)));
+        text.pass(whole.substring(at, next), got);
         at = next;
       }
       if (!text.stopped()) {
-        got.append(text.flush());
+        text.flush(got);
       }
       assertEquals(
           whole.substring(0, end),

@@ -9,12 +9,12 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
-import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Usage;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Flow;
@@ -22,24 +22,33 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(value = 30, unit = TimeUnit.SECONDS)
 class TokenLogTest {
   private final AtomicInteger cancels = new AtomicInteger();
-  private final TokenLog log = new TokenLog(cancels::incrementAndGet);
+  private final Relay relay = new Relay();
+  private final TokenLog log =
+      new TokenLog(relay, new TokenBuffer(1_000_000, false), cancels::incrementAndGet);
+
+  @AfterEach
+  void closeRelay() {
+    relay.close();
+  }
+
+  private void append(int index) {
+    log.append(100 + index, 0f, "t" + index, Optional.empty());
+  }
 
   private static GeneratedToken token(int index) {
     return new GeneratedToken(index, 100 + index, "t" + index, 0f);
   }
 
-  private static GenerationResult result(int tokens) {
-    return new GenerationResult(
-        "",
-        List.of(),
-        FinishReason.LENGTH,
-        new Usage(1, tokens, Duration.ZERO, Duration.ZERO, Duration.ZERO));
+  private void finish(int tokens) {
+    log.finish(
+        FinishReason.LENGTH, new Usage(1, tokens, Duration.ZERO, Duration.ZERO, Duration.ZERO));
   }
 
   /** Asks for {@code batch} tokens at a time. */
@@ -83,14 +92,14 @@ class TokenLogTest {
     Collector early = new Collector(1);
     log.subscribe(early);
     for (int i = 0; i < 50; i++) {
-      log.append(token(i));
+      append(i);
     }
     Collector middle = new Collector(7);
     log.subscribe(middle);
     for (int i = 50; i < 100; i++) {
-      log.append(token(i));
+      append(i);
     }
-    log.finish(result(100));
+    finish(100);
     Collector late = new Collector(Long.MAX_VALUE);
     log.subscribe(late);
     for (Collector collector : List.of(early, middle, late)) {
@@ -100,6 +109,33 @@ class TokenLogTest {
         assertEquals(token(i), got.get(i));
       }
     }
+  }
+
+  /** A text that lets somebody wait for news while it is being appended. */
+  private record Waiting(TokenLog log, Runnable wake) implements CharSequence {
+    @Override
+    public int length() {
+      log.onNews(wake);
+      return 0;
+    }
+
+    @Override
+    public char charAt(int index) {
+      throw new IndexOutOfBoundsException(index);
+    }
+
+    @Override
+    public CharSequence subSequence(int start, int end) {
+      return "";
+    }
+  }
+
+  @Test
+  void whoeverComesWhileATokenIsAppendedHearsOfIt() {
+    CompletableFuture<Boolean> heard = new CompletableFuture<>();
+    TokenBuffer.Cursor cursor = log.cursor();
+    log.append(1, 0f, new Waiting(log, () -> heard.complete(cursor.hasNext())), Optional.empty());
+    assertTrue(heard.join(), "woken before the token could be read");
   }
 
   @Test
@@ -129,9 +165,9 @@ class TokenLogTest {
           public void onComplete() {}
         });
     subscribed.await();
-    log.append(token(0));
-    log.append(token(1));
-    log.append(token(2));
+    append(0);
+    append(1);
+    append(2);
     assertTrue(seen.isEmpty());
     subscription.join().request(2);
     two.await();
@@ -186,10 +222,10 @@ class TokenLogTest {
         });
     Collector other = new Collector(2);
     log.subscribe(other);
-    log.append(token(0));
+    append(0);
     threw.join();
-    log.append(token(1));
-    log.finish(result(2));
+    append(1);
+    finish(2);
     assertEquals(2, other.all.join().size());
   }
 
@@ -200,9 +236,9 @@ class TokenLogTest {
             .start(
                 () -> {
                   for (int i = 0; i < 10; i++) {
-                    log.append(token(i));
+                    append(i);
                   }
-                  log.finish(result(10));
+                  finish(10);
                 });
     try (Stream<GeneratedToken> stream = log.stream()) {
       assertEquals(10, stream.toList().size());
@@ -213,7 +249,7 @@ class TokenLogTest {
 
   @Test
   void closingAStreamEarlyCancels() {
-    log.append(token(0));
+    append(0);
     try (Stream<GeneratedToken> stream = log.stream()) {
       assertEquals(token(0), stream.findFirst().orElseThrow());
     }
@@ -226,7 +262,7 @@ class TokenLogTest {
     Collector collector = new Collector(1);
     log.subscribe(collector);
     log.fail(failure);
-    log.finish(result(0));
+    finish(0);
     assertEquals(Code.ROUTER_FAILED, assertThrows(LorikeetException.class, log::await).code());
     assertEquals(
         Code.ROUTER_FAILED,
