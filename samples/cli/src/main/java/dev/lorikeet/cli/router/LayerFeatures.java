@@ -118,7 +118,7 @@ final class LayerFeatures implements GateFeatures {
       }
     }
 
-    /** Chooses the likeliest experts, with weights that sum to one. */
+    /** Chooses the likeliest experts, the first among equals, with weights that sum to one. */
     private void choose(int token, RoutingOutput out) {
       int topK = experts.topK();
       double[] ranked = probabilities.clone();
@@ -129,8 +129,14 @@ final class LayerFeatures implements GateFeatures {
         sum += ranked[k];
       }
       int chosen = 0;
+      for (int e = 0; e < probabilities.length; e++) {
+        if (probabilities[e] > least) {
+          out.choose(token, e, (float) (probabilities[e] / sum));
+          chosen++;
+        }
+      }
       for (int e = 0; e < probabilities.length && chosen < topK; e++) {
-        if (probabilities[e] >= least) {
+        if (probabilities[e] == least) {
           out.choose(token, e, (float) (probabilities[e] / sum));
           chosen++;
         }
