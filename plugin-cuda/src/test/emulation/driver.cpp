@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -37,13 +38,14 @@ SWITCH_KERNELS(DECLARE)
 
 namespace {
 
-constexpr Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900;
+constexpr Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURED_EVENT = 907;
 constexpr Address MEMORY_BYTES = Address{1} << 30;
 
 struct Event {
   unsigned long recorded = 0;
   unsigned long reached = 0;
   struct Stream* stream = nullptr;
+  bool captured = false;
 };
 
 struct Graph {
@@ -102,6 +104,10 @@ Result drainAll() {
     if (failed != SUCCESS) result = failed;
   }
   return result;
+}
+
+bool isCapturing() {
+  return std::any_of(streams.begin(), streams.end(), [](const Stream* stream) { return stream->capture != nullptr; });
 }
 
 Result submit(Stream* stream, std::function<Result()> work) {
@@ -178,6 +184,7 @@ Result cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   return SUCCESS;
 }
 Result cuMemAlloc_v2(Address* address, std::size_t bytes) {
+  if (isCapturing()) return CAPTURE_UNSUPPORTED;
   if (bytes == 0) return INVALID_VALUE;
   if (allocated + bytes > MEMORY_BYTES) return OUT_OF_MEMORY;
   const std::size_t page = sysconf(_SC_PAGESIZE);
@@ -193,6 +200,7 @@ Result cuMemAlloc_v2(Address* address, std::size_t bytes) {
   return SUCCESS;
 }
 Result cuMemFree_v2(Address address) {
+  if (isCapturing()) return CAPTURE_UNSUPPORTED;
   const Result drained = drainAll();
   const auto found = allocations.find(address);
   if (found == allocations.end()) return INVALID_VALUE;
@@ -258,6 +266,7 @@ Result cuEventDestroy_v2(void*) { return drainAll(); }
 Result cuEventRecord(void* event, void* stream) {
   auto* mark = static_cast<Event*>(event);
   mark->stream = static_cast<Stream*>(stream);
+  mark->captured = mark->stream->capture != nullptr;
   const unsigned long at = ++mark->recorded;
   return submit(mark->stream, [mark, at] { return mark->reached = at, SUCCESS; });
 }
@@ -267,7 +276,7 @@ Result cuEventQuery(void* event) {
 }
 Result cuEventSynchronize(void* event) {
   auto* mark = static_cast<Event*>(event);
-  return reach(mark, mark->recorded);
+  return mark->captured ? CAPTURED_EVENT : reach(mark, mark->recorded);
 }
 Result cuEventElapsedTime_v2(float* milliseconds, void*, void*) { return *milliseconds = 1, SUCCESS; }
 

@@ -155,6 +155,7 @@ final class AdapterCache implements AutoCloseable {
     if (adapter.rank(module) == 0 || adapter.isSent(module)) {
       return;
     }
+    compute.expectNoCapture("the first call with a module of an adapter");
     Place place = adapter.layout().place(module).orElseThrow();
     LoraWeights weights =
         lease
@@ -201,6 +202,7 @@ final class AdapterCache implements AutoCloseable {
   /** Makes the compute stream wait for what has been sent so far. */
   void awaitSent() {
     if (sending) {
+      compute.expectNoCapture("a call while adapters are being sent");
       sending = false;
       sentEvent.record(copies);
       compute.waitFor(sentEvent);

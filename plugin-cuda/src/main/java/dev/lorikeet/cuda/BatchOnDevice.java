@@ -65,6 +65,7 @@ final class BatchOnDevice implements AutoCloseable {
     if (next.equals(batch) && next.revision() == revision && cache.evictions() == evictions) {
       return;
     }
+    stream.expectNoCapture("the first call with a batch");
     tick();
     planned = false;
     complete = false;
@@ -115,6 +116,7 @@ final class BatchOnDevice implements AutoCloseable {
     if (planned && plannedType == type && plannedAligned == aligned) {
       return;
     }
+    stream.expectNoCapture("the first call of this element type and alignment with a batch");
     for (int s = 0; s < current.segments(); s++) {
       takesMatrix[s] = aligned && adapter(s).takesMatrixPath(type);
     }

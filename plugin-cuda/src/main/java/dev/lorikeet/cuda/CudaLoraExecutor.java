@@ -30,7 +30,8 @@ import java.util.List;
  * in the stream; the stream keeps order with the default stream of other CUDA libraries in the
  * process. Host tensors are copied to the device and back, the slow way, and the call waits. Once
  * buffers have grown and the batch's adapters are on the device, a call allocates and waits for
- * nothing, and can be captured in a graph.
+ * nothing, and can be captured in a graph. The graph stays right as long as no other batch is given
+ * to this executor, since it reads the batch's plan, and adapters' pages, where they are.
  */
 final class CudaLoraExecutor implements LoraExecutor {
   private static final int MEMORY_SHARE = 4;
@@ -210,7 +211,7 @@ final class CudaLoraExecutor implements LoraExecutor {
 
   /** Uses the time that the device computes to send what the next layers need. */
   private void sendAhead(LoraBatch batch, List<TargetModule> modules) {
-    if (onDevice.isComplete()) {
+    if (onDevice.isComplete() || stream.isCapturing()) {
       return;
     }
     int last = modules.getLast().index();

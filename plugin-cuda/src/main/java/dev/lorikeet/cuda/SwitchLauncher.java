@@ -58,6 +58,7 @@ final class SwitchLauncher implements AutoCloseable {
 
   /** Computes a merged state; adapters count as used at {@code now}. */
   void run(MergePlan plan, long now) {
+    stream.expectNoCapture("a switch");
     for (Target target : plan.targets()) {
       check(target, "pristine", target.pristine());
       check(target, "merged", target.merged());

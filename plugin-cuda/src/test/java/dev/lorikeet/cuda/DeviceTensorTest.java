@@ -291,6 +291,18 @@ class DeviceTensorTest {
   }
 
   @Test
+  void aBatchThatWasNeverRunIsNotCapturedAndRunsAfterwards() {
+    int[] outs = {40};
+    LoraBatch batch = all(List.of(adapter(DOWN, ElementType.F16, 8, 64, outs)));
+    try (DeviceCase c = new DeviceCase(executor, random, DOWN, ElementType.F16, 1, 64, outs, 0)) {
+      assertThrows(
+          IllegalStateException.class, () -> executor.stream().capture(() -> c.run(batch)));
+      c.run(batch);
+      c.check("after a refusal", batch);
+    }
+  }
+
+  @Test
   void aBrokenAdapterSpoilsNoTokenThatDoesNotUseIt() {
     int[] outs = {40};
     for (String fuse : List.of("never", "always")) {

@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 /** A queue of device work, done in order. */
 public final class CudaStream implements AutoCloseable {
   private final MemorySegment stream;
+  private boolean capturing;
   private boolean closed;
 
   private CudaStream(MemorySegment stream) {
@@ -68,6 +69,23 @@ public final class CudaStream implements AutoCloseable {
     check("cuMemsetD8Async", CudaDriver.cuMemsetD8Async(address, value, bytes, stream));
   }
 
+  /** Returns whether {@link #capture} is under way. */
+  public boolean isCapturing() {
+    return capturing;
+  }
+
+  /**
+   * Refuses what a graph cannot hold: copies of host memory that is written again, and waits for
+   * it.
+   *
+   * @throws IllegalStateException within {@link #capture}
+   */
+  public void expectNoCapture(String what) {
+    if (capturing) {
+      throw new IllegalStateException(what + " cannot be captured in a graph");
+    }
+  }
+
   /** Records what {@code work} submits to this stream instead of running it. */
   public CudaGraph capture(Runnable work) {
     check(
@@ -75,15 +93,20 @@ public final class CudaStream implements AutoCloseable {
         CudaDriver.cuStreamBeginCapture_v2(
             stream, CudaDriver.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()));
     boolean done = false;
+    capturing = true;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment value = arena.allocate(ValueLayout.ADDRESS);
       try {
         work.run();
         done = true;
       } finally {
+        capturing = false;
         int code = CudaDriver.cuStreamEndCapture(stream, value);
+        MemorySegment graph = value.get(ValueLayout.ADDRESS, 0);
         if (done) {
           check("cuStreamEndCapture", code);
+        } else if (graph.address() != 0) {
+          check("cuGraphDestroy", CudaDriver.cuGraphDestroy(graph));
         }
       }
       return CudaGraph.instantiate(value.get(ValueLayout.ADDRESS, 0));
