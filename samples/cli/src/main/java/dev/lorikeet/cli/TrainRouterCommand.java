@@ -46,7 +46,7 @@ final class TrainRouterCommand implements Callable<Integer> {
       names = "--scope",
       paramLabel = "token|layer",
       description =
-          "Where the gate decides: 'token', once before the first layer, for all layers; 'layer', anew at every layer, which gets a gate of its own (${DEFAULT-VALUE}).")
+          "Where the gate decides: 'token', once before the first layer, for all layers; 'layer', anew at every layer. Each layer then has a gate of its own, which learns for itself from what enters the layer: nothing is passed back through the base model (${DEFAULT-VALUE}).")
   private GatePlan.Scope scope = GatePlan.Scope.TOKEN;
 
   @Option(
