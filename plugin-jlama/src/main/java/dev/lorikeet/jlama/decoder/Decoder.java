@@ -139,8 +139,8 @@ public final class Decoder implements AutoCloseable {
     this.logSumExp = new double[maxLogits];
     boolean merges = MergedWeights.possible(weights.layers(), executor);
     this.merged = new MergedWeights(weights.layers(), executor);
-    this.planner =
-        new SwitchPlanner(merges ? switching : Switching.DELTA, merged.expectedProbeNanos());
+    Switching mode = merges ? switching : Switching.DELTA;
+    this.planner = new SwitchPlanner(mode, mode == Switching.AUTO ? merged.copy() : 0);
     this.batch = new StepBatch(1, 1, 1);
     this.layerWeights = weights.layers().getFirst();
   }
@@ -157,7 +157,8 @@ public final class Decoder implements AutoCloseable {
     rope.cover(step.endPosition());
     team.run(embed);
     LoraBatch lora = plan.beforeLayers(a.residual().tensor());
-    boolean useMerged = !plan.perLayer() && lora.entries() > 0 && useMerged(lora);
+    boolean useMerged =
+        !plan.perLayer() && lora.entries() > 0 && useMerged(lora, plan.stepsToCome());
     applyDeltas = !useMerged;
     deltaNanos = 0;
     for (layer = 0; layer < shape.layers(); layer++) {
@@ -204,13 +205,13 @@ public final class Decoder implements AutoCloseable {
   /**
    * Returns whether the step uses the merged weights, after switching to its mixture if need be.
    */
-  private boolean useMerged(LoraBatch lora) {
-    SwitchPlanner.Choice choice = planner.choose(lora);
+  private boolean useMerged(LoraBatch lora, int steps) {
+    SwitchPlanner.Choice choice = planner.choose(lora, steps);
     if (choice == SwitchPlanner.Choice.PROBE) {
       long start = System.nanoTime();
       long layerNanos = merged.probe(lora);
       planner.probed(layerNanos, System.nanoTime() - start, shape.layers());
-      choice = planner.choose(lora);
+      choice = planner.choose(lora, steps);
     }
     if (choice == SwitchPlanner.Choice.SWITCH) {
       long start = System.nanoTime();

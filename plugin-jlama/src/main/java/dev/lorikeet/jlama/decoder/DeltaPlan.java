@@ -17,6 +17,12 @@ public interface DeltaPlan {
   LoraBatch beforeLayers(Tensor embeddings);
 
   /**
+   * Returns for how many steps the sequences of this one will keep their adapters, this one
+   * included: an estimate. 0 if nobody knows, since a router chooses at every token.
+   */
+  int stepsToCome();
+
+  /**
    * Returns whether some token's adapters differ by layer; then {@link #atLayer} is asked for every
    * layer.
    */

@@ -24,8 +24,6 @@ import java.util.Map;
  * the pristine weights and not copied. Used by the decoding thread alone.
  */
 final class MergedWeights implements AutoCloseable {
-  private static final long MODEST_BYTES_PER_NANO = 8;
-
   private final List<LayerWeights> pristine;
   private final LoraExecutor executor;
   private final Arena arena = Arena.ofShared();
@@ -70,15 +68,31 @@ final class MergedWeights implements AutoCloseable {
   }
 
   /**
-   * Returns what {@link #probe} would take at a modest bandwidth, for whoever has not measured it
-   * yet.
+   * Fills the second copy with the pristine weights, twice, since the first time finds its memory
+   * untouched and its code not compiled.
+   *
+   * @return nanoseconds of the second time
    */
-  long expectedProbeNanos() {
-    long bytes = 0;
-    for (Projection projection : Projection.values()) {
-      bytes += pristine.getFirst().linear(projection).weight().bytes();
+  long copy() {
+    allocate();
+    List<MergePlan.Target> targets = new ArrayList<>();
+    for (int l = 0; l < merged.length; l++) {
+      int layer = l;
+      copies
+          .get(l)
+          .forEach(
+              (projection, to) ->
+                  targets.add(
+                      new MergePlan.Target(
+                          new TargetModule(layer, projection),
+                          tensor(floats(pristine.get(layer), projection)),
+                          tensor(to))));
     }
-    return 2 * bytes / MODEST_BYTES_PER_NANO; // read and written
+    MergePlan plan = new MergePlan(targets, List.of());
+    executor.switchMerged(plan);
+    long start = System.nanoTime();
+    executor.switchMerged(plan);
+    return System.nanoTime() - start;
   }
 
   /**

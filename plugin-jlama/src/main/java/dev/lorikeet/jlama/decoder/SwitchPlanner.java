@@ -1,6 +1,8 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.LoraBatch;
+import java.util.List;
 
 /**
  * Chooses, for a step whose tokens all share one mixture, between deltas and merged weights. Used
@@ -8,23 +10,34 @@ import dev.lorikeet.executor.LoraBatch;
  */
 final class SwitchPlanner implements SwitchStats {
   /*
-   * Idea: a switch costs one pass over the weights and pays for itself by the deltas it saves, but nobody knows how long a mixture will stay. This is the ski-rental problem: rent
-   * (deltas) until the rent paid equals the price (a switch), then buy. Whatever comes, the sum of deltas and switches is then at most twice that of the best choice made in hindsight, and both
-   * are small beside the base model: a mixture that changes with every token never pays for a switch, one that stays pays for it once.
+   * Idea: a switch costs one pass over the weights (the price) and saves the deltas of every step for which the mixture then stays (the rent). If it is known for how many steps, the choice is
+   * arithmetic: switch when rent * steps exceeds the price. Sequences with a fixed mixture know how many tokens are still to come, exactly or from how long others were. For routers that
+   * choose anew at every token nobody knows: then it is the ski-rental problem, and renting until the rent paid equals the price costs at most twice the best choice made in hindsight.
+   * A mixture that outlives the sequences that use it (each too short to pay for a switch) is merged when its rent has reached twice the price.
    *
-   * Rent is measured: the time the executor took for the deltas of steps with this mixture. The price is measured as well, by merging one layer into scratch and multiplying by the number of
-   * layers; this happens only after four times as much rent has been paid as the measurements have cost, so they add at most a quarter to the deltas (ten layers or more assumed). A batch whose tokens differ
-   * neither pays nor forgets; another mixture starts anew, while the merged state stays, and a mixture that is merged already costs nothing.
+   * Rent is measured: the time the executor took for the deltas of the last two steps with this mixture, the lower of both. The price is what switches to mixtures of the same size have taken; for a size not
+   * met yet one layer is merged into scratch and multiplied by the number of layers, once and only when even copying all weights, the least that a switch can cost, would pay. A batch whose
+   * tokens differ neither pays nor forgets; another mixture starts anew, while the merged state stays, and a mixture that is merged already costs nothing.
    */
-  private static final int RENT_PER_PROBE = 4;
+  private static final int MEASURED_STEPS = 2;
+
+  /** Where both choices cost nearly the same, deltas: they are certain. */
+  private static final double MARGIN = 1.25;
+
+  private static final int SIZES = 8;
 
   private final Switching mode;
+  private final long copyNanos;
   private final SharedMixture merged = new SharedMixture();
   private final SharedMixture candidate = new SharedMixture();
+  private final long[] sizes = new long[SIZES];
+  private final long[] prices = new long[SIZES];
+  private int knownSizes;
+  private int candidateSize;
+  private int rentSteps;
   private long rentNanos;
-  private long probesNanos;
-  private long lastProbeNanos;
-  private long priceNanos;
+  private long lastRentNanos;
+  private long rentPerStep;
   private long deltaSteps;
   private long mergedSteps;
   private long switches;
@@ -46,15 +59,20 @@ final class SwitchPlanner implements SwitchStats {
   /**
    * Creates a planner.
    *
-   * @param firstProbeNanos what the first measurement may be expected to take
+   * @param copyNanos what copying all weights takes that a switch may change
    */
-  SwitchPlanner(Switching mode, long firstProbeNanos) {
+  SwitchPlanner(Switching mode, long copyNanos) {
     this.mode = mode;
-    this.lastProbeNanos = firstProbeNanos;
+    this.copyNanos = copyNanos;
   }
 
-  /** Decides for a batch with at least one entry. */
-  Choice choose(LoraBatch batch) {
+  /**
+   * Decides for a batch with at least one entry.
+   *
+   * @param steps for how many steps its tokens will keep their mixture, this one included; 0 if
+   *     nobody knows
+   */
+  Choice choose(LoraBatch batch, int steps) {
     if (mode == Switching.DELTA || !SharedMixture.isShared(batch)) {
       return Choice.DELTA;
     }
@@ -66,15 +84,44 @@ final class SwitchPlanner implements SwitchStats {
     }
     if (!candidate.matches(batch)) {
       candidate.set(batch);
+      candidateSize = size(batch);
+      rentSteps = 0;
       rentNanos = 0;
-      probesNanos = 0;
-      priceNanos = Long.MAX_VALUE;
     }
-    if (rentNanos >= priceNanos) {
-      return Choice.SWITCH;
+    if (rentSteps < MEASURED_STEPS || !pays(copyNanos, steps)) {
+      return Choice.DELTA;
     }
-    boolean due = rentNanos >= RENT_PER_PROBE * (probesNanos + lastProbeNanos);
-    return due ? Choice.PROBE : Choice.DELTA;
+    long price = prices[candidateSize];
+    if (price == 0) {
+      return Choice.PROBE;
+    }
+    return pays(price, steps) ? Choice.SWITCH : Choice.DELTA;
+  }
+
+  private boolean pays(long price, int steps) {
+    return steps > 0
+        ? rentPerStep * steps > MARGIN * price || rentNanos >= 2 * price
+        : rentNanos >= price;
+  }
+
+  /** Returns where the price of mixtures of this size is kept; the oldest size makes room. */
+  private int size(LoraBatch batch) {
+    long parameters = 0;
+    for (int s = 0; s < batch.segments(); s++) {
+      List<TargetSpec> targets = batch.adapter(s).spec().targets();
+      for (int t = 0; t < targets.size(); t++) {
+        parameters += targets.get(t).parameters();
+      }
+    }
+    for (int i = 0; i < Math.min(knownSizes, SIZES); i++) {
+      if (sizes[i] == parameters) {
+        return i;
+      }
+    }
+    int place = knownSizes++ % SIZES;
+    sizes[place] = parameters;
+    prices[place] = 0;
+    return place;
   }
 
   /** Returns whether the time of a step's deltas should be measured. */
@@ -91,7 +138,10 @@ final class SwitchPlanner implements SwitchStats {
   void rented(LoraBatch batch, boolean perLayer, long nanos) {
     deltaSteps++;
     if (!perLayer && candidate.matches(batch) && SharedMixture.isShared(batch)) {
+      rentPerStep = rentSteps == 0 ? nanos : Math.min(lastRentNanos, nanos);
+      lastRentNanos = nanos;
       rentNanos += nanos;
+      rentSteps++;
     }
   }
 
@@ -108,10 +158,8 @@ final class SwitchPlanner implements SwitchStats {
    * @param layers how many layers a switch has
    */
   void probed(long layerNanos, long nanos, int layers) {
-    lastProbeNanos = 2 * layerNanos;
-    probesNanos += nanos;
     allProbesNanos += nanos;
-    priceNanos = layerNanos * layers;
+    prices[candidateSize] = Math.max(Math.max(1, copyNanos), layerNanos * layers);
   }
 
   /** Notes that the merged state is no longer what it was; called before a switch begins. */
@@ -122,6 +170,11 @@ final class SwitchPlanner implements SwitchStats {
   /** Notes that the merged state is now the mixture of a batch. */
   void switched(LoraBatch batch, long nanos) {
     merged.set(batch);
+    if (mode == Switching.AUTO) {
+      long before = prices[candidateSize];
+      // One slow switch, or the first, whose code is not compiled, must not rule out all others.
+      prices[candidateSize] = Math.clamp(nanos, before / 2, 2 * before);
+    }
     candidate.clear();
     switches++;
     switchNanos += nanos;

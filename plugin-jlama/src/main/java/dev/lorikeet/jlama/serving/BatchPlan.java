@@ -26,6 +26,9 @@ import java.util.Optional;
 final class BatchPlan implements DeltaPlan {
   private static final System.Logger LOGGER = System.getLogger(BatchPlan.class.getName());
 
+  /** The average length of generations follows about as many of the last ones. */
+  private static final long AVERAGED_GENERATIONS = 32;
+
   private final int hidden;
   private final RouterPolicy policy;
   private final LoraBatch batch = new LoraBatch();
@@ -38,6 +41,8 @@ final class BatchPlan implements DeltaPlan {
   private int tokens;
   private int fixedEntries;
   private boolean perLayer;
+  private double usualTokens;
+  private long generations;
   private boolean wantsFinalHidden;
 
   BatchPlan(Arena arena, int maxTokens, int hidden, RouterPolicy policy) {
@@ -83,6 +88,28 @@ final class BatchPlan implements DeltaPlan {
     fixedEntries = table.size();
     table.fill(batch, tokens);
     return batch;
+  }
+
+  /**
+   * The longest of what is to come for each sequence, when all have fixed adapters. A sequence that
+   * may end early is taken to become as long as others were, or as long again as it is.
+   */
+  @Override
+  public int stepsToCome() {
+    int steps = 0;
+    for (int i = 0; i < sequences.size(); i++) {
+      Sequence sequence = sequences.get(i);
+      if (!(sequence.selection() instanceof Selection.Fixed)) {
+        return 0;
+      }
+      steps = Math.max(steps, sequence.task().tokensToCome(usualTokens));
+    }
+    return steps;
+  }
+
+  /** Notes how many tokens a sequence had generated when it ended. */
+  void ended(int tokens) {
+    usualTokens += (tokens - usualTokens) / Math.min(++generations, AVERAGED_GENERATIONS);
   }
 
   @Override

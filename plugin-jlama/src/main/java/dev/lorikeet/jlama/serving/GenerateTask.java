@@ -101,13 +101,23 @@ final class GenerateTask implements Task {
 
   @Override
   public int leastTokensToCome() {
-    boolean mayStop = endTokens.length > 0 || !request.stop().strings().isEmpty();
-    return mayStop ? 1 : maxTokens - generated;
+    return mayStop() ? 1 : mostTokensToCome();
   }
 
   @Override
   public int mostTokensToCome() {
     return maxTokens - generated;
+  }
+
+  /** A generation that may stop is taken to become as long as usual, or as long again as it is. */
+  @Override
+  public int tokensToCome(double usual) {
+    double expected = Math.max(usual - generated, generated);
+    return mayStop() ? (int) Math.clamp(expected, 1, mostTokensToCome()) : mostTokensToCome();
+  }
+
+  private boolean mayStop() {
+    return endTokens.length > 0 || !request.stop().strings().isEmpty();
   }
 
   @Override

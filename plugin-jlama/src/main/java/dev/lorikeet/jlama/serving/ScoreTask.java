@@ -49,6 +49,11 @@ final class ScoreTask implements Task {
   }
 
   @Override
+  public int tokensToCome(double usual) {
+    return 1;
+  }
+
+  @Override
   public boolean wantsAllLogits() {
     return true;
   }

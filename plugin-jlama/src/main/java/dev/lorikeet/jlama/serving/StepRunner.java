@@ -195,6 +195,7 @@ final class StepRunner implements AutoCloseable {
     try {
       if (task.accept(token, (float) logProbability(row, token))) {
         long startedNanos = sequence.startedNanos();
+        plan.ended(task.generated());
         sequence.complete(() -> task.finish(startedNanos));
       }
     } catch (RuntimeException | Error e) {

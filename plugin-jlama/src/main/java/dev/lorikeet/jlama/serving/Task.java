@@ -16,6 +16,13 @@ sealed interface Task permits GenerateTask, ScoreTask {
   /** Returns how many more tokens may be generated. */
   int mostTokensToCome();
 
+  /**
+   * Returns how many more tokens are to be expected.
+   *
+   * @param usual how many tokens generations have had that ended lately, on average
+   */
+  int tokensToCome(double usual);
+
   /** Returns what telemetry is told of the request. */
   RequestTrace trace();
 
