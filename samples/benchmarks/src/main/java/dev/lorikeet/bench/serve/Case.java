@@ -81,8 +81,12 @@ enum Case {
         : outcome.decodeTokensPerSecond();
   }
 
-  /** Returns whether a contender can run the case: Jlama has no LoRA. */
+  /** Returns whether a contender runs the case: Jlama has no LoRA, one adapter can be merged. */
   boolean runsOn(Lineup contender) {
-    return contender != Lineup.JLAMA || adapters == Adapters.NONE;
+    return switch (contender) {
+      case LORIKEET, LLAMA_CPP -> true;
+      case LORIKEET_AUTO -> adapters == Adapters.ONE;
+      case JLAMA -> adapters == Adapters.NONE;
+    };
   }
 }

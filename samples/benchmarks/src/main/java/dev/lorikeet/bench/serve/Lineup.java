@@ -6,6 +6,8 @@ import java.util.Map;
 /** Who is measured, and the settings that each may win with. */
 enum Lineup {
   LORIKEET,
+  /** Lorikeet with a planner that may merge; measured where all sequences share one adapter. */
+  LORIKEET_AUTO,
   JLAMA,
   LLAMA_CPP;
 
@@ -18,6 +20,10 @@ enum Lineup {
   List<Map<String, String>> candidates() {
     return switch (this) {
       case LORIKEET -> List.of(Map.of("weights", "copied"), Map.of("weights", "mapped"));
+      case LORIKEET_AUTO ->
+          List.of(
+              Map.of("weights", "copied", "switching", "auto"),
+              Map.of("weights", "mapped", "switching", "auto"));
       case JLAMA -> List.of(Map.of("products", "F32"), Map.of("products", "BF16"));
       case LLAMA_CPP ->
           List.of(
@@ -31,7 +37,7 @@ enum Lineup {
   /** Opens the contender in this process. */
   Contender open(Material material, Map<String, String> settings) {
     return switch (this) {
-      case LORIKEET -> new LorikeetContender(material, settings);
+      case LORIKEET, LORIKEET_AUTO -> new LorikeetContender(material, settings);
       case JLAMA -> new JlamaContender(material, settings);
       case LLAMA_CPP -> new LlamaCppContender(material, settings);
     };

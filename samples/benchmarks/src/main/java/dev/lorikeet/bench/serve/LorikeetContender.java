@@ -14,10 +14,12 @@ import java.util.Set;
 final class LorikeetContender implements Contender {
   private static final long POOL_BYTES = 1L << 30;
 
+  private final String title;
   private final Lorikeet lorikeet;
   private final int bos;
 
   LorikeetContender(Material material, Map<String, String> settings) {
+    title = settings.getOrDefault("switching", "delta").equals("auto") ? "auto" : "Lorikeet";
     Lorikeet.Builder builder =
         Lorikeet.builder(Path.of(material.model()))
             .poolBytes(POOL_BYTES)
@@ -36,7 +38,7 @@ final class LorikeetContender implements Contender {
 
   @Override
   public String title() {
-    return "Lorikeet";
+    return title;
   }
 
   @Override
