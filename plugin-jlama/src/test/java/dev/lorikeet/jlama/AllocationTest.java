@@ -15,6 +15,7 @@ import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -36,8 +37,8 @@ class AllocationTest {
   private static final int WINDOWS = 4;
 
   /**
-   * 1.6 were measured, whatever the requests: a record of the pool's counts for each block of keys
-   * and values.
+   * 0 to 1.6 were measured, whatever the requests: where the compiler leaves it, a record of the
+   * pool's counts for each block of keys and values.
    */
   private static final double BYTES_PER_TOKEN = 4;
 
@@ -56,6 +57,9 @@ class AllocationTest {
       String name = OPENED.tiny.adapterNames().get(i % OPENED.tiny.adapterNames().size());
       OPENED.lorikeet.register("adapter-" + i, OPENED.tiny.adapter(name));
     }
+    OPENED.lorikeet.addRouter("token-gate", "gate", Map.of("path", OPENED.tiny.gate().toString()));
+    OPENED.lorikeet.addRouter(
+        "layer-gate", "gate", Map.of("path", OPENED.tiny.layerGate().toString()));
   }
 
   @AfterAll
@@ -63,13 +67,15 @@ class AllocationTest {
     OPENED.close();
   }
 
-  /** What the requests ask for, beside eight adapters for eight sequences. */
+  /** What the requests ask for, beside an adapter for each or a router. */
   enum Kind {
     GREEDY,
     SAMPLED,
     STOP_STRINGS,
     SUBSCRIBED,
     STREAMED,
+    ROUTED_BY_TOKEN,
+    ROUTED_BY_LAYER,
     CALLED_BACK;
 
     GenerationRequest request(int i, String adapter) {
@@ -88,6 +94,12 @@ class AllocationTest {
               case 2 -> new Sampling(0.8f, 0, 0.9f, i);
               default -> new Sampling(1.2f, 100, 0.95f, i);
             });
+      }
+      if (this == ROUTED_BY_TOKEN) {
+        request.router("token-gate");
+      }
+      if (this == ROUTED_BY_LAYER) {
+        request.router("layer-gate");
       }
       if (this == CALLED_BACK) {
         request.onToken(token -> {});

@@ -36,6 +36,8 @@ final class BatchPlan implements DeltaPlan {
   private final List<Sequence> sequences = new ArrayList<>();
   private final RoutingOutput decisions = new RoutingOutput();
   private final List<Sequence> asked = new ArrayList<>();
+  private final List<RoutingInput> inputs = new ArrayList<>();
+  private final List<RoutingInput> inputsWithContext = new ArrayList<>();
   private final MemorySegment rows;
   private final MemorySegment contexts;
   private int tokens;
@@ -124,16 +126,7 @@ final class BatchPlan implements DeltaPlan {
       if (sequences.get(i).selection() instanceof Selection.ByLayer byLayer
           && isFirstOf(i, byLayer.router())) {
         gather(i, byLayer.router(), normed, false);
-        Tensor input = Tensor.host(rows, ElementType.F32, askedTokens(), hidden);
-        ask(
-            byLayer.name(),
-            byLayer.experts(),
-            () ->
-                byLayer
-                    .router()
-                    .route(
-                        new RoutingInput(askedTokens(), layer, input, Optional.empty()),
-                        decisions));
+        ask(byLayer.name(), byLayer.experts(), byLayer, input(layer, false));
       }
     }
     table.fill(batch, tokens);
@@ -147,8 +140,15 @@ final class BatchPlan implements DeltaPlan {
 
   @Override
   public void afterLayers(Tensor finalHidden) {
-    for (Sequence sequence : sequences) {
-      sequence.routing().ifPresent(r -> r.finalHidden(row(finalHidden, sequence.stepEnd - 1)));
+    for (int i = 0; i < sequences.size(); i++) {
+      Sequence sequence = sequences.get(i);
+      if (sequence.routing().isPresent()) {
+        sequence
+            .routing()
+            .get()
+            .finalHidden(
+                finalHidden.segment(), (sequence.stepEnd - 1) * finalHidden.rowStrideBytes());
+      }
     }
   }
 
@@ -185,17 +185,31 @@ final class BatchPlan implements DeltaPlan {
 
   private void routeTokens(int first, Selection.ByToken byToken, Tensor embeddings) {
     gather(first, byToken.router(), embeddings, true);
-    int count = askedTokens();
-    Tensor input = Tensor.host(rows, ElementType.F32, count, hidden);
     boolean wantsContext = !(byToken.context() instanceof RunningContext.None);
-    Optional<Tensor> context =
-        wantsContext
+    ask(byToken.name(), byToken.experts(), byToken, input(0, wantsContext));
+  }
+
+  /** Returns the rows that were gathered, as an object that is kept while their number stays. */
+  private RoutingInput input(int layer, boolean withContext) {
+    List<RoutingInput> known = withContext ? inputsWithContext : inputs;
+    int count = askedTokens();
+    while (known.size() <= layer) {
+      known.add(newInput(count, known.size(), withContext));
+    }
+    if (known.get(layer).tokens() != count) {
+      known.set(layer, newInput(count, layer, withContext));
+    }
+    return known.get(layer);
+  }
+
+  private RoutingInput newInput(int count, int layer, boolean withContext) {
+    return new RoutingInput(
+        count,
+        layer,
+        Tensor.host(rows, ElementType.F32, count, hidden),
+        withContext
             ? Optional.of(Tensor.host(contexts, ElementType.F32, count, hidden))
-            : Optional.empty();
-    ask(
-        byToken.name(),
-        byToken.experts(),
-        () -> byToken.router().route(new RoutingInput(count, 0, input, context), decisions));
+            : Optional.empty());
   }
 
   /**
@@ -213,12 +227,11 @@ final class BatchPlan implements DeltaPlan {
       }
       asked.add(sequence);
       for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, target += rowBytes) {
-        MemorySegment row = row(source, t);
-        MemorySegment.copy(row, 0, rows, target, rowBytes);
+        MemorySegment.copy(source.segment(), t * source.rowStrideBytes(), rows, target, rowBytes);
         if (withContext && sequence.routing().isPresent()) {
           boolean promptToken =
               sequence.computed() + t - sequence.stepFirst < sequence.promptLength();
-          sequence.routing().get().next(row, promptToken, contexts.asSlice(target, rowBytes));
+          sequence.routing().get().next(rows, promptToken, contexts, target);
         }
       }
     }
@@ -226,17 +239,21 @@ final class BatchPlan implements DeltaPlan {
 
   private int askedTokens() {
     int count = 0;
-    for (Sequence sequence : asked) {
-      count += sequence.stepEnd - sequence.stepFirst;
+    for (int i = 0; i < asked.size(); i++) {
+      count += asked.get(i).stepEnd - asked.get(i).stepFirst;
     }
     return count;
   }
 
-  private void ask(String name, Experts experts, Runnable question) {
+  private void ask(String name, Experts experts, Selection selection, RoutingInput input) {
     decisions.reset(askedTokens(), experts);
     long begin = System.nanoTime();
     try {
-      question.run();
+      switch (selection) {
+        case Selection.Fixed fixed -> {}
+        case Selection.ByToken byToken -> byToken.router().route(input, decisions);
+        case Selection.ByLayer byLayer -> byLayer.router().route(input, decisions);
+      }
     } catch (RuntimeException | Error e) {
       giveUp(new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e));
       return;
@@ -249,7 +266,8 @@ final class BatchPlan implements DeltaPlan {
       return;
     }
     int decision = 0;
-    for (Sequence sequence : asked) {
+    for (int i = 0; i < asked.size(); i++) {
+      Sequence sequence = asked.get(i);
       for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, decision++) {
         for (int k = 0; k < decisions.count(decision); k++) {
           int slot = table.slot(sequence.leases().get(decisions.expert(decision, k)));
@@ -279,9 +297,5 @@ final class BatchPlan implements DeltaPlan {
         }
       }
     }
-  }
-
-  private MemorySegment row(Tensor tensor, int row) {
-    return tensor.segment().asSlice(row * tensor.rowStrideBytes(), (long) hidden * Float.BYTES);
   }
 }

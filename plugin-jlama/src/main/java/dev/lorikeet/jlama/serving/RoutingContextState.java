@@ -34,33 +34,34 @@ final class RoutingContextState {
   /**
    * Writes the context of the sequence's next token.
    *
-   * @param embedding F32 row of the token's embedding
+   * @param embeddings has the token's embedding, a row of F32
    * @param promptToken whether the token is part of the prompt
-   * @param context receives the row
+   * @param contexts receives the row
+   * @param offset where both rows begin, in bytes
    */
-  void next(MemorySegment embedding, boolean promptToken, MemorySegment context) {
+  void next(MemorySegment embeddings, boolean promptToken, MemorySegment contexts, long offset) {
     switch (kind) {
       case RunningContext.None none -> {}
       case RunningContext.MeanEmbedding(float decay) -> {
         for (int i = 0; i < state.length; i++) {
-          float e = embedding.getAtIndex(F32, i);
+          float e = embeddings.get(F32, offset + (long) i * Float.BYTES);
           state[i] = begun ? decay * state[i] + (1 - decay) * e : e;
-          context.setAtIndex(F32, i, state[i]);
+          contexts.set(F32, offset + (long) i * Float.BYTES, state[i]);
         }
         begun = true;
       }
       case RunningContext.LastHidden last -> {
         for (int i = 0; i < state.length; i++) {
-          context.setAtIndex(F32, i, promptToken ? 0f : state[i]);
+          contexts.set(F32, offset + (long) i * Float.BYTES, promptToken ? 0f : state[i]);
         }
       }
     }
   }
 
-  /** Takes the final hidden state of the sequence's last token. */
-  void finalHidden(MemorySegment row) {
+  /** Takes the final hidden state of the sequence's last token, a row of F32 at an offset. */
+  void finalHidden(MemorySegment hidden, long offset) {
     if (kind instanceof RunningContext.LastHidden) {
-      MemorySegment.copy(row, F32, 0, state, 0, state.length);
+      MemorySegment.copy(hidden, F32, offset, state, 0, state.length);
     }
   }
 }

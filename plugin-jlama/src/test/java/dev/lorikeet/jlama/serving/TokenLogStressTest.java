@@ -66,6 +66,36 @@ class TokenLogStressTest {
     relay.close();
   }
 
+  @Test
+  void aTokenThatComesRightBeforeTheEndIsSeen() throws InterruptedException {
+    try (Relay relay = new Relay()) {
+      for (int round = 0; round < 2 * ROUNDS; round++) {
+        TokenLog log = new TokenLog(relay, new TokenBuffer(1, false), () -> {});
+        Reader reader = new Reader(1);
+        log.subscribe(reader);
+        // Demand that is renewed all the time makes the drain look all the time.
+        Thread asking =
+            Thread.ofPlatform()
+                .daemon()
+                .start(
+                    () -> {
+                      Flow.Subscription subscription = reader.subscription.join();
+                      while (!reader.seen.isDone()) {
+                        subscription.request(1);
+                      }
+                    });
+        reader.subscription.join();
+        for (int i = round % 100; i > 0; i--) {
+          Thread.onSpinWait();
+        }
+        log.append(0, 0f, "", Optional.empty());
+        log.finish(FinishReason.LENGTH, USAGE);
+        assertEquals(tokens(1), reader.seen.join().tokens(), "round " + round);
+        asking.join();
+      }
+    }
+  }
+
   /** One log, its writer and its readers. */
   private static final class Round {
     private final Relay relay;
