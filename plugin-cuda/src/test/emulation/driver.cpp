@@ -38,7 +38,8 @@ SWITCH_KERNELS(DECLARE)
 
 namespace {
 
-constexpr Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURED_EVENT = 907;
+constexpr Result SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURED_EVENT = 907,
+                 INVALID_CONTEXT = 201;
 constexpr Address MEMORY_BYTES = Address{1} << 30;
 
 struct Event {
@@ -78,6 +79,12 @@ std::map<Address, Allocation> allocations;
 Address allocated = 0;
 std::vector<Stream*> streams;
 std::map<std::string, int> launches;
+
+// The primary context lives while someone retains it, and is current for the threads that asked for it.
+int retained = 0;
+int lifetime = 0;
+thread_local int currentLifetime = -1;
+bool hasContext() { return retained > 0 && currentLifetime == lifetime; }
 
 Result runNext(Stream* stream) {
   auto next = std::move(stream->work.front());
@@ -148,12 +155,16 @@ Result cuDeviceGetAttribute(int* value, int attribute, int) {
 }
 Result cuDeviceTotalMem_v2(std::size_t* bytes, int) { return *bytes = MEMORY_BYTES, SUCCESS; }
 
-Result cuDevicePrimaryCtxRetain(void** context, int) { return *context = &allocated, SUCCESS; }
-Result cuDevicePrimaryCtxRelease_v2(int) { return drainAll(); }
-Result cuCtxSetCurrent(void*) { return SUCCESS; }
+Result cuDevicePrimaryCtxRetain(void** context, int) {
+  if (retained++ == 0) lifetime++;
+  return *context = &allocated, SUCCESS;
+}
+Result cuDevicePrimaryCtxRelease_v2(int) { return retained-- > 0 ? drainAll() : INVALID_CONTEXT; }
+Result cuCtxSetCurrent(void*) { return currentLifetime = lifetime, hasContext() ? SUCCESS : INVALID_CONTEXT; }
 Result cuCtxGetCurrent(void** context) { return *context = &allocated, SUCCESS; }
 
 Result cuModuleLoadData(void** module, const void* image) {
+  if (!hasContext()) return INVALID_CONTEXT;
   *module = &kernels;
   return *static_cast<const unsigned*>(image) == 0xba55ed50u ? SUCCESS : INVALID_VALUE;
 }
@@ -168,6 +179,7 @@ Result cuFuncGetAttribute(int* value, int, void*) { return *value = 0, SUCCESS; 
 
 Result cuLaunchKernel(void* function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, unsigned blockZ, unsigned, void* stream,
                       void** parameters, void**) {
+  if (!hasContext()) return INVALID_CONTEXT;
   if (gridX == 0 || gridY == 0 || gridZ == 0 || gridY > 65535 || gridZ > 65535 || blockX * blockY * blockZ > 1024) return INVALID_VALUE;
   auto* kernel = static_cast<std::pair<const std::string, Kernel>*>(function);
   auto body = kernel->second(parameters[0]);
@@ -184,6 +196,7 @@ Result cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   return SUCCESS;
 }
 Result cuMemAlloc_v2(Address* address, std::size_t bytes) {
+  if (!hasContext()) return INVALID_CONTEXT;
   if (isCapturing()) return CAPTURE_UNSUPPORTED;
   if (bytes == 0) return INVALID_VALUE;
   if (allocated + bytes > MEMORY_BYTES) return OUT_OF_MEMORY;
@@ -200,6 +213,7 @@ Result cuMemAlloc_v2(Address* address, std::size_t bytes) {
   return SUCCESS;
 }
 Result cuMemFree_v2(Address address) {
+  if (!hasContext()) return INVALID_CONTEXT;
   if (isCapturing()) return CAPTURE_UNSUPPORTED;
   const Result drained = drainAll();
   const auto found = allocations.find(address);
@@ -210,6 +224,7 @@ Result cuMemFree_v2(Address address) {
   return drained;
 }
 Result cuMemHostAlloc(void** pointer, std::size_t bytes, unsigned) {
+  if (!hasContext()) return INVALID_CONTEXT;
   *pointer = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
   return *pointer == nullptr ? OUT_OF_MEMORY : SUCCESS;
 }
@@ -219,11 +234,13 @@ Result cuMemFreeHost(void* pointer) {
   return drained;
 }
 Result cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes) {
+  if (!hasContext()) return INVALID_CONTEXT;
   const Result drained = drainAll();
   std::memcpy(reinterpret_cast<void*>(to), from, bytes);
   return drained;
 }
 Result cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes) {
+  if (!hasContext()) return INVALID_CONTEXT;
   const Result drained = drainAll();
   std::memcpy(to, reinterpret_cast<void*>(from), bytes);
   return drained;
@@ -242,6 +259,7 @@ Result cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, void*
 }
 
 Result cuStreamCreate(void** stream, unsigned) {
+  if (!hasContext()) return INVALID_CONTEXT;
   streams.push_back(new Stream());
   *stream = streams.back();
   return SUCCESS;
@@ -261,7 +279,10 @@ Result cuStreamWaitEvent(void* stream, void* event, unsigned) {
   if (waiter->capture != nullptr) return CAPTURE_UNSUPPORTED;
   return submit(waiter, [mark, at = mark->recorded] { return reach(mark, at); });
 }
-Result cuEventCreate(void** event, unsigned) { return *event = new Event(), SUCCESS; }
+Result cuEventCreate(void** event, unsigned) {
+  if (!hasContext()) return INVALID_CONTEXT;
+  return *event = new Event(), SUCCESS;
+}
 Result cuEventDestroy_v2(void*) { return drainAll(); }
 Result cuEventRecord(void* event, void* stream) {
   auto* mark = static_cast<Event*>(event);
