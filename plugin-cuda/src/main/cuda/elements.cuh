@@ -62,6 +62,12 @@ __device__ __forceinline__ Eight<T> zeroEight() {
   return result;
 }
 
+template <typename T>
+__device__ __forceinline__ void clearUnless(bool keep, Eight<T>& eight) {
+#pragma unroll
+  for (int i = 0; i < Eight<T>::WORDS; i++) eight.words[i] = keep ? eight.words[i] : 0;
+}
+
 // Loads eight elements at an address aligned to 16 bytes; memory that no kernel in flight writes.
 template <typename T>
 __device__ __forceinline__ Eight<T> loadEight(const void* address) {
@@ -102,15 +108,21 @@ __device__ __forceinline__ void getElement(const Eight<T>& eight, int i, T& valu
   value.bits = static_cast<unsigned short>(i % 2 == 0 ? eight.words[i / 2] : eight.words[i / 2] >> 16);
 }
 
+// Stores eight elements at an address aligned to 16 bytes.
+template <typename T>
+__device__ __forceinline__ void storeEight(T* to, const Eight<T>& eight) {
+  uint4* address = reinterpret_cast<uint4*>(to);
+#pragma unroll
+  for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
+    address[i] = make_uint4(eight.words[4 * i], eight.words[4 * i + 1], eight.words[4 * i + 2], eight.words[4 * i + 3]);
+  }
+}
+
 // Stores elements [k, k + 8) of a row of `length` elements, none beyond its end.
 template <typename T>
 __device__ __forceinline__ void storeRow(T* row, int k, int length, bool aligned, const Eight<T>& eight) {
   if (aligned && k + 8 <= length) {
-    uint4* address = reinterpret_cast<uint4*>(row + k);
-#pragma unroll
-    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-      address[i] = make_uint4(eight.words[4 * i], eight.words[4 * i + 1], eight.words[4 * i + 2], eight.words[4 * i + 3]);
-    }
+    storeEight(row + k, eight);
     return;
   }
 #pragma unroll

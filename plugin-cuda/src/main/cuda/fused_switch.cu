@@ -4,7 +4,7 @@
 //   One launch over a list of modules replaces hundreds of small ones (LoRA-Switch, arXiv 2405.17741; SGMM of AdaFuse, arXiv 2603.11873).
 // Layout: a block takes one tile of one module, found by binary search in the list's running count of tiles.
 //   fused_switch: any types and block-diagonal factors; tiles of 32 x 256, 256 threads with 4 x 8 results each, factors as float through shared memory.
-//   fused_switch_mma: 16-bit weights and dense factors of one type; tiles of 64 x 256, 4 warps of 64 x 64. Both operands of mma.m16n8k16 have the rank as
+//   fused_switch_mma: aligned 16-bit weights, a multiple of eight wide, and dense factors of one type; tiles of 64 x 256, 4 warps of 64 x 64. Both operands of mma.m16n8k16 have the rank as
 //   their outer dimension, so pairs of rows are zipped with byte permutations; rows and columns are permuted so that loads of A and of the weights are
 //   vectors of 16 bytes. Each product of 16 ranks starts from zero and is added with its share's weight in float.
 // Bytes: 2 * out * in * sizeof(W) per module, plus A once per 32 or 64 rows and B once per 256 columns, from L2. Flops: 2 * sum of ranks per weight.
@@ -42,8 +42,8 @@ __device__ __forceinline__ bool changes(const SwitchArgs& args, int target) {
   return false;
 }
 
-// Copies a tile bit for bit, several vectors of eight at a time.
-template <typename T>
+// Copies a tile bit for bit, several vectors of eight at a time. WHOLE says that rows are aligned and a multiple of eight long.
+template <typename T, bool WHOLE>
 __device__ __forceinline__ void copyTile(const SwitchModule& module, int firstRow, int rows, int firstColumn) {
   constexpr int COLUMNS = SWITCH_IN / 8;
   constexpr int FLIGHT = 16 / sizeof(T);
@@ -55,17 +55,21 @@ __device__ __forceinline__ void copyTile(const SwitchModule& module, int firstRo
       const int place = first + i * static_cast<int>(blockDim.x);
       const int row = firstRow + place / COLUMNS;
       const int column = firstColumn + place % COLUMNS * 8;
-      eight[i] = place < rows * COLUMNS && row < module.out && column < module.in
-                     ? loadRow(pointer<T>(module.pristine) + row * module.pristineStride, column, module.in, aligned)
-                     : zeroEight<T>();
+      const T* from = pointer<T>(module.pristine) + min(row, module.out - 1) * module.pristineStride;
+      const int inside = column < module.in ? column : 0;
+      eight[i] = WHOLE ? loadEight<T>(from + inside) : loadRow(from, inside, module.in, aligned);
     }
 #pragma unroll
     for (int i = 0; i < FLIGHT; i++) {
       const int place = first + i * static_cast<int>(blockDim.x);
       const int row = firstRow + place / COLUMNS;
       const int column = firstColumn + place % COLUMNS * 8;
-      if (place < rows * COLUMNS && row < module.out && column < module.in) {
-        storeRow(writable<T>(module.merged) + row * module.mergedStride, column, module.in, aligned, eight[i]);
+      if (place >= rows * COLUMNS || row >= module.out || column >= module.in) continue;
+      T* to = writable<T>(module.merged) + row * module.mergedStride;
+      if (WHOLE) {
+        storeEight(to + column, eight[i]);
+      } else {
+        storeRow(to, column, module.in, aligned, eight[i]);
       }
     }
   }
@@ -106,7 +110,7 @@ __device__ __forceinline__ void switchAny(const SwitchArgs& args) {
   const int firstRow = tile / columns * SWITCH_OUT;
   const int firstColumn = tile % columns * SWITCH_IN;
   if (!changes(args, module.target)) {
-    copyTile<T>(module, firstRow, SWITCH_OUT, firstColumn);
+    copyTile<T, false>(module, firstRow, SWITCH_OUT, firstColumn);
     return;
   }
   const int row = static_cast<int>(threadIdx.x) / 32 * 4;
@@ -158,6 +162,11 @@ __device__ __forceinline__ void multiply(float (&c)[4], const unsigned (&a)[4], 
 __device__ __forceinline__ unsigned zipLow(unsigned even, unsigned odd) { return pickBytes(even, odd, 0x5410); }
 __device__ __forceinline__ unsigned zipHigh(unsigned even, unsigned odd) { return pickBytes(even, odd, 0x7632); }
 
+__device__ __forceinline__ void clearUnless(bool keep, uint2& pair) {
+  pair.x = keep ? pair.x : 0;
+  pair.y = keep ? pair.y : 0;
+}
+
 template <typename T>
 __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
   const SwitchModule module = moduleOf(args);
@@ -166,7 +175,7 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
   const int firstRow = tile / columns * SWITCH_MMA_OUT;
   const int firstColumn = tile % columns * SWITCH_IN;
   if (!changes(args, module.target)) {
-    copyTile<T>(module, firstRow, SWITCH_MMA_OUT, firstColumn);
+    copyTile<T, true>(module, firstRow, SWITCH_MMA_OUT, firstColumn);
     return;
   }
   const int lane = threadIdx.x % 32;
@@ -186,9 +195,7 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
 #pragma unroll
       for (int side = 0; side < 2; side++) {
         const int in = writeColumn + 32 * side;
-        pristine[j][side] = row + j < module.out && in < module.in
-                                ? loadRow(pointer<T>(module.pristine) + (row + j) * module.pristineStride, in, module.in, module.aligned != 0)
-                                : zeroEight<T>();
+        pristine[j][side] = loadEight<T>(pointer<T>(module.pristine) + min(row + j, module.out - 1) * module.pristineStride + (in < module.in ? in : 0));
       }
     }
     float acc[2][8][4] = {};
@@ -208,8 +215,12 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
 #pragma unroll
           for (int odd = 0; odd < 2; odd++) {
             const int r = first + 8 * half + 2 * t + odd;
-            b[odd] = r < rank && row < module.out ? loadReadOnly(reinterpret_cast<const uint2*>(rowsB.at(r, 2 * row))) : make_uint2(0, 0);
-            a[odd] = r < rank && loadColumn < module.in ? loadEight<T>(rowsA.at(r, 2 * loadColumn)) : zeroEight<T>();
+            // What lies outside is read from inside, so that no branch comes between the loads: ranks are cleared, rows and columns never written.
+            const int inside = r < rank ? r : rank - 1;
+            b[odd] = loadReadOnly(reinterpret_cast<const uint2*>(rowsB.at(inside, row < module.out ? 2 * row : 0)));
+            a[odd] = loadEight<T>(rowsA.at(inside, loadColumn < module.in ? 2 * loadColumn : 0));
+            clearUnless(r < rank, b[odd]);
+            clearUnless(r < rank, a[odd]);
           }
           left[0][2 * half] = zipLow(b[0].x, b[1].x);
           left[0][2 * half + 1] = zipHigh(b[0].x, b[1].x);
@@ -242,7 +253,10 @@ __device__ __forceinline__ void switchMatrix(const SwitchArgs& args) {
         float delta[8];
 #pragma unroll
         for (int i = 0; i < 8; i++) delta[i] = acc[j / 2][i][j % 2 * 2 + side];
-        writeEight<T>(module, row + j, in, pristine[j][side], delta);
+        Eight<T> sum = zeroEight<T>();
+#pragma unroll
+        for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(pristine[j][side].get(i) + delta[i]));
+        storeEight(writable<T>(module.merged) + (row + j) * module.mergedStride + in, sum);
       }
     }
   }

@@ -65,7 +65,8 @@ __device__ __forceinline__ void expandMatrix(const SgmvArgs& args) {
 #pragma unroll
         for (int j = 0; j < 2; j++) {
           const int row = first + k + 4 * j + t;
-          w[j] = row < rank && o < output.width ? loadEight<T>(b.at(row, 2 * o)) : zeroEight<T>();
+          w[j] = loadEight<T>(b.at(min(row, rank - 1), o < output.width ? 2 * o : 0));
+          clearUnless(row < rank, w[j]);
         }
 #pragma unroll
         for (int q = 0; q < 4; q++) {

@@ -47,8 +47,9 @@ __device__ __forceinline__ void shrinkMatrix(const SgmvArgs& args) {
     Eight<T> w[4];
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      const int row = first + 8 * j + g;
-      w[j] = row < rank && k < args.in ? loadEight<T>(a.at(row, 2 * k)) : zeroEight<T>();
+      // Rows beyond the last are read as the last and never written; no branch comes between the loads.
+      w[j] = loadEight<T>(a.at(min(first + 8 * j + g, rank - 1), k < args.in ? 2 * k : 0));
+      clearUnless(k < args.in, w[j]);
     }
     Eight<T> v[4];
 #pragma unroll

@@ -24,7 +24,8 @@ import java.util.List;
 
 /**
  * Computes merged states: one launch for all target modules of one element type that are on the
- * device; modules in host memory go through it one by one, the slow way.
+ * device (two where some have rows off the vector width); modules in host memory go through it one
+ * by one, the slow way.
  */
 final class SwitchLauncher implements AutoCloseable {
   private static final int THREADS = 256;
@@ -76,7 +77,8 @@ final class SwitchLauncher implements AutoCloseable {
     cache.awaitSent();
 
     for (ElementType type : ElementType.values()) {
-      List<Target> here = new ArrayList<>();
+      List<Target> whole = new ArrayList<>();
+      List<Target> odd = new ArrayList<>();
       for (Target target : plan.targets()) {
         if (target.pristine().type() != type) {
           continue;
@@ -84,13 +86,23 @@ final class SwitchLauncher implements AutoCloseable {
         if (target.pristine().device().isHost() || target.merged().device().isHost()) {
           runStaged(target, plan.mixture(), adapters);
         } else {
-          here.add(target);
+          (isWhole(target) ? whole : odd).add(target);
         }
       }
-      if (!here.isEmpty()) {
-        launch(here, plan.mixture(), adapters);
+      if (!whole.isEmpty()) {
+        launch(whole, plan.mixture(), adapters);
+      }
+      if (!odd.isEmpty()) {
+        launch(odd, plan.mixture(), adapters);
       }
     }
+  }
+
+  /** Returns whether vectors of eight elements cover every row, as the tensor core kernel wants. */
+  private static boolean isWhole(Target target) {
+    return Shapes.isAligned(target.pristine())
+        && Shapes.isAligned(target.merged())
+        && target.pristine().columns() % 8 == 0;
   }
 
   private void check(Target target, String name, Tensor tensor) {
@@ -196,7 +208,7 @@ final class SwitchLauncher implements AutoCloseable {
       matrix &= adapter.takesMatrixPath(type);
     }
     // Without any adapter either kernel copies; only 16-bit weights have the matrix one.
-    matrix &= type != ElementType.F32;
+    matrix &= type != ElementType.F32 && isWhole(targets.getFirst());
     int tileOut = matrix ? MATRIX_TILE_OUT : TILE_OUT;
 
     long moduleBytes = AdapterLayout.align((long) targets.size() * Module.BYTES, 16);
