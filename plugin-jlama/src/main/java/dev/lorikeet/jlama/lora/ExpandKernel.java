@@ -18,11 +18,11 @@ import jdk.incubator.vector.FloatVector;
 final class ExpandKernel {
   /*
    * SGMV's expand (Punica, arXiv 2310.18547) on vector lanes. A slice of the outputs of up to four tokens is summed in scratch that stays in the first-level
-   * cache, while four rows of B at a time stream past; a weight is loaded and widened once for four tokens. Per block of 2 L outputs and four rows that is 16
+   * cache, while four rows of B at a time stream past, one of each quarter as in ShrinkKernel; a weight is loaded and widened once for four tokens. Per block of 2 L outputs and four rows that is 16
    * operations for one token beside two loads and stores of sums. At the end the sums are brought to natural order and added to y, so that y is read and written
    * once per call and segment.
    *
-   * Every output is a chain of fused multiply-adds over r = 0, 1, ... from 0, whatever lane, slice, group of rows or of tokens it is computed in.
+   * Every output is a chain of fused multiply-adds from 0 over the rows in an order that only their number decides, whatever lane, slice or group of tokens it is computed in.
    */
   private static final int ROWS = ExpandLoops.ROWS;
 
@@ -62,12 +62,12 @@ final class ExpandKernel {
     long step = 2L * BYTES * Lanes.blocks(length);
     Lanes.zeroBlocks(scratch.outputs, tokens * Lanes.blocks(length));
     long base = b.memory().address() + (long) (o - b.rowStart(rowFrom)) * b.type().bytes();
-    int r = rowFrom;
-    for (; r + ROWS <= rowTo; r += ROWS) {
-      addRows(b, base, r, ROWS, length, tokens, v + 4L * r, stride, step);
+    int quarter = (rowTo - rowFrom) / ROWS;
+    for (int r = rowFrom; r < rowFrom + quarter; r++) {
+      addRows(b, base, r, ROWS, quarter, length, tokens, v + 4L * r, stride, step);
     }
-    for (; r < rowTo; r++) {
-      addRows(b, base, r, 1, length, tokens, v + 4L * r, stride, step);
+    for (int r = rowFrom + ROWS * quarter; r < rowTo; r++) {
+      addRows(b, base, r, 1, 1, length, tokens, v + 4L * r, stride, step);
     }
     for (int t = 0; t < tokens; t++) {
       addTo(
@@ -83,6 +83,7 @@ final class ExpandKernel {
       long base,
       int r,
       int rows,
+      int apart,
       int length,
       int tokens,
       long v,
@@ -90,15 +91,15 @@ final class ExpandKernel {
       long step) {
     ElementType type = b.type();
     long row0 = base + b.rowOffset(r);
-    long row1 = base + b.rowOffset(r + Math.min(1, rows - 1));
-    long row2 = base + b.rowOffset(r + Math.min(2, rows - 1));
-    long row3 = base + b.rowOffset(r + Math.min(3, rows - 1));
+    long row1 = base + b.rowOffset(r + apart * Math.min(1, rows - 1));
+    long row2 = base + b.rowOffset(r + apart * Math.min(2, rows - 1));
+    long row3 = base + b.rowOffset(r + apart * Math.min(3, rows - 1));
     int full = length / BLOCK;
     int rest = length - full * BLOCK;
     if (type == ElementType.F16) {
       long wide = scratch.widened;
       for (int k = 0; k < rows; k++) {
-        long row = base + b.rowOffset(r + k);
+        long row = base + b.rowOffset(r + apart * k);
         RowPacking.pack(type, row, length, wide + k * step, 2L * BYTES, true, scratch.tail);
       }
       row0 = wide;
@@ -111,7 +112,8 @@ final class ExpandKernel {
     }
     long sums = scratch.outputs;
     boolean narrow = type == ElementType.BF16;
-    ExpandLoops.add(narrow, rows, row0, row1, row2, row3, full, tokens, v, stride, sums, step);
+    ExpandLoops.add(
+        narrow, rows, row0, row1, row2, row3, full, tokens, v, 4L * apart, stride, sums, step);
     if (rest > 0) {
       long done = (long) full * BLOCK * type.bytes();
       long bytes = (long) rest * type.bytes();
@@ -131,6 +133,7 @@ final class ExpandKernel {
           1,
           tokens,
           v,
+          4L * apart,
           stride,
           sums + full * 2L * BYTES,
           step);

@@ -28,7 +28,8 @@ final class ExpandLoops {
    * Adds multiples of one or four rows to the sums of one to four tokens.
    *
    * @param narrow whether rows are BF16, else F32
-   * @param v address of the factors of the first token, one per row
+   * @param v address of the factors of the first token
+   * @param apart bytes from the factor of one of the rows to that of the next
    * @param stride bytes to the factors of the next token
    * @param sums address of the sums of the first token
    * @param step bytes to the sums of the next token
@@ -43,23 +44,24 @@ final class ExpandLoops {
       int blocks,
       int tokens,
       long v,
+      long apart,
       long stride,
       long sums,
       long step) {
     if (rows == ROWS && tokens == TOKENS) {
       if (narrow) {
-        bfloat16Rows4By4(a, b, c, d, blocks, v, stride, sums, step);
+        bfloat16Rows4By4(a, b, c, d, blocks, v, apart, stride, sums, step);
       } else {
-        float32Rows4By4(a, b, c, d, blocks, v, stride, sums, step);
+        float32Rows4By4(a, b, c, d, blocks, v, apart, stride, sums, step);
       }
       return;
     }
     for (int t = 0; t < tokens; t++) {
       if (rows == ROWS) {
         if (narrow) {
-          bfloat16Rows4By1(a, b, c, d, blocks, v + t * stride, sums + t * step);
+          bfloat16Rows4By1(a, b, c, d, blocks, v + t * stride, apart, sums + t * step);
         } else {
-          float32Rows4By1(a, b, c, d, blocks, v + t * stride, sums + t * step);
+          float32Rows4By1(a, b, c, d, blocks, v + t * stride, apart, sums + t * step);
         }
       } else if (narrow) {
         bfloat16Rows1By1(a, blocks, v + t * stride, sums + t * step);
@@ -88,11 +90,11 @@ final class ExpandLoops {
   }
 
   private static void bfloat16Rows4By1(
-      long a, long b, long c, long d, int blocks, long factors, long sums) {
+      long a, long b, long c, long d, int blocks, long factors, long apart, long sums) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 4) & ADDRESS));
-    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 8) & ADDRESS));
-    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 12) & ADDRESS));
+    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
+    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
+    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
     for (int i = 0; i < blocks; i++) {
       long w = i * (long) BYTES;
       long v = i * 2L * BYTES;
@@ -125,25 +127,40 @@ final class ExpandLoops {
   }
 
   private static void bfloat16Rows4By4(
-      long a, long b, long c, long d, int blocks, long factors, long stride, long sums, long step) {
+      long a,
+      long b,
+      long c,
+      long d,
+      int blocks,
+      long factors,
+      long apart,
+      long stride,
+      long sums,
+      long step) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 4) & ADDRESS));
-    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 8) & ADDRESS));
-    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 12) & ADDRESS));
+    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
+    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
+    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
     FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride) & ADDRESS));
-    FloatVector b1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 4) & ADDRESS));
-    FloatVector c1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 8) & ADDRESS));
-    FloatVector d1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 12) & ADDRESS));
+    FloatVector b1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + apart) & ADDRESS));
+    FloatVector c1 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 2 * apart) & ADDRESS));
+    FloatVector d1 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 3 * apart) & ADDRESS));
     FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride) & ADDRESS));
-    FloatVector b2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 4) & ADDRESS));
-    FloatVector c2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 8) & ADDRESS));
+    FloatVector b2 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + apart) & ADDRESS));
+    FloatVector c2 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 2 * apart) & ADDRESS));
     FloatVector d2 =
-        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 12) & ADDRESS));
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 3 * apart) & ADDRESS));
     FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride) & ADDRESS));
-    FloatVector b3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 4) & ADDRESS));
-    FloatVector c3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 8) & ADDRESS));
+    FloatVector b3 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + apart) & ADDRESS));
+    FloatVector c3 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 2 * apart) & ADDRESS));
     FloatVector d3 =
-        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 12) & ADDRESS));
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 3 * apart) & ADDRESS));
     long y1 = sums + step;
     long y2 = sums + 2 * step;
     long y3 = sums + 3 * step;
@@ -236,11 +253,11 @@ final class ExpandLoops {
   }
 
   private static void float32Rows4By1(
-      long a, long b, long c, long d, int blocks, long factors, long sums) {
+      long a, long b, long c, long d, int blocks, long factors, long apart, long sums) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 4) & ADDRESS));
-    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 8) & ADDRESS));
-    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 12) & ADDRESS));
+    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
+    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
+    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
     for (int i = 0; i < blocks; i++) {
       long w = i * 2L * BYTES;
       long v = i * 2L * BYTES;
@@ -273,25 +290,40 @@ final class ExpandLoops {
   }
 
   private static void float32Rows4By4(
-      long a, long b, long c, long d, int blocks, long factors, long stride, long sums, long step) {
+      long a,
+      long b,
+      long c,
+      long d,
+      int blocks,
+      long factors,
+      long apart,
+      long stride,
+      long sums,
+      long step) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 4) & ADDRESS));
-    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 8) & ADDRESS));
-    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 12) & ADDRESS));
+    FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
+    FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
+    FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
     FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride) & ADDRESS));
-    FloatVector b1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 4) & ADDRESS));
-    FloatVector c1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 8) & ADDRESS));
-    FloatVector d1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 12) & ADDRESS));
+    FloatVector b1 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + apart) & ADDRESS));
+    FloatVector c1 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 2 * apart) & ADDRESS));
+    FloatVector d1 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + stride + 3 * apart) & ADDRESS));
     FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride) & ADDRESS));
-    FloatVector b2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 4) & ADDRESS));
-    FloatVector c2 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 8) & ADDRESS));
+    FloatVector b2 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + apart) & ADDRESS));
+    FloatVector c2 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 2 * apart) & ADDRESS));
     FloatVector d2 =
-        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 12) & ADDRESS));
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * stride + 3 * apart) & ADDRESS));
     FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride) & ADDRESS));
-    FloatVector b3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 4) & ADDRESS));
-    FloatVector c3 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 8) & ADDRESS));
+    FloatVector b3 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + apart) & ADDRESS));
+    FloatVector c3 =
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 2 * apart) & ADDRESS));
     FloatVector d3 =
-        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 12) & ADDRESS));
+        FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * stride + 3 * apart) & ADDRESS));
     long y1 = sums + step;
     long y2 = sums + 2 * step;
     long y3 = sums + 3 * step;
