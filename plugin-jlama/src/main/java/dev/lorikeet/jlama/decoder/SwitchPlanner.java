@@ -11,7 +11,7 @@ import java.util.List;
 final class SwitchPlanner implements SwitchStats {
   /*
    * Idea: a switch costs one pass over the weights (the price) and saves the deltas of every step for which the mixture then stays (the rent). If it is known for how many steps, the choice is
-   * arithmetic: switch when rent * steps exceeds the price. Sequences with a fixed mixture know how many tokens are still to come, exactly or from how long others were. For routers that
+   * arithmetic: switch when rent * steps exceeds the price by a margin. Sequences with a fixed mixture know how many tokens are still to come, exactly or from how long others were. For routers that
    * choose anew at every token nobody knows: then it is the ski-rental problem, and renting until the rent paid equals the price costs at most twice the best choice made in hindsight.
    * A mixture that outlives the sequences that use it (each too short to pay for a switch) is merged when its rent has reached twice the price.
    *
@@ -21,8 +21,12 @@ final class SwitchPlanner implements SwitchStats {
    */
   private static final int MEASURED_STEPS = 2;
 
-  /** Where both choices cost nearly the same, deltas: they are certain. */
-  private static final double MARGIN = 1.25;
+  /**
+   * How much more than the price must be saved: not all rent is saved, and after a switch the first
+   * steps find the weights in no cache. Where both choices cost nearly the same, deltas are
+   * certain.
+   */
+  private static final double MARGIN = 2;
 
   private static final int SIZES = 8;
 

@@ -73,9 +73,8 @@ final class ExpandLoops {
 
   private static void bfloat16Rows1By1(long a, int blocks, long factors, long sums) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    for (int i = 0; i < blocks; i++) {
-      long w = i * (long) BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * (long) BYTES;
+    for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
       IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
@@ -95,9 +94,8 @@ final class ExpandLoops {
     FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
     FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
     FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
-    for (int i = 0; i < blocks; i++) {
-      long w = i * (long) BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * (long) BYTES;
+    for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
       IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
@@ -164,9 +162,8 @@ final class ExpandLoops {
     long y1 = sums + step;
     long y2 = sums + 2 * step;
     long y3 = sums + 3 * step;
-    for (int i = 0; i < blocks; i++) {
-      long w = i * (long) BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * (long) BYTES;
+    for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
       IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
@@ -236,9 +233,8 @@ final class ExpandLoops {
 
   private static void float32Rows1By1(long a, int blocks, long factors, long sums) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    for (int i = 0; i < blocks; i++) {
-      long w = i * 2L * BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * 2L * BYTES;
+    for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
       FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aSecond =
           FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);
@@ -258,9 +254,8 @@ final class ExpandLoops {
     FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
     FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
     FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
-    for (int i = 0; i < blocks; i++) {
-      long w = i * 2L * BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * 2L * BYTES;
+    for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
       FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aSecond =
           FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);
@@ -327,9 +322,8 @@ final class ExpandLoops {
     long y1 = sums + step;
     long y2 = sums + 2 * step;
     long y3 = sums + 3 * step;
-    for (int i = 0; i < blocks; i++) {
-      long w = i * 2L * BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * 2L * BYTES;
+    for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
       FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
       FloatVector aSecond =
           FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);

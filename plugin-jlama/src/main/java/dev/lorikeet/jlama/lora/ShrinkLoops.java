@@ -62,9 +62,8 @@ final class ShrinkLoops {
     FloatVector b0 = FloatVector.zero(F);
     FloatVector c0 = FloatVector.zero(F);
     FloatVector d0 = FloatVector.zero(F);
-    for (int i = 0; i < blocks; i++) {
-      long w = i * (long) BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * (long) BYTES;
+    for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
       FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (x + v) & ADDRESS, LITTLE);
       FloatVector second0 =
           FloatVector.fromMemorySegment(F, ALL, (x + v + BYTES) & ADDRESS, LITTLE);
@@ -112,9 +111,8 @@ final class ShrinkLoops {
     long x1 = x + stride;
     long x2 = x + 2 * stride;
     long x3 = x + 3 * stride;
-    for (int i = 0; i < blocks; i++) {
-      long w = i * (long) BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * (long) BYTES;
+    for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
       FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (x + v) & ADDRESS, LITTLE);
       FloatVector second0 =
           FloatVector.fromMemorySegment(F, ALL, (x + v + BYTES) & ADDRESS, LITTLE);
@@ -179,9 +177,8 @@ final class ShrinkLoops {
     FloatVector b0 = FloatVector.zero(F);
     FloatVector c0 = FloatVector.zero(F);
     FloatVector d0 = FloatVector.zero(F);
-    for (int i = 0; i < blocks; i++) {
-      long w = i * 2L * BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * 2L * BYTES;
+    for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
       FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (x + v) & ADDRESS, LITTLE);
       FloatVector second0 =
           FloatVector.fromMemorySegment(F, ALL, (x + v + BYTES) & ADDRESS, LITTLE);
@@ -229,9 +226,8 @@ final class ShrinkLoops {
     long x1 = x + stride;
     long x2 = x + 2 * stride;
     long x3 = x + 3 * stride;
-    for (int i = 0; i < blocks; i++) {
-      long w = i * 2L * BYTES;
-      long v = i * 2L * BYTES;
+    long end = blocks * 2L * BYTES;
+    for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
       FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (x + v) & ADDRESS, LITTLE);
       FloatVector second0 =
           FloatVector.fromMemorySegment(F, ALL, (x + v + BYTES) & ADDRESS, LITTLE);

@@ -68,6 +68,13 @@ public final class AdaptersCommand implements Callable<Integer> {
   private List<Traffic> traffic = List.of(Traffic.values());
 
   @Option(
+      names = "--policy",
+      paramLabel = "NAME",
+      defaultValue = "fcfs",
+      description = "The base model's admission policy (${DEFAULT-VALUE}).")
+  private String policy = "";
+
+  @Option(
       names = "--hot",
       paramLabel = "N",
       defaultValue = "100",
@@ -178,6 +185,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         model.model(folder, output::says),
         model.shape(),
         new AdapterFarm(folder.resolve("farm-" + distinct), model.shape(), RANK, distinct),
+        policy,
         hot,
         promptTokens,
         tokens);
@@ -190,6 +198,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         RANK,
         stage.farm().bytes(),
         stage.poolBytes(),
+        policy,
         hot,
         distinct,
         promptTokens,

@@ -19,6 +19,7 @@ record AdaptersReport(
   /**
    * What was run.
    *
+   * @param policy the base model's admission policy
    * @param hot how many adapters the pool holds
    * @param distinct how many adapters differ; the others are hard links to them
    * @param load share of the saturated rate at which requests arrive in the open loop
@@ -29,6 +30,7 @@ record AdaptersReport(
       int rank,
       long adapterBytes,
       long poolBytes,
+      String policy,
       int hot,
       int distinct,
       int promptTokens,

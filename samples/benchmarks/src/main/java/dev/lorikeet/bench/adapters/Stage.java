@@ -14,12 +14,19 @@ import java.util.List;
  * @param model Hugging Face directory
  * @param shape its sizes
  * @param farm the adapters
+ * @param policy the base model's admission policy
  * @param hot how many adapters the pool holds
  * @param promptTokens length of a prompt
  * @param tokens how many tokens a request generates
  */
 record Stage(
-    Path model, ModelShape shape, AdapterFarm farm, int hot, int promptTokens, int tokens) {
+    Path model,
+    ModelShape shape,
+    AdapterFarm farm,
+    String policy,
+    int hot,
+    int promptTokens,
+    int tokens) {
   /** The most sequences of a batch: the default of the base model. */
   static final int BATCH = 32;
 
@@ -39,7 +46,11 @@ record Stage(
   Lorikeet open(int registered) throws IOException {
     // Prompts share nothing here; without kept prefixes, every KV page has to come back.
     Lorikeet lorikeet =
-        Lorikeet.builder(model).poolBytes(poolBytes()).modelOption("prefix-cache", "false").open();
+        Lorikeet.builder(model)
+            .poolBytes(poolBytes())
+            .modelOption("prefix-cache", "false")
+            .modelOption("policy", policy)
+            .open();
     for (int i = 0; i < registered; i++) {
       lorikeet.register(Integer.toString(i), farm.adapter(i));
     }
