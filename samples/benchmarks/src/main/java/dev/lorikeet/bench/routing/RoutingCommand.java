@@ -10,6 +10,7 @@ import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
 import dev.lorikeet.model.AdapterChoice;
+import dev.lorikeet.routing.Mixture;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -34,6 +35,7 @@ public final class RoutingCommand implements Callable<Integer> {
   private static final double MOST_TOKEN_WISE = 1.2;
   private static final double MOST_PLANNED = 1.05;
   private static final int WARM_UPS = 2;
+  private static final int WARM_UP_TOKENS = 128;
 
   @Option(
       names = "--model",
@@ -203,32 +205,46 @@ public final class RoutingCommand implements Callable<Integer> {
 
   private List<Stay> stays(Hosts hosts) {
     List<Stay> found = new ArrayList<>();
-    List<String> names = adapters();
+    List<String> modes = List.of("delta", "merge", "auto");
     int next = 1;
+    output.says("warming up");
+    for (int warmUp = 0; warmUp < WARM_UPS; warmUp++, next++) {
+      for (String switching : modes) {
+        milliseconds(hosts, switching, WARM_UP_TOKENS, next);
+      }
+    }
     for (int stay : stays) {
       Map<String, List<Double>> times = new LinkedHashMap<>();
-      for (int round = -1; round < rounds; round++) {
-        output.says("a mixture that stays for " + stay + " tokens");
-        int number = next++; // never the one that is merged already
-        for (String switching : List.of("delta", "merge", "auto")) {
-          double seconds =
-              hosts
-                  .decode(
-                      new Way.Host(switching, false),
-                      1,
-                      stay,
-                      number,
-                      (request, sequence) ->
-                          request.adapter(new AdapterChoice.Mixed(Way.pair(names, number))))
-                  .whole(); // a switch comes before the first token
-          if (round >= 0) {
-            times.computeIfAbsent(switching, s -> new ArrayList<>()).add(1000 * seconds);
-          }
+      output.says("a mixture that stays for " + stay + " tokens");
+      for (int round = 0; round < rounds; round++, next++) {
+        for (String switching : modes) {
+          times
+              .computeIfAbsent(switching, s -> new ArrayList<>())
+              .add(milliseconds(hosts, switching, stay, next));
         }
       }
       found.add(stay(stay, times));
     }
     return found;
+  }
+
+  /**
+   * Returns how long one sequence takes with a mixture that stays, a switch before its first token
+   * included.
+   *
+   * @param number other numbers give other mixtures, so that none is merged already
+   */
+  private double milliseconds(Hosts hosts, String switching, int stay, int number) {
+    Mixture mixture = Way.pair(adapters(), number);
+    return 1000
+        * hosts
+            .decode(
+                new Way.Host(switching, false),
+                1,
+                stay,
+                number,
+                (request, sequence) -> request.adapter(new AdapterChoice.Mixed(mixture)))
+            .whole();
   }
 
   private static Stay stay(int tokens, Map<String, List<Double>> times) {
