@@ -35,7 +35,9 @@ public final class RoutingCommand implements Callable<Integer> {
   private static final double MOST_TOKEN_WISE = 1.2;
   private static final double MOST_PLANNED = 1.05;
   private static final int WARM_UPS = 2;
-  private static final int WARM_UP_TOKENS = 128;
+  private static final int WARM_UP_STAYS = 14;
+  private static final int LONG_WARM_UP = 128;
+  private static final int SHORT_WARM_UP = 16;
 
   @Option(
       names = "--model",
@@ -208,9 +210,10 @@ public final class RoutingCommand implements Callable<Integer> {
     List<String> modes = List.of("delta", "merge", "auto");
     int next = 1;
     output.says("warming up");
-    for (int warmUp = 0; warmUp < WARM_UPS; warmUp++, next++) {
+    for (int warmUp = 0; warmUp < WARM_UP_STAYS; warmUp++, next++) {
+      int stay = warmUp < WARM_UPS ? LONG_WARM_UP : SHORT_WARM_UP; // too short for a switch
       for (String switching : modes) {
-        milliseconds(hosts, switching, WARM_UP_TOKENS, next);
+        milliseconds(hosts, switching, stay, next);
       }
     }
     for (int stay : stays) {
