@@ -9,6 +9,7 @@ import dev.lorikeet.bench.model.WholeFolder;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
+import dev.lorikeet.cli.router.RouterEvaluation;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.routing.Mixture;
 import java.io.IOException;
@@ -34,6 +35,7 @@ public final class RoutingCommand implements Callable<Integer> {
   private static final int TOP_K = 2;
   private static final double MOST_TOKEN_WISE = 1.2;
   private static final double MOST_PLANNED = 1.05;
+  private static final double MOST_PERPLEXITY = 0.97;
   private static final int WARM_UPS = 2;
   private static final int WARM_UP_STAYS = 14;
   private static final int LONG_WARM_UP = 128;
@@ -86,6 +88,14 @@ public final class RoutingCommand implements Callable<Integer> {
   private int rounds;
 
   @Option(
+      names = "--documents",
+      paramLabel = "N",
+      defaultValue = "1000",
+      description =
+          "Use at most this many documents to judge the tiny model's gates (${DEFAULT-VALUE}).")
+  private int documents;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads; all processors if not given.")
@@ -104,6 +114,8 @@ public final class RoutingCommand implements Callable<Integer> {
     }
     String started = Instant.now().toString();
     Path file = output.file("routing");
+    output.says("judging the tiny model's gates");
+    RouterEvaluation quality = TinyQuality.measure(documents, output);
     try (Hosts hosts = hosts()) {
       List<Cost> costs = costs(hosts);
       List<Stay> stayed = stays(hosts);
@@ -119,7 +131,8 @@ public final class RoutingCommand implements Callable<Integer> {
               rounds,
               costs,
               stayed,
-              criteria(costs, stayed),
+              quality,
+              criteria(costs, stayed, quality),
               output.image(file, image -> RoutingPlot.write(image, costs)));
       new RoutingText(output).print(report);
       output.write(file, report);
@@ -266,8 +279,16 @@ public final class RoutingCommand implements Callable<Integer> {
         Statistic.of(ratios));
   }
 
-  private static List<Criterion> criteria(List<Cost> costs, List<Stay> stays) {
+  private static List<Criterion> criteria(
+      List<Cost> costs, List<Stay> stays, RouterEvaluation quality) {
     List<Criterion> criteria = new ArrayList<>();
+    double perplexity = 1 - quality.gain();
+    criteria.add(
+        new Criterion(
+            "perplexity under the best gate over that of the best without a router",
+            perplexity,
+            MOST_PERPLEXITY,
+            perplexity <= MOST_PERPLEXITY));
     for (Cost cost : costs) {
       if (cost.way() == Way.TOKEN && (cost.batch() == 1 || cost.batch() == 8)) {
         double value = cost.timeOverBase().median();

@@ -2,6 +2,7 @@ package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.cli.router.RouterEvaluation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -18,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param rounds how often everything was measured
  * @param costs by way and batch
  * @param stays what a mixture that stays for a while costs, as deltas, merged and as planned
+ * @param quality perplexities of the tiny model, under its gates and without
  * @param criteria what the figures should be
  * @param plot the image, if there is one
  */
@@ -32,6 +34,7 @@ record RoutingReport(
     int rounds,
     List<Cost> costs,
     List<Stay> stays,
+    RouterEvaluation quality,
     List<Criterion> criteria,
     @Nullable String plot) {
 

@@ -4,6 +4,7 @@ import dev.lorikeet.bench.Output;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
+import dev.lorikeet.cli.router.RouterEvaluation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -54,6 +55,7 @@ record RoutingText(Output output) {
               text("%.3f", stay.plannedOverBest().median())));
     }
     output.table(stays);
+    quality(report.quality());
     output.print("");
     for (Criterion criterion : report.criteria()) {
       output.print(
@@ -65,6 +67,21 @@ record RoutingText(Output output) {
               + ")  "
               + criterion.statement());
     }
+  }
+
+  private void quality(RouterEvaluation quality) {
+    double best = quality.bestFixed().perplexity();
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("tiny model", "perplexity", "over the best without router"));
+    for (RouterEvaluation.Row row : quality.rows()) {
+      rows.add(
+          List.of(
+              row.name(), text("%.2f", row.perplexity()), text("%.3f", row.perplexity() / best)));
+    }
+    output.print("");
+    output.print(quality.documents() + " held-out documents that mix four kinds of text");
+    output.print("");
+    output.table(rows);
   }
 
   private static String text(String format, double value) {

@@ -33,6 +33,7 @@ class RoutingCommandTest {
                 "--stay=2,5",
                 "--quick",
                 "--threads=2",
+                "--documents=2",
                 "--data=" + folder.resolve("data"),
                 "--output=" + json);
     assertEquals(0, exit);
@@ -55,6 +56,8 @@ class RoutingCommandTest {
     List<Integer> stays = new ArrayList<>();
     report.path("stays").forEach(stay -> stays.add(stay.path("tokens").asInt()));
     assertEquals(List.of(2, 5), stays);
+    assertEquals(2, report.path("quality").path("documents").asInt());
+    assertEquals(9, report.path("quality").path("rows").size());
   }
 
   @Test
