@@ -9,6 +9,7 @@ import dev.lorikeet.bench.adapters.AdaptersReport.Criterion;
 import dev.lorikeet.bench.adapters.AdaptersReport.Memory;
 import dev.lorikeet.bench.adapters.AdaptersReport.Setup;
 import dev.lorikeet.bench.adapters.AdaptersReport.Soak;
+import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.memory.PoolStats;
@@ -73,6 +74,13 @@ public final class AdaptersCommand implements Callable<Integer> {
       defaultValue = "fcfs",
       description = "The base model's admission policy (${DEFAULT-VALUE}).")
   private String policy = "";
+
+  @Option(
+      names = "--sequences",
+      paramLabel = "N",
+      defaultValue = "32",
+      description = "The most sequences of a batch (${DEFAULT-VALUE}).")
+  private int sequences;
 
   @Option(
       names = "--hot",
@@ -158,7 +166,7 @@ public final class AdaptersCommand implements Callable<Integer> {
             Machine.here(),
             setup(stage),
             cells,
-            criterion(cells),
+            criterion(stage, cells),
             soaked,
             output.image(file, image -> Plot.write(image, cells)));
     new AdaptersText(output).print(report);
@@ -186,6 +194,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         model.shape(),
         new AdapterFarm(folder.resolve("farm-" + distinct), model.shape(), RANK, distinct),
         policy,
+        sequences,
         hot,
         promptTokens,
         tokens);
@@ -199,6 +208,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         stage.farm().bytes(),
         stage.poolBytes(),
         policy,
+        sequences,
         hot,
         distinct,
         promptTokens,
@@ -240,8 +250,8 @@ public final class AdaptersCommand implements Callable<Integer> {
       Load sender = stage.load(lorikeet);
       IntSupplier source = kind.source(count, SEED + round);
       long seed = SEED + 1_000_000L * round;
-      sender.saturated(source, Math.max(2 * Stage.BATCH, requests / 3), 2 * Stage.BATCH, -seed);
-      Load.Result saturated = sender.saturated(source, requests, 2 * Stage.BATCH, seed);
+      sender.saturated(source, Math.max(2 * sequences, requests / 3), 2 * sequences, -seed);
+      Load.Result saturated = sender.saturated(source, requests, 2 * sequences, seed);
       double rate = load * saturated.requests() / saturated.seconds();
       int[] left = {requests};
       Load.Result poisson = sender.poisson(source, rate, () -> left[0]-- > 0, seed + 500_000);
@@ -267,26 +277,39 @@ public final class AdaptersCommand implements Callable<Integer> {
         store.evictions());
   }
 
-  private @Nullable Criterion criterion(List<Cell> cells) {
+  private @Nullable Criterion criterion(Stage stage, List<Cell> cells) throws IOException {
     List<Double> ratios = new ArrayList<>();
+    List<Double> fewThroughputs = new ArrayList<>();
     for (int round = 0; round < rounds; round++) {
       double few = throughput(cells, round, FEW);
       double many = throughput(cells, round, most());
       if (few > 0 && most() > FEW) {
         ratios.add(many / few);
+        fewThroughputs.add(few);
       }
     }
     if (ratios.isEmpty()) {
       return null;
     }
     Statistic ratio = Statistic.of(ratios);
+    output.says("measuring what the machine can do");
+    Floor machine = Floor.measure(Runtime.getRuntime().availableProcessors(), 1);
+    double distinctFew = Traffic.ZIPF.distinct(FEW, sequences);
+    double distinctMost = Traffic.ZIPF.distinct(most(), sequences);
+    double step = sequences / Statistic.of(fewThroughputs).median();
+    double more =
+        (distinctMost - distinctFew) * stage.farm().bytes() / machine.memoryBytesPerSecond();
     return new Criterion(
         "4 Zipf traffic: throughput with " + most() + " adapters over that with " + FEW,
         ratio.median(),
         ratio.min(),
         ratio.max(),
         LEAST_SHARE,
-        ratio.median() >= LEAST_SHARE);
+        ratio.median() >= LEAST_SHARE,
+        distinctFew,
+        distinctMost,
+        machine.memoryBytesPerSecond(),
+        step / (step + more));
   }
 
   private static double throughput(List<Cell> cells, int round, int count) {

@@ -20,6 +20,7 @@ record AdaptersReport(
    * What was run.
    *
    * @param policy the base model's admission policy
+   * @param sequences the most sequences of a batch
    * @param hot how many adapters the pool holds
    * @param distinct how many adapters differ; the others are hard links to them
    * @param load share of the saturated rate at which requests arrive in the open loop
@@ -31,6 +32,7 @@ record AdaptersReport(
       long adapterBytes,
       long poolBytes,
       String policy,
+      int sequences,
       int hot,
       int distinct,
       int promptTokens,
@@ -80,9 +82,26 @@ record AdaptersReport(
       long loads,
       long evictions) {}
 
-  /** Throughput with the most adapters over that with few, median of the rounds. */
+  /**
+   * Throughput with the most adapters over that with few, median of the rounds.
+   *
+   * @param distinctFew how many different adapters a full batch is expected to use, with few
+   * @param distinctMost the same with the most
+   * @param memoryBytesPerSecond measured bandwidth of memory
+   * @param bound what the median could be if reading the additional adapters once a step at that
+   *     bandwidth were all that they cost
+   */
   record Criterion(
-      String statement, double median, double min, double max, double atLeast, boolean holds) {}
+      String statement,
+      double median,
+      double min,
+      double max,
+      double atLeast,
+      boolean holds,
+      double distinctFew,
+      double distinctMost,
+      double memoryBytesPerSecond,
+      double bound) {}
 
   /**
    * Steady traffic for a long time.

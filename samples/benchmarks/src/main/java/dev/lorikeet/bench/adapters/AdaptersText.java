@@ -60,6 +60,14 @@ record AdaptersText(Output output) {
               criterion.max(),
               criterion.atLeast(),
               criterion.holds() ? "holds" : "DOES NOT HOLD"));
+      output.print(
+          format(
+              "a batch of %d uses about %.0f different adapters instead of %.0f: %.2f where only reading them at %.0f GB/s counts",
+              report.setup().sequences(),
+              criterion.distinctMost(),
+              criterion.distinctFew(),
+              criterion.bound(),
+              criterion.memoryBytesPerSecond() / 1e9));
     }
     Soak soak = report.soak();
     if (soak != null) {

@@ -15,6 +15,7 @@ import java.util.List;
  * @param shape its sizes
  * @param farm the adapters
  * @param policy the base model's admission policy
+ * @param sequences the most sequences of a batch
  * @param hot how many adapters the pool holds
  * @param promptTokens length of a prompt
  * @param tokens how many tokens a request generates
@@ -24,12 +25,10 @@ record Stage(
     ModelShape shape,
     AdapterFarm farm,
     String policy,
+    int sequences,
     int hot,
     int promptTokens,
     int tokens) {
-  /** The most sequences of a batch: the default of the base model. */
-  static final int BATCH = 32;
-
   private static final int PAGE_BYTES = 64 * 1024;
   private static final int BYTES = 2;
 
@@ -39,7 +38,7 @@ record Stage(
     long tokenBytes = 2L * shape.layers() * shape.kvWidth() * BYTES;
     long sequencePages =
         2 * Math.ceilDiv((promptTokens + tokens) * tokenBytes, PAGE_BYTES) + shape.layers();
-    return (hot * adapterPages + BATCH * sequencePages) * PAGE_BYTES;
+    return (hot * adapterPages + sequences * sequencePages) * PAGE_BYTES;
   }
 
   /** Opens the model and registers adapters. */
@@ -50,6 +49,7 @@ record Stage(
             .poolBytes(poolBytes())
             .modelOption("prefix-cache", "false")
             .modelOption("policy", policy)
+            .modelOption("max-batch-size", Integer.toString(sequences))
             .open();
     for (int i = 0; i < registered; i++) {
       lorikeet.register(Integer.toString(i), farm.adapter(i));

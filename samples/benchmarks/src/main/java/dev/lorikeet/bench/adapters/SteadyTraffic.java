@@ -35,7 +35,7 @@ record SteadyTraffic(Stage stage, double load, Output output) {
         ScheduledExecutorService sampler = Executors.newSingleThreadScheduledExecutor()) {
       Load sender = stage.load(lorikeet);
       var source = Traffic.ZIPF.source(registered, SEED);
-      Load.Result warm = sender.saturated(source, WARM_UP_REQUESTS, 2 * Stage.BATCH, -SEED);
+      Load.Result warm = sender.saturated(source, WARM_UP_REQUESTS, 2 * stage.sequences(), -SEED);
       Memory before = AdaptersCommand.memory(lorikeet);
       long start = System.nanoTime();
       long period = Math.max(1000, time.toMillis() / MOST_SAMPLES);

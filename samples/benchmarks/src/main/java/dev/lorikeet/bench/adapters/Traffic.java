@@ -1,6 +1,7 @@
 package dev.lorikeet.bench.adapters;
 
 import java.util.function.IntSupplier;
+import java.util.stream.IntStream;
 import org.apache.commons.math3.distribution.ZipfDistribution;
 import org.apache.commons.math3.random.Well19937c;
 
@@ -20,6 +21,19 @@ enum Traffic {
         yield () -> zipf.sample() - 1;
       }
       case UNIFORM -> () -> random.nextInt(adapters);
+    };
+  }
+
+  /** Returns how many different adapters so many requests are expected to ask for. */
+  double distinct(int adapters, int requests) {
+    return switch (this) {
+      case ZIPF -> {
+        var zipf = new ZipfDistribution(adapters, 1);
+        yield IntStream.rangeClosed(1, adapters)
+            .mapToDouble(k -> 1 - Math.pow(1 - zipf.probability(k), requests))
+            .sum();
+      }
+      case UNIFORM -> adapters * (1 - Math.pow(1 - 1.0 / adapters, requests));
     };
   }
 }

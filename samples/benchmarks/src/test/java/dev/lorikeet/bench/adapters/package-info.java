@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.bench.adapters;
+
+import org.jspecify.annotations.NullMarked;
