@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
+import static dev.lorikeet.jlama.kernel.AttentionTile.LANES;
 import static dev.lorikeet.jlama.kernel.AttentionTile.TILE;
 import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
 import static dev.lorikeet.jlama.kernel.Lanes.BLOCK_BYTES;
@@ -31,12 +32,12 @@ final class AttentionKernels {
    * before when that has changed. Operands of a token's heads lie one after the other.
    *
    * @param scores {@code [heads][TILE]}: unscaled scores in; out, what to take the exponential of:
-   *     -infinity from {@code visible} on
+   *     -infinity from {@code visible} to the next multiple of LANES
    * @param heads how many
    * @param visible positions that count, 1 to TILE
    * @param scale factor of the scores
    * @param max {@code [heads]}: the largest scaled score so far
-   * @param state {@code [heads][TILE]}: sums of the weights, one for each place in the tile
+   * @param state {@code [heads][LANES]}: partial sums of the weights
    * @param out {@code [heads]} rows of weighted sums of values
    * @param rowBytes bytes of a row of {@code out}
    */
@@ -49,32 +50,48 @@ final class AttentionKernels {
       long state,
       long out,
       long rowBytes) {
+    int end = (visible + LANES - 1) / LANES * LANES;
     for (int head = 0; head < heads; head++) {
       long sa = scores + (long) head * TILE * 4 & ADDRESS;
-      float largest = Float.NEGATIVE_INFINITY;
-      for (int i = 0; i < TILE; i += L) {
+      FloatVector highest = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
+      for (int i = 0; i < end; i += L) {
         FloatVector s = FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE).mul(scale);
-        if (visible < TILE) {
+        if (i + L > visible) {
           s = s.blend(Float.NEGATIVE_INFINITY, F.indexInRange(i, visible).not());
         }
         s.intoMemorySegment(ALL, sa + i * 4L, LE);
-        largest = Math.max(largest, s.reduceLanes(VectorOperators.MAX));
+        highest = highest.max(s);
       }
       long maxAt = max + head * 4L & ADDRESS;
       float before = ALL.get(ValueLayout.JAVA_FLOAT, maxAt);
-      float now = Math.max(before, largest);
+      float now = Math.max(before, highest.reduceLanes(VectorOperators.MAX));
       if (now != before) {
         ALL.set(ValueLayout.JAVA_FLOAT, maxAt, now);
         if (before != Float.NEGATIVE_INFINITY) {
           float factor = (float) StrictMath.exp(before - now);
-          rescale(factor, state + (long) head * TILE * 4, TILE);
+          rescale(factor, state + (long) head * LANES * 4, LANES);
           rescale(factor, out + head * rowBytes, (int) (rowBytes / 4));
         }
       }
-      for (int i = 0; i < TILE; i += L) {
+      for (int i = 0; i < end; i += L) {
         FloatVector.fromMemorySegment(F, ALL, sa + i * 4L, LE)
             .sub(now)
             .intoMemorySegment(ALL, sa + i * 4L, LE);
+      }
+    }
+  }
+
+  /** Adds {@code count} weights of each head, a multiple of LANES, to its partial sums. */
+  static void addWeights(long weights, int heads, int count, long state) {
+    for (int head = 0; head < heads; head++) {
+      long w = weights + (long) head * TILE * 4 & ADDRESS;
+      long s = state + (long) head * LANES * 4 & ADDRESS;
+      for (int lane = 0; lane < LANES; lane += L) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, s + lane * 4L, LE);
+        for (int i = lane; i < count; i += LANES) {
+          sum = sum.add(FloatVector.fromMemorySegment(F, ALL, w + i * 4L, LE));
+        }
+        sum.intoMemorySegment(ALL, s + lane * 4L, LE);
       }
     }
   }
@@ -171,7 +188,7 @@ final class AttentionKernels {
    */
   static void finish(long out, long state, int count, long to) {
     float total = 0;
-    for (int i = 0; i < TILE; i++) {
+    for (int i = 0; i < LANES; i++) {
       total += ALL.get(ValueLayout.JAVA_FLOAT, state + i * 4L);
     }
     float scale = 1 / total;

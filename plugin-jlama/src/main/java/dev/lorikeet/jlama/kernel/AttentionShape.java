@@ -4,8 +4,8 @@ import dev.lorikeet.tensor.ElementType;
 
 /**
  * The sizes of grouped-query attention over a paged KV cache. A block of the cache holds, for one
- * layer, the keys of {@code blockTokens} consecutive positions {@code [blockTokens, kvHeads *
- * headDim]} and after them their values, in the same shape.
+ * layer, the keys of {@code blockTokens} consecutive positions {@code [kvHeads, blockTokens,
+ * headDim]} and after them their values, in the same shape: what a head reads is contiguous.
  *
  * @param heads number of query heads; query head h reads key and value head {@code h / (heads /
  *     kvHeads)}
@@ -34,14 +34,24 @@ public record AttentionShape(
     }
   }
 
-  /** Returns the bytes of a key, or a value, of one position: all heads. */
-  public long rowBytes() {
-    return (long) kvHeads * headDim * type.bytes();
+  /** Returns the bytes of a key, or a value, of one position and head. */
+  public long headBytes() {
+    return (long) headDim * type.bytes();
   }
 
   /** Returns the bytes of a block: keys and values. */
   public long blockBytes() {
-    return 2L * blockTokens * rowBytes();
+    return 2L * blockTokens * kvHeads * headBytes();
+  }
+
+  /** Returns where in a block a key begins. */
+  long keyOffset(int kvHead, int place) {
+    return ((long) kvHead * blockTokens + place) * headBytes();
+  }
+
+  /** Returns where in a block a value begins. */
+  long valueOffset(int kvHead, int place) {
+    return blockBytes() / 2 + keyOffset(kvHead, place);
   }
 
   /** Returns the factor of the scores: 1 / sqrt(headDim). */

@@ -10,9 +10,9 @@ package dev.lorikeet.jlama.kernel;
  * @param queries packed queries {@code [token][slot block][column block][slot][block]}
  * @param keys widened keys {@code [TILE][padded]}
  * @param values widened values {@code [TILE][padded]}
- * @param sums unreduced scores of one token {@code [slot][TILE][L]}
+ * @param sums unreduced scores of one token and 16 positions {@code [slot][LANES][L]}
  * @param weights scores, then weights {@code [slot][TILE]} of one token
- * @param state for every slot: {@code [TILE]} partial sums of the weights
+ * @param state for every slot: {@code [LANES]} partial sums of the weights
  * @param max for every slot: the largest score so far
  * @param out for every slot: {@code [padded]} weighted sums of values
  * @param bytes size of the scratch memory
@@ -30,7 +30,10 @@ record AttentionTile(
     long out,
     long bytes) {
   /** Positions that are handled at once. */
-  static final int TILE = MatMul.TILE_ROWS;
+  static final int TILE = 64;
+
+  /** Positions whose scores are reduced at once, and partial sums of the weights. */
+  static final int LANES = MatMul.TILE_ROWS;
 
   /** Tokens of a sequence that share the widened keys and values. */
   static final int TOKENS = 16;
@@ -43,9 +46,9 @@ record AttentionTile(
     long keys = queries + all * padded * 4;
     long values = keys + (long) TILE * padded * 4;
     long sums = values + (long) TILE * padded * 4;
-    long weights = sums + (long) slots * TILE * 64;
+    long weights = sums + (long) slots * LANES * 64;
     long state = weights + (long) slots * TILE * 4;
-    long max = state + all * TILE * 4;
+    long max = state + all * LANES * 4;
     long out = max + ActivationPanel.roundUp(all * 4, 64);
     return new AttentionTile(
         padded,

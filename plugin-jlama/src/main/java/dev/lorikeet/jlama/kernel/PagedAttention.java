@@ -17,10 +17,10 @@ import java.lang.foreign.MemorySegment;
  * }</pre>
  *
  * <p>A token's result depends on its q and on the keys and values of its positions alone, bit for
- * bit: not on the other tokens, the chunk it came in, or the number of shards (it does depend on
- * {@code blockTokens}). Implementations are stateless and allocate nothing. Segments must be native
- * and stay alive while a call runs. Every block that is touched is checked to lie in the pool, with
- * {@link IllegalArgumentException}.
+ * bit: not on the other tokens, the chunk it came in, the number of shards or {@code blockTokens}.
+ * Implementations are stateless and allocate nothing. Segments must be native and stay alive while
+ * a call runs. Every block that is touched is checked to lie in the pool, with {@link
+ * IllegalArgumentException}.
  */
 public sealed interface PagedAttention permits ScalarPagedAttention, VectorPagedAttention {
   /**

@@ -24,29 +24,24 @@ final class ScalarPagedAttention implements PagedAttention {
       MemorySegment pool,
       int shard,
       int shards) {
-    int width = shape.kvHeads() * shape.headDim();
+    int headDim = shape.headDim();
     for (int token = NativeMemory.firstOf(shard, shards, batch.tokens());
         token < NativeMemory.firstOf(shard + 1, shards, batch.tokens());
         token++) {
       int position = batch.position(token);
+      int sequence = batch.sequenceOf(token);
+      int number = position / shape.blockTokens();
       long block =
-          PagedAttention.block(
-                  shape,
-                  batch,
-                  batch.sequenceOf(token),
-                  position / shape.blockTokens(),
-                  layer,
-                  pool)
-              - pool.address();
-      long row = block + position % shape.blockTokens() * shape.rowBytes();
-      for (int i = 0; i < width; i++) {
-        store(pool, shape.type(), row, i, k.get(F32, token * kStride + i * 4L));
-        store(
-            pool,
-            shape.type(),
-            row + shape.blockTokens() * shape.rowBytes(),
-            i,
-            v.get(F32, token * vStride + i * 4L));
+          PagedAttention.block(shape, batch, sequence, number, layer, pool) - pool.address();
+      int place = position % shape.blockTokens();
+      for (int head = 0; head < shape.kvHeads(); head++) {
+        long key = block + shape.keyOffset(head, place);
+        long value = block + shape.valueOffset(head, place);
+        for (int i = 0; i < headDim; i++) {
+          long at = ((long) head * headDim + i) * 4;
+          store(pool, shape.type(), key, i, k.get(F32, token * kStride + at));
+          store(pool, shape.type(), value, i, v.get(F32, token * vStride + at));
+        }
       }
     }
   }
@@ -91,11 +86,10 @@ final class ScalarPagedAttention implements PagedAttention {
                       layer,
                       pool)
                   - pool.address();
-          long key =
-              block
-                  + position % shape.blockTokens() * shape.rowBytes()
-                  + (long) head / shape.group() * shape.headDim() * shape.type().bytes();
-          long value = key + shape.blockTokens() * shape.rowBytes();
+          int kvHead = head / shape.group();
+          int place = position % shape.blockTokens();
+          long key = block + shape.keyOffset(kvHead, place);
+          long value = block + shape.valueOffset(kvHead, place);
           double score = 0;
           for (int i = 0; i < shape.headDim(); i++) {
             score +=

@@ -159,6 +159,37 @@ final class WeightTile {
     }
   }
 
+  /**
+   * Widens blocks of binary16 in a fifth of the operations, if none of them is infinite or NaN;
+   * subnormals are right but slow. Returns whether that was so; otherwise what was written is void.
+   * For keys and values, of which few are that small; among weights many are.
+   *
+   * <p>The bits are moved to the places of binary32 and the number multiplied by 2^112, exactly. An
+   * exponent of ones shows in a pair of numbers at once when one is added to the exponents.
+   */
+  static boolean widenFiniteF16(long from, int blocks, long to) {
+    IntVector special = IntVector.zero(I);
+    long end = from + blocks * BYTES;
+    for (long s = from, t = to; s < end; s += BYTES, t += BLOCK_BYTES) {
+      IntVector pairs = IntVector.fromMemorySegment(I, ALL, s & ADDRESS, LE);
+      special = special.or(pairs.and(0x7c007c00).add(0x04000400));
+      pairs
+          .lanewise(VectorOperators.LSHL, 16)
+          .lanewise(VectorOperators.ASHR, 3)
+          .and(F16_BITS)
+          .reinterpretAsFloats()
+          .mul(0x1p112f)
+          .intoMemorySegment(ALL, t & ADDRESS, LE);
+      pairs
+          .lanewise(VectorOperators.ASHR, 3)
+          .and(F16_BITS)
+          .reinterpretAsFloats()
+          .mul(0x1p112f)
+          .intoMemorySegment(ALL, t + BYTES & ADDRESS, LE);
+    }
+    return special.and(0x80008000).compare(VectorOperators.EQ, 0).allTrue();
+  }
+
   private static void repairF16(long from, long to) {
     for (int i = 0; i < 2; i++) {
       IntVector pairs = IntVector.fromMemorySegment(I, ALL, from & ADDRESS, LE);

@@ -31,6 +31,7 @@ class PagedAttentionTest {
   private final class Round implements AutoCloseable {
     final Arena arena = Arena.ofConfined();
     final AttentionShape shape;
+    final int[] lengths;
     final RaggedBatch batch;
     final MemorySegment pool;
     final MemorySegment k;
@@ -41,9 +42,9 @@ class PagedAttentionTest {
 
     Round(AttentionShape shape) {
       this.shape = shape;
-      int[] lengths = new int[3];
+      lengths = new int[3];
       for (int s = 0; s < lengths.length; s++) {
-        lengths[s] = 1 + random.nextInt(50);
+        lengths[s] = 1 + random.nextInt(s == 0 ? 200 : 50);
       }
       batch = RaggedBatch.of(shape, random, lengths, lengths);
       pool = RaggedBatch.pool(arena, shape, lengths);
@@ -52,6 +53,20 @@ class PagedAttentionTest {
       k = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
       v = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
       q = RandomWeights.floats(arena, random, batch.tokens() * qBytes / 4);
+    }
+
+    /** The same keys, values and queries in other blocks. */
+    Round(Round other, int blockTokens) {
+      AttentionShape o = other.shape;
+      shape = new AttentionShape(o.heads(), o.kvHeads(), o.headDim(), blockTokens, o.type());
+      lengths = other.lengths;
+      batch = RaggedBatch.of(shape, random, lengths, lengths);
+      pool = RaggedBatch.pool(arena, shape, lengths);
+      kvBytes = other.kvBytes;
+      qBytes = other.qBytes;
+      k = other.k;
+      v = other.v;
+      q = other.q;
     }
 
     void write(PagedAttention attention, MemorySegment to) {
@@ -170,6 +185,66 @@ class PagedAttentionTest {
               part.mismatch(together.asSlice(from * round.qBytes, part.byteSize())),
               () -> "seed " + seed + " " + round.shape);
           from = to;
+        }
+      }
+    }
+  }
+
+  @Test
+  void aTokensResultDoesNotDependOnTheBlocks() {
+    PagedAttention attention = new VectorPagedAttention();
+    for (int i = 0; i < 10; i++) {
+      try (Round round = new Round(randomShape());
+          Round other = new Round(round, 1 + random.nextInt(100))) {
+        round.write(attention, round.pool);
+        other.write(attention, other.pool);
+        MemorySegment expected = round.attend(attention, round.batch, round.q, 1);
+        MemorySegment found = other.attend(attention, other.batch, other.q, 2);
+        assertEquals(
+            -1, expected.mismatch(found), () -> "seed " + seed + " " + round.shape + other.shape);
+      }
+    }
+  }
+
+  @Test
+  void whatBinary16CannotHoldReachesNoOtherToken() {
+    AttentionShape shape = new AttentionShape(6, 2, 64, 17, ElementType.F16);
+    try (Round round = new Round(shape)) {
+      int last = round.lengths[0] - 1;
+      round.k.set(ValueLayout.JAVA_FLOAT, last * round.kvBytes, Float.NaN);
+      round.v.set(ValueLayout.JAVA_FLOAT, last * round.kvBytes + 8, 1e6f);
+      for (int i = 0; i < 64; i++) {
+        round.v.set(ValueLayout.JAVA_FLOAT, last / 2 * round.kvBytes + 4L * i, 1e-7f * (i - 32));
+      }
+      round.write(new VectorPagedAttention(), round.pool);
+      MemorySegment expected = round.attend(new ScalarPagedAttention(), round.batch, round.q, 1);
+      MemorySegment found = round.attend(new VectorPagedAttention(), round.batch, round.q, 2);
+      int undefined = 0;
+      for (long at = 0; at < expected.byteSize(); at += 4) {
+        float e = expected.get(ValueLayout.JAVA_FLOAT, at);
+        assertEquals(e, found.get(ValueLayout.JAVA_FLOAT, at), 2e-5f, "seed " + seed + " at " + at);
+        undefined += Float.isNaN(e) ? 1 : 0;
+      }
+      assertEquals(3 * 64, undefined, "the heads of one token that share the key");
+    }
+  }
+
+  @Test
+  void everyFiniteBinary16IsWidenedAndOthersAreNoticed() {
+    try (Arena arena = Arena.ofConfined()) {
+      int block = Lanes.BLOCK;
+      MemorySegment from = arena.allocate(2L * block, 64);
+      MemorySegment to = arena.allocate(4L * block, 64);
+      for (int bits = 0; bits < 1 << 16; bits++) {
+        int place = bits % block;
+        from.fill((byte) 0);
+        from.setAtIndex(ValueLayout.JAVA_SHORT, place, (short) bits);
+        float expected = Float.float16ToFloat((short) bits);
+        assertEquals(
+            Float.isFinite(expected), WeightTile.widenFiniteF16(from.address(), 1, to.address()));
+        if (Float.isFinite(expected)) {
+          float found = to.get(ValueLayout.JAVA_FLOAT, WeightTile.place(place));
+          assertEquals(Float.floatToRawIntBits(expected), Float.floatToRawIntBits(found));
         }
       }
     }
