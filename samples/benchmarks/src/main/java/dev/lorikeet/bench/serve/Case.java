@@ -7,12 +7,13 @@ import java.util.stream.IntStream;
 
 /** What is measured. */
 enum Case {
-  ONE("1 sequence, no adapter", 1, Adapters.NONE),
-  ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE),
-  EIGHT("8 sequences, no adapter", 8, Adapters.NONE),
-  EIGHT_ONE_ADAPTER("8 sequences, one adapter", 8, Adapters.ONE),
-  EIGHT_ADAPTERS("8 sequences, 8 adapters", 8, Adapters.DIFFERENT),
-  PREFILL("prefill of 256 tokens", 1, Adapters.NONE);
+  ONE("1 sequence, no adapter", 1, Adapters.NONE, 16),
+  ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE, 16),
+  EIGHT("8 sequences, no adapter", 8, Adapters.NONE, 16),
+  EIGHT_LONG("8 sequences behind 512 tokens", 8, Adapters.NONE, 511),
+  EIGHT_ONE_ADAPTER("8 sequences, one adapter", 8, Adapters.ONE, 16),
+  EIGHT_ADAPTERS("8 sequences, 8 adapters", 8, Adapters.DIFFERENT, 16),
+  PREFILL("prefill of 256 tokens", 1, Adapters.NONE, 255);
 
   /** Which adapters the sequences use. */
   private enum Adapters {
@@ -23,16 +24,17 @@ enum Case {
 
   static final int SEQUENCES = 8;
   static final int PREFILL_TOKENS = 256;
-  private static final int PROMPT_TOKENS = 16;
 
   private final String title;
   private final int sequences;
   private final Adapters adapters;
+  private final int randomTokens;
 
-  Case(String title, int sequences, Adapters adapters) {
+  Case(String title, int sequences, Adapters adapters, int randomTokens) {
     this.title = title;
     this.sequences = sequences;
     this.adapters = adapters;
+    this.randomTokens = randomTokens;
   }
 
   String title() {
@@ -41,6 +43,11 @@ enum Case {
 
   int sequences() {
     return sequences;
+  }
+
+  /** Returns the length of a prompt: random tokens behind the begin of the sequence. */
+  int promptTokens() {
+    return 1 + randomTokens;
   }
 
   boolean isPrefill() {
@@ -63,9 +70,10 @@ enum Case {
    */
   Workload workload(Vocabulary vocabulary, long seed, int tokens) {
     long first = new SplittableRandom(31 * seed + name().hashCode()).nextLong();
-    int length = isPrefill() ? PREFILL_TOKENS - 1 : PROMPT_TOKENS; // and the begin of the sequence
     return new Workload(
-        IntStream.range(0, sequences).mapToObj(i -> vocabulary.prompt(first + i, length)).toList(),
+        IntStream.range(0, sequences)
+            .mapToObj(i -> vocabulary.prompt(first + i, randomTokens))
+            .toList(),
         switch (adapters) {
           case NONE -> Collections.nCopies(sequences, Workload.NO_ADAPTER);
           case ONE -> Collections.nCopies(sequences, 0);
@@ -81,12 +89,15 @@ enum Case {
         : outcome.decodeTokensPerSecond();
   }
 
-  /** Returns whether a contender runs the case: Jlama has no LoRA, one adapter can be merged. */
+  /**
+   * Returns whether a contender runs the case: Jlama has no LoRA and would be at eight long
+   * prompts, one after the other, for minutes; one adapter can be merged.
+   */
   boolean runsOn(Lineup contender) {
     return switch (contender) {
       case LORIKEET, LLAMA_CPP -> true;
       case LORIKEET_AUTO -> adapters == Adapters.ONE;
-      case JLAMA -> adapters == Adapters.NONE;
+      case JLAMA -> adapters == Adapters.NONE && this != EIGHT_LONG;
     };
   }
 }

@@ -44,7 +44,7 @@ record StepCost(ModelShape shape, long adapterBytes) {
       double flops = 2.0 * (layerParameters() * (double) Case.PREFILL_TOKENS + headParameters());
       return Case.PREFILL_TOKENS / machine.seconds(weightBytes() + adapters, flops);
     }
-    double context = 17 + tokens / 2.0;
+    double context = what.promptTokens() + tokens / 2.0;
     double cache = what.sequences() * context * shape.layers() * 2.0 * shape.kvWidth() * BYTES;
     double flops = what.sequences() * (2.0 * (layerParameters() + headParameters()) + adapterFlops);
     return what.sequences() / machine.seconds(weightBytes() + adapters + cache, flops);

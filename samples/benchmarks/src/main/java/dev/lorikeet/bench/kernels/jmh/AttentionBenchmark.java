@@ -94,7 +94,8 @@ public class AttentionBenchmark {
 
     @Override
     public long blockOffset(int sequence, int block, int layer) {
-      int place = (layer * sequences(tokens) + sequence) * Math.ceilDiv(LENGTH, BLOCK_TOKENS) + block;
+      int place =
+          (layer * sequences(tokens) + sequence) * Math.ceilDiv(LENGTH, BLOCK_TOKENS) + block;
       return place * blockBytes;
     }
   }
