@@ -60,11 +60,24 @@ final class AttentionKernels {
           s = s.blend(Float.NEGATIVE_INFINITY, F.indexInRange(i, visible).not());
         }
         s.intoMemorySegment(ALL, sa + i * 4L, LE);
-        highest = highest.max(s);
+        highest = highest.blend(s, s.compare(VectorOperators.GT, highest));
       }
+      if (L >= 16) {
+        FloatVector other = highest.rearrange(Lanes.XOR8);
+        highest = highest.blend(other, other.compare(VectorOperators.GT, highest));
+      }
+      if (L >= 8) {
+        FloatVector other = highest.rearrange(Lanes.XOR4);
+        highest = highest.blend(other, other.compare(VectorOperators.GT, highest));
+      }
+      FloatVector other = highest.rearrange(Lanes.XOR2);
+      highest = highest.blend(other, other.compare(VectorOperators.GT, highest));
+      other = highest.rearrange(Lanes.XOR1);
+      highest = highest.blend(other, other.compare(VectorOperators.GT, highest));
       long maxAt = max + head * 4L & ADDRESS;
       float before = ALL.get(ValueLayout.JAVA_FLOAT, maxAt);
-      float now = Math.max(before, highest.reduceLanes(VectorOperators.MAX));
+      float largest = highest.lane(0);
+      float now = largest > before ? largest : before;
       if (now != before) {
         ALL.set(ValueLayout.JAVA_FLOAT, maxAt, now);
         if (before != Float.NEGATIVE_INFINITY) {

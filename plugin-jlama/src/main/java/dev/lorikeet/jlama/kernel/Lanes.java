@@ -49,10 +49,10 @@ final class Lanes {
   private static final VectorMask<Float> BIT2 = laneBit(2);
   private static final VectorMask<Float> BIT4 = laneBit(4);
   private static final VectorMask<Float> BIT8 = laneBit(8);
-  private static final VectorShuffle<Float> XOR1 = VectorShuffle.fromOp(F, i -> (i ^ 1) & L - 1);
-  private static final VectorShuffle<Float> XOR2 = VectorShuffle.fromOp(F, i -> (i ^ 2) & L - 1);
-  private static final VectorShuffle<Float> XOR4 = VectorShuffle.fromOp(F, i -> (i ^ 4) & L - 1);
-  private static final VectorShuffle<Float> XOR8 = VectorShuffle.fromOp(F, i -> (i ^ 8) & L - 1);
+  static final VectorShuffle<Float> XOR1 = VectorShuffle.fromOp(F, i -> (i ^ 1) & L - 1);
+  static final VectorShuffle<Float> XOR2 = VectorShuffle.fromOp(F, i -> (i ^ 2) & L - 1);
+  static final VectorShuffle<Float> XOR4 = VectorShuffle.fromOp(F, i -> (i ^ 4) & L - 1);
+  static final VectorShuffle<Float> XOR8 = VectorShuffle.fromOp(F, i -> (i ^ 8) & L - 1);
 
   private Lanes() {}
 

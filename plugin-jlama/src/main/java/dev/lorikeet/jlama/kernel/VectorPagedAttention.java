@@ -31,7 +31,7 @@ final class VectorPagedAttention implements PagedAttention {
    * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops for each token and query head.
    * Foreseen for 8 sequences of 512 positions of the 135 M model (9 query heads of 64 on 3 key and value heads, F16, 30 layers, 94 MB) on two cores: 4 ms to read, 3 ms to compute, which
    * add up as in VectorMatMul. Measured: 8.9 ms (32 GFLOP/s), of which 4 are left when the cache holds everything; before, with heads interleaved, tiles of 16 within blocks of 17 and an
-   * exact but longer widening, 16.4. A prefill of 256 tokens behind 256 others: 77 ms (88 GFLOP/s), before 122. Touching the next tile's lines while computing gains nothing.
+   * exact but longer widening, 16.4. A prefill of 256 tokens behind 256 others: 70 ms (97 GFLOP/s), before 122. A largest score is found by comparing and choosing, which takes a third of what max and reduceLanes take, since those order zeros and NaNs. Touching the next tile's lines while computing gains nothing.
    */
   @Override
   public void write(
