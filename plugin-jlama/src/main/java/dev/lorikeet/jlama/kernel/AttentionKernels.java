@@ -50,7 +50,7 @@ final class AttentionKernels {
       long state,
       long out,
       long rowBytes) {
-    int end = (visible + LANES - 1) / LANES * LANES;
+    int end = AttentionTile.computed(visible);
     for (int head = 0; head < heads; head++) {
       long sa = scores + (long) head * TILE * 4 & ADDRESS;
       FloatVector highest = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);

@@ -38,6 +38,11 @@ record AttentionTile(
   /** Tokens of a sequence that share the widened keys and values. */
   static final int TOKENS = 16;
 
+  /** Returns the positions that are computed for so many that count: whole groups of LANES. */
+  static int computed(int visible) {
+    return (int) ActivationPanel.roundUp(visible, LANES);
+  }
+
   static AttentionTile of(AttentionShape shape) {
     int padded = (int) ActivationPanel.roundUp(shape.headDim(), MatMul.MAX_BLOCK);
     int slots = slots(shape.group());

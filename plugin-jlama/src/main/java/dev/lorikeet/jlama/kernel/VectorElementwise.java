@@ -135,7 +135,7 @@ final class VectorElementwise implements Elementwise {
   }
 
   /** Adds floats at {@code from} to those at {@code to}. */
-  static void add(long from, long to, int count) {
+  private static void add(long from, long to, int count) {
     long x = from & ADDRESS;
     long y = to & ADDRESS;
     int vectors = count / L;

@@ -277,21 +277,21 @@ final class VectorPagedAttention implements PagedAttention {
         }
       }
     }
+    long state = memory + tile.state() + (long) slot * LANES * 4;
     AttentionKernels.relate(
         weights,
         group,
         visible,
         shape.scale(),
         memory + tile.max() + slot * 4L,
-        memory + tile.state() + (long) slot * LANES * 4,
+        state,
         memory + tile.out() + slot * paddedBytes,
         paddedBytes);
-    int padded = (visible + LANES - 1) / LANES * LANES;
+    int computed = AttentionTile.computed(visible);
     for (int g = 0; g < group; g++) {
-      VectorElementwise.exp(weights + (long) g * TILE * 4, padded, 0);
+      VectorElementwise.exp(weights + (long) g * TILE * 4, computed, 0);
     }
-    AttentionKernels.addWeights(
-        weights, group, padded, memory + tile.state() + (long) slot * LANES * 4);
+    AttentionKernels.addWeights(weights, group, computed, state);
     for (int g = 0; g < group; g += MatMul.MAX_TOKEN_BLOCK) {
       long out = memory + tile.out() + (slot + g) * paddedBytes;
       if (MatMul.blockWidth(group - g) == 4) {

@@ -160,9 +160,10 @@ final class WeightTile {
   }
 
   /**
-   * Widens blocks of binary16 in a fifth of the operations, if none of them is infinite or NaN;
-   * subnormals are right but slow. Returns whether that was so; otherwise what was written is void.
-   * For keys and values, of which few are that small; among weights many are.
+   * Widens blocks of binary16 in 10 operations a block instead of 17 and without a branch, if no
+   * number is infinite or NaN; subnormals are right but slow. Returns whether that was so;
+   * otherwise what was written is void. For keys and values, of which few are that small; among
+   * weights many are.
    *
    * <p>The bits are moved to the places of binary32 and the number multiplied by 2^112, exactly. An
    * exponent of ones shows in a pair of numbers at once when one is added to the exponents.

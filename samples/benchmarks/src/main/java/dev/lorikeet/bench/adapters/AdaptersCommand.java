@@ -292,13 +292,12 @@ public final class AdaptersCommand implements Callable<Integer> {
       return null;
     }
     Statistic ratio = Statistic.of(ratios);
-    output.says("measuring what the machine can do");
-    Floor machine = Floor.measure(Runtime.getRuntime().availableProcessors(), 1);
+    output.says("measuring the memory");
+    double memoryBytesPerSecond = Floor.readMemory(Runtime.getRuntime().availableProcessors());
     double distinctFew = Traffic.ZIPF.distinct(FEW, sequences);
     double distinctMost = Traffic.ZIPF.distinct(most(), sequences);
     double step = sequences / Statistic.of(fewThroughputs).median();
-    double more =
-        (distinctMost - distinctFew) * stage.farm().bytes() / machine.memoryBytesPerSecond();
+    double more = (distinctMost - distinctFew) * stage.farm().bytes() / memoryBytesPerSecond;
     return new Criterion(
         "4 Zipf traffic: throughput with " + most() + " adapters over that with " + FEW,
         ratio.median(),
@@ -308,7 +307,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         ratio.median() >= LEAST_SHARE,
         distinctFew,
         distinctMost,
-        machine.memoryBytesPerSecond(),
+        memoryBytesPerSecond,
         step / (step + more));
   }
 

@@ -41,7 +41,7 @@ public record Floor(
   public static Floor measure(int threads, long modelBytes) {
     return new Floor(
         threads,
-        read(threads, MEMORY_BUFFER),
+        readMemory(threads),
         read(threads, Math.max(1 << 20, modelBytes)),
         2.0
             * CHAINS
@@ -49,6 +49,11 @@ public record Floor(
             * MULTIPLY_ADDS
             * threads
             / best(threads, thread -> multiplyAdd(MULTIPLY_ADDS)));
+  }
+
+  /** Measures only how fast memory is read, in bytes per second. */
+  public static double readMemory(int threads) {
+    return read(threads, MEMORY_BUFFER);
   }
 
   /**

@@ -7,13 +7,13 @@ import java.util.stream.IntStream;
 
 /** What is measured. */
 enum Case {
-  ONE("1 sequence, no adapter", 1, Adapters.NONE, 16),
-  ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE, 16),
-  EIGHT("8 sequences, no adapter", 8, Adapters.NONE, 16),
-  EIGHT_LONG("8 sequences behind 512 tokens", 8, Adapters.NONE, 511),
-  EIGHT_ONE_ADAPTER("8 sequences, one adapter", 8, Adapters.ONE, 16),
-  EIGHT_ADAPTERS("8 sequences, 8 adapters", 8, Adapters.DIFFERENT, 16),
-  PREFILL("prefill of 256 tokens", 1, Adapters.NONE, 255);
+  ONE("1 sequence, no adapter", 1, Adapters.NONE, 17),
+  ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE, 17),
+  EIGHT("8 sequences, no adapter", 8, Adapters.NONE, 17),
+  EIGHT_LONG("8 sequences behind 512 tokens", 8, Adapters.NONE, 512),
+  EIGHT_ONE_ADAPTER("8 sequences, one adapter", 8, Adapters.ONE, 17),
+  EIGHT_ADAPTERS("8 sequences, 8 adapters", 8, Adapters.DIFFERENT, 17),
+  PREFILL("prefill of 256 tokens", 1, Adapters.NONE, 256);
 
   /** Which adapters the sequences use. */
   private enum Adapters {
@@ -23,18 +23,17 @@ enum Case {
   }
 
   static final int SEQUENCES = 8;
-  static final int PREFILL_TOKENS = 256;
 
   private final String title;
   private final int sequences;
   private final Adapters adapters;
-  private final int randomTokens;
+  private final int promptTokens;
 
-  Case(String title, int sequences, Adapters adapters, int randomTokens) {
+  Case(String title, int sequences, Adapters adapters, int promptTokens) {
     this.title = title;
     this.sequences = sequences;
     this.adapters = adapters;
-    this.randomTokens = randomTokens;
+    this.promptTokens = promptTokens;
   }
 
   String title() {
@@ -45,9 +44,9 @@ enum Case {
     return sequences;
   }
 
-  /** Returns the length of a prompt: random tokens behind the begin of the sequence. */
+  /** Returns the length of a prompt: the begin of the sequence, then random tokens. */
   int promptTokens() {
-    return 1 + randomTokens;
+    return promptTokens;
   }
 
   boolean isPrefill() {
@@ -72,7 +71,7 @@ enum Case {
     long first = new SplittableRandom(31 * seed + name().hashCode()).nextLong();
     return new Workload(
         IntStream.range(0, sequences)
-            .mapToObj(i -> vocabulary.prompt(first + i, randomTokens))
+            .mapToObj(i -> vocabulary.prompt(first + i, promptTokens - 1))
             .toList(),
         switch (adapters) {
           case NONE -> Collections.nCopies(sequences, Workload.NO_ADAPTER);
@@ -85,7 +84,7 @@ enum Case {
   /** Returns the case's figure, tokens per second, of an outcome. */
   double figure(Outcome outcome) {
     return isPrefill()
-        ? PREFILL_TOKENS * 1000 / outcome.timeToFirstTokenMs()
+        ? promptTokens * 1000 / outcome.timeToFirstTokenMs()
         : outcome.decodeTokensPerSecond();
   }
 

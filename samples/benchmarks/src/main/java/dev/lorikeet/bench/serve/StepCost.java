@@ -41,8 +41,8 @@ record StepCost(ModelShape shape, long adapterBytes) {
     double adapters = (double) what.distinctAdapters() * adapterBytes;
     double adapterFlops = what.distinctAdapters() == 0 ? 0 : 2.0 * adapterBytes / BYTES;
     if (what.isPrefill()) {
-      double flops = 2.0 * (layerParameters() * (double) Case.PREFILL_TOKENS + headParameters());
-      return Case.PREFILL_TOKENS / machine.seconds(weightBytes() + adapters, flops);
+      double flops = 2.0 * (layerParameters() * (double) what.promptTokens() + headParameters());
+      return what.promptTokens() / machine.seconds(weightBytes() + adapters, flops);
     }
     double context = what.promptTokens() + tokens / 2.0;
     double cache = what.sequences() * context * shape.layers() * 2.0 * shape.kvWidth() * BYTES;

@@ -39,6 +39,8 @@ public class AttentionBenchmark {
   /** What the decoder chooses for this model. */
   private static final int BLOCK_TOKENS = 17;
 
+  private static final int BLOCKS = Math.ceilDiv(LENGTH, BLOCK_TOKENS);
+
   @Param({"F16", "F32"})
   public String type;
 
@@ -73,7 +75,7 @@ public class AttentionBenchmark {
     arena = Arena.ofShared();
     team = new WorkerTeam("bench", Runtime.getRuntime().availableProcessors());
     scratch = new AttentionScratch(shape, team.parallelism());
-    long blocks = (long) model.layers() * sequences(tokens) * Math.ceilDiv(LENGTH, BLOCK_TOKENS);
+    long blocks = (long) model.layers() * sequences(tokens) * BLOCKS;
     pool =
         Operands.elements(arena, shape.type(), blocks * shape.blockBytes() / shape.type().bytes());
     q = Operands.floats(arena, (long) tokens * model.queryWidth());
@@ -94,8 +96,7 @@ public class AttentionBenchmark {
 
     @Override
     public long blockOffset(int sequence, int block, int layer) {
-      int place =
-          (layer * sequences(tokens) + sequence) * Math.ceilDiv(LENGTH, BLOCK_TOKENS) + block;
+      int place = (layer * sequences(tokens) + sequence) * BLOCKS + block;
       return place * blockBytes;
     }
   }
