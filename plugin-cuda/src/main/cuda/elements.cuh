@@ -68,13 +68,14 @@ __device__ __forceinline__ void clearUnless(bool keep, Eight<T>& eight) {
   for (int i = 0; i < Eight<T>::WORDS; i++) eight.words[i] = keep ? eight.words[i] : 0;
 }
 
-// Loads eight elements at an address aligned to 16 bytes; memory that no kernel in flight writes.
-template <typename T>
+// Loads eight elements at an address aligned to 16 bytes; READ_ONLY: from memory that no kernel in flight writes.
+template <typename T, bool READ_ONLY = true>
 __device__ __forceinline__ Eight<T> loadEight(const void* address) {
   Eight<T> result;
 #pragma unroll
   for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-    uint4 quad = loadReadOnly(static_cast<const uint4*>(address) + i);
+    const auto* from = static_cast<const uint4*>(address) + i;
+    const uint4 quad = READ_ONLY ? loadReadOnly(from) : loadFresh(from);
     result.words[4 * i] = quad.x;
     result.words[4 * i + 1] = quad.y;
     result.words[4 * i + 2] = quad.z;
@@ -93,7 +94,7 @@ __device__ __forceinline__ void setWord(Eight<T>& eight, int i, T value) {
 // Loads elements [k, k + 8) of a row of `length` elements, zeros beyond its end; `aligned` says that 16-byte loads are allowed.
 template <typename T>
 __device__ __forceinline__ Eight<T> loadRow(const T* row, int k, int length, bool aligned) {
-  if (aligned && k + 8 <= length) return loadEight<T>(row + k);
+  if (aligned && k + 8 <= length) return loadEight<T, false>(row + k);
   Eight<T> result = zeroEight<T>();
 #pragma unroll
   for (int i = 0; i < 8; i++) {
@@ -135,17 +136,8 @@ __device__ __forceinline__ void storeRow(T* row, int k, int length, bool aligned
 template <typename T>
 __device__ __forceinline__ void addToRow(T* row, int k, int length, bool aligned, const float (&delta)[8]) {
   if (aligned && k + 8 <= length) {
-    const uint4* address = reinterpret_cast<const uint4*>(row + k);
+    const Eight<T> old = loadEight<T, false>(row + k);
     Eight<T> sum = zeroEight<T>();
-    Eight<T> old;
-#pragma unroll
-    for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-      const uint4 quad = address[i];
-      old.words[4 * i] = quad.x;
-      old.words[4 * i + 1] = quad.y;
-      old.words[4 * i + 2] = quad.z;
-      old.words[4 * i + 3] = quad.w;
-    }
 #pragma unroll
     for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(old.get(i) + delta[i]));
     storeRow(row, k, length, true, sum);

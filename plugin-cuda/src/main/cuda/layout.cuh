@@ -9,6 +9,7 @@
 // A tile owns its rows of y, so that a token's mixture adds up in registers, is rounded once, and needs no atomics: the same
 // call gives the same bits.
 #pragma once
+#include "elements.cuh"
 #include "platform.cuh"
 
 namespace lorikeet {
@@ -18,6 +19,12 @@ constexpr int MAX_TARGETS = 7;
 constexpr int VECTOR_ROWS = 4;
 constexpr int MATRIX_ROWS = 32;
 constexpr int FUSED_RUNS = 4;
+
+// B while A is read.
+constexpr int PREFETCH_B = 1;
+// What a block will read first, while the launch before is still at work: up to AHEAD_BYTES, which is what memory delivers in that time.
+constexpr int PREFETCH_OWN = 2;
+constexpr int AHEAD_BYTES = 32 * 1024;
 
 // The two factors of one adapter for one target module. `rank` is 0 where the adapter does not change the module.
 struct TargetRecord {
@@ -82,7 +89,7 @@ struct SgmvArgs {
   int rowGroups;  // blocks per run of a shrink
   int outGroups;  // blocks per tile of an expand
   int xAligned;
-  int prefetch;   // whether B comes to the L2 cache while A is read
+  int prefetch;   // what comes to the L2 cache ahead: PREFETCH_B, PREFETCH_OWN
   Output outputs[MAX_TARGETS];
 };
 
@@ -132,6 +139,14 @@ __device__ __forceinline__ FactorRows rowsOfB(const TargetRecord* record, int sh
   return {list == 0 ? record->nearPages + 4 : reinterpret_cast<const unsigned long long*>(list), record->bOffset, record->bStride, shift};
 }
 
+// Asks for bytes [begin, end) of rows [first, last) of a factor, line by line over the threads of a block: they come to the L2 cache meanwhile.
+__device__ __forceinline__ void prefetchRows(const FactorRows& rows, int first, int last, int begin, int end) {
+  const int lines = (end - begin + 127) / 128;
+  for (int place = threadIdx.x; place < (last - first) * lines; place += blockDim.x) {
+    prefetchToL2(rows.at(first + place / lines, begin + place % lines * 128));
+  }
+}
+
 template <typename T>
 __device__ __forceinline__ const T* pointer(unsigned long long address) {
   return reinterpret_cast<const T*>(address);
@@ -143,6 +158,17 @@ __device__ __forceinline__ T* writable(unsigned long long address) {
 
 __device__ __forceinline__ const TargetRecord* recordOf(unsigned long long directory, int slotStride, int slot, int target) {
   return pointer<TargetRecord>(directory) + static_cast<long long>(slot) * slotStride + target;
+}
+
+// Asks for outputs [begin, end) of the rows of B that a tile will read first.
+__device__ __forceinline__ void prefetchFirstOfB(const SgmvArgs& args, const Tile& tile, const Output& output, int begin, int end) {
+  constexpr int ROWS = 16;
+  const Run run = pointer<Run>(args.runs)[tile.firstRun];
+  const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, output.target);
+  if (record->bBlocks != 1) return;
+  const int bytes = record->bType == F32 ? 4 : 2;
+  const int first = min(record->bStride, begin * bytes);
+  prefetchRows(rowsOfB(record, args.pageShift), 0, min(ROWS, record->rank), first, min(record->bStride, end * bytes));
 }
 
 }  // namespace lorikeet

@@ -32,6 +32,22 @@ __device__ __forceinline__ uint4 loadReadOnly(const uint4* address) { return __l
 __device__ __forceinline__ uint2 loadReadOnly(const uint2* address) { return __ldg(address); }
 __device__ __forceinline__ unsigned long long loadReadOnly(const unsigned long long* address) { return __ldg(address); }
 
+// What a kernel before this one may have written: past the L1 cache, which may hold what was there before.
+__device__ __forceinline__ uint4 loadFresh(const uint4* address) { return __ldcg(address); }
+
+// Programmatic dependent launch (sm_90 and later; nothing on others). From `allowNext` in every block on, the next launch of the stream may begin, if it
+// says that it can; it must not touch what earlier kernels write until `awaitPrevious`, where every one of its threads waits for them to end.
+__device__ __forceinline__ void allowNext() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+__device__ __forceinline__ void awaitPrevious() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ void prefetchToL2(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
 
 __device__ __forceinline__ int countBits(unsigned mask) { return __popc(mask); }

@@ -13,11 +13,20 @@ namespace lorikeet {
 template <typename Y>
 __device__ __forceinline__ void expand(const SgmvArgs& args) {
   __shared__ float h[VECTOR_ROWS * MAX_RANK];
+  allowNext();
   const Tile tile = pointer<Tile>(args.tiles)[args.firstTile + blockIdx.x / args.outGroups];
   const Output& output = args.outputs[blockIdx.z];
   const int o = 8 * static_cast<int>(blockIdx.x % args.outGroups * blockDim.x + threadIdx.x);
   const long long partials = static_cast<long long>(args.entries) * args.rankStride;
   const float* workspace = pointer<float>(args.workspace) + blockIdx.z * args.splits * partials;
+
+  if ((args.prefetch & PREFETCH_OWN) != 0) {
+    const int begin = static_cast<int>(blockIdx.x % args.outGroups * blockDim.x) * 8;
+    const int end = begin + static_cast<int>(blockDim.x) * 8;
+    if ((args.prefetch & PREFETCH_B) == 0) prefetchFirstOfB(args, tile, output, begin, end);
+    prefetchTile<Y>(args, output, tile, begin, end);
+  }
+  awaitPrevious();
 
   float acc[VECTOR_ROWS][8] = {};
   unsigned touched = 0;

@@ -20,6 +20,7 @@ template <typename T>
 __device__ __forceinline__ void expandMatrix(const SgmvArgs& args) {
   __shared__ float high[MATRIX_ROWS][PITCH];
   __shared__ float low[MATRIX_ROWS][PITCH];
+  allowNext();
   const Tile tile = pointer<Tile>(args.tiles)[args.firstTile + blockIdx.x / args.outGroups];
   const Output& output = args.outputs[blockIdx.z];
   const int lane = threadIdx.x % 32;
@@ -28,6 +29,12 @@ __device__ __forceinline__ void expandMatrix(const SgmvArgs& args) {
   const int o = static_cast<int>(blockIdx.x % args.outGroups) * 256 + static_cast<int>(threadIdx.x / 32) * 64 + 8 * g;
   const long long partials = static_cast<long long>(args.entries) * args.rankStride;
   const float* workspace = pointer<float>(args.workspace) + blockIdx.z * args.splits * partials;
+
+  if ((args.prefetch & PREFETCH_OWN) != 0) {
+    const int begin = static_cast<int>(blockIdx.x % args.outGroups) * 256;
+    prefetchFirstOfB(args, tile, output, begin, begin + 256);
+  }
+  awaitPrevious();
 
   float acc[4][4][4] = {};
   unsigned touched = 0;

@@ -15,6 +15,7 @@ namespace lorikeet {
 
 constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
+constexpr int AHEAD_ROWS = 16;
 
 // How many warps share one group of rows.
 __device__ __forceinline__ int warpsPerGroup(int groups) { return groups < WARPS ? WARPS / groups : 1; }
@@ -23,11 +24,19 @@ template <typename X>
 __device__ __forceinline__ void fused(const SgmvArgs& args) {
   __shared__ float h[FUSED_RUNS][VECTOR_ROWS * MAX_RANK];
   __shared__ float partial[FUSED_RUNS][WARPS][VECTOR_ROWS * SHRINK_ROWS];
+  allowNext();
   const Tile tile = pointer<Tile>(args.tiles)[args.firstTile + blockIdx.x];
   const Output& output = args.outputs[blockIdx.z];
   const Run* runs = pointer<Run>(args.runs) + tile.firstRun;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
+
+  if ((args.prefetch & PREFETCH_OWN) != 0) {
+    const TargetRecord* record = recordOf(args.directory, args.slotStride, runs[0].slot, output.target);
+    prefetchRows(rowsOfA(record, args.pageShift), 0, min(record->rank, AHEAD_ROWS), 0, min(record->aStride, AHEAD_BYTES / AHEAD_ROWS));
+    prefetchTile<X>(args, output, tile, 0, output.width);
+  }
+  awaitPrevious();
 
   unsigned touched = 0;
   for (int i = 0; i < tile.runs; i++) {
@@ -36,16 +45,17 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
     const int rank = record->rank;
     if (rank == 0) continue;
     touched |= run.mask;
-    if (args.prefetch != 0) prefetchRows(rowsOfB(record, args.pageShift), 0, rank, 0, record->bStride);
+    if ((args.prefetch & PREFETCH_B) != 0) prefetchRows(rowsOfB(record, args.pageShift), 0, rank, 0, record->bStride);
     const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
     const int parts = warpsPerGroup(groups);
     const int part = parts == 1 ? 0 : warp / groups;
     if (part >= parts) continue;
     const RunInputs<X> inputs = inputsOf<X>(args, tile, run.mask);
+    const int share = vectorsPerSplit(record, 1, 1);
     for (int group = parts == 1 ? warp : warp % groups; group < groups; group += WARPS) {
       const int first = group * SHRINK_ROWS;
       float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
-      shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, 0, 1, 32 * part + lane, 32 * parts, acc);
+      shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, 0, share, 32 * part + lane, 32 * parts, acc);
 #pragma unroll
       for (int n = 0; n < VECTOR_ROWS; n++) {
 #pragma unroll

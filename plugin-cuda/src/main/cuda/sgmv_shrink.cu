@@ -20,21 +20,29 @@ constexpr int WARPS = THREADS / 32;
 template <typename X>
 __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   __shared__ float partial[WARPS][SHRINK_ROWS * VECTOR_ROWS];
+  allowNext();
   const Run run = pointer<Run>(args.runs)[args.firstRun + blockIdx.x / args.rowGroups];
   const int first = static_cast<int>(blockIdx.x % args.rowGroups) * SHRINK_ROWS;
   const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, args.outputs[blockIdx.z].target);
   const int rank = record->rank;
-  if (first >= rank) return;
-  const RunInputs<X> inputs = inputsOf<X>(args, pointer<Tile>(args.tiles)[run.tile], run.mask);
-
-  if (args.prefetch != 0) {
-    const int share = (record->bStride / args.splits + 127) / 128 * 128;
-    const int begin = min(record->bStride, static_cast<int>(blockIdx.y) * share);
-    prefetchRows(rowsOfB(record, args.pageShift), first, min(rank, first + SHRINK_ROWS), begin, min(record->bStride, begin + share));
+  const int last = min(rank, first + SHRINK_ROWS);
+  const int share = first < rank ? vectorsPerSplit(record, args.splits, THREADS) : 0;
+  if ((args.prefetch & PREFETCH_OWN) != 0) {
+    const int bytes = share * (record->aType == F32 ? 32 : 16);
+    const int begin = min(record->aStride, static_cast<int>(blockIdx.y) * bytes);
+    prefetchRows(rowsOfA(record, args.pageShift), first, last, begin, min(record->aStride, begin + min(bytes, AHEAD_BYTES / SHRINK_ROWS)));
   }
+  if ((args.prefetch & PREFETCH_B) != 0) {
+    const int bytes = (record->bStride / args.splits + 127) / 128 * 128;
+    const int begin = min(record->bStride, static_cast<int>(blockIdx.y) * bytes);
+    prefetchRows(rowsOfB(record, args.pageShift), first, last, begin, min(record->bStride, begin + bytes));
+  }
+  const RunInputs<X> inputs = inputsOf<X>(args, pointer<Tile>(args.tiles)[run.tile], run.mask);
+  awaitPrevious();
+  if (first >= rank) return;
 
   float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
-  shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, blockIdx.y, args.splits, threadIdx.x, THREADS, acc);
+  shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, blockIdx.y, share, threadIdx.x, THREADS, acc);
 
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;

@@ -21,10 +21,19 @@ __device__ __forceinline__ void multiply(float (&c)[4], const unsigned (&a)[4], 
 template <typename T>
 __device__ __forceinline__ void shrinkMatrix(const SgmvArgs& args) {
   __shared__ float partial[WARPS][TILE_RANKS][MATRIX_ROWS + 1];
+  allowNext();
   const Run run = pointer<Run>(args.runs)[args.firstRun + blockIdx.x / args.rowGroups];
   const int first = static_cast<int>(blockIdx.x % args.rowGroups) * TILE_RANKS;
   const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, args.outputs[blockIdx.z].target);
   const int rank = record->rank;
+  const int steps = (args.in + 127) / 128;
+  const int share = (steps + args.splits - 1) / args.splits * 128;
+  if ((args.prefetch & PREFETCH_OWN) != 0) {
+    const int begin = min(record->aStride, static_cast<int>(blockIdx.y) * share * 2);
+    const int end = min(record->aStride, begin + min(share * 2, AHEAD_BYTES / TILE_RANKS));
+    prefetchRows(rowsOfA(record, args.pageShift), first, min(rank, first + TILE_RANKS), begin, end);
+  }
+  awaitPrevious();
   if (first >= rank) return;
   const Tile tile = pointer<Tile>(args.tiles)[run.tile];
   const FactorRows a = rowsOfA(record, args.pageShift);
@@ -37,8 +46,6 @@ __device__ __forceinline__ void shrinkMatrix(const SgmvArgs& args) {
 #pragma unroll
   for (int q = 0; q < 4; q++) x[q] = pointer<T>(args.x) + tokens[min(8 * q + g, tile.rows - 1)] * args.xStride;
 
-  const int steps = (args.in + 127) / 128;
-  const int share = (steps + args.splits - 1) / args.splits * 128;
   const int end = min(args.in, static_cast<int>(blockIdx.y + 1) * share);
   float acc[2][4][4] = {};
 #pragma unroll 2

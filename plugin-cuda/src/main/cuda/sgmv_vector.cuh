@@ -34,7 +34,7 @@ __device__ __forceinline__ RunInputs<X> inputsOf(const SgmvArgs& args, const Til
 // One load of row elements [k, k + 8): WHOLE says that rows are aligned and a multiple of eight long, so that nothing has to be asked.
 template <typename X, bool WHOLE>
 __device__ __forceinline__ Eight<X> loadInput(const X* row, int k, int length, bool aligned) {
-  return WHOLE ? loadEight<X>(row + k) : loadRow(row, k, length, aligned);
+  return WHOLE ? loadEight<X, false>(row + k) : loadRow(row, k, length, aligned);
 }
 
 // acc[r][n] += dot of row (first + r) of A, r < R, with x[n], over U vectors from v in steps of `step`; all loads of weights go out first.
@@ -76,18 +76,22 @@ __device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last
   for (; v < end; v += step) dotVectors<X, W, R, N, 1, false>(a, first, last, x, start, length, aligned, v, step, acc);
 }
 
-// The same for the number of tokens at hand and for block-diagonal factors, whose rows cover different features.
+// How many vectors of a row of A one split takes: whole passes of all lanes, so that no split ends in a pass of a few.
+__device__ __forceinline__ int vectorsPerSplit(const TargetRecord* record, int splits, int lanes) {
+  const int vectors = (record->aWidth / record->aBlocks + 7) / 8;
+  return ((vectors + splits - 1) / splits + lanes - 1) / lanes * lanes;
+}
+
+// The same for the number of tokens at hand and for block-diagonal factors, whose rows cover different features. Split number `split` has `share`
+// vectors of each row.
 template <typename X, typename W>
 __device__ __forceinline__ void shrinkRows(const TargetRecord* record, const FactorRows& a, int first, const RunInputs<X>& inputs, bool xAligned,
-                                           int split, int splits, int lane, int lanes, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
+                                           int split, int share, int lane, int lanes, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
   const int rank = record->rank;
   const int blocks = record->aBlocks;
   const int length = record->aWidth / blocks;
-  const int vectors = (length + 7) / 8;
-  // Whole passes of all lanes, so that no split ends in a pass of a few.
-  const int share = ((vectors + splits - 1) / splits + lanes - 1) / lanes * lanes;
   const int begin = split * share + lane;
-  const int end = min(vectors, (split + 1) * share);
+  const int end = min((length + 7) / 8, (split + 1) * share);
   if (blocks == 1) {
     switch (inputs.count) {
       case 1:
@@ -115,27 +119,19 @@ __device__ __forceinline__ void shrinkRows(const TargetRecord* record, const Fac
 
 template <typename X>
 __device__ __forceinline__ void shrinkRowsOfAnyType(const TargetRecord* record, int pageShift, int first, const RunInputs<X>& inputs,
-                                                    bool xAligned, int split, int splits, int lane, int lanes,
+                                                    bool xAligned, int split, int share, int lane, int lanes,
                                                     float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
   const FactorRows a = rowsOfA(record, pageShift);
   switch (record->aType) {
     case F32:
-      shrinkRows<X, float>(record, a, first, inputs, xAligned, split, splits, lane, lanes, acc);
+      shrinkRows<X, float>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
     case BF16:
-      shrinkRows<X, bf16>(record, a, first, inputs, xAligned, split, splits, lane, lanes, acc);
+      shrinkRows<X, bf16>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
     default:
-      shrinkRows<X, f16>(record, a, first, inputs, xAligned, split, splits, lane, lanes, acc);
+      shrinkRows<X, f16>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
-  }
-}
-
-// Asks for bytes [begin, end) of rows [first, last) of a factor, line by line over the threads of a block: they come to the L2 cache meanwhile.
-__device__ __forceinline__ void prefetchRows(const FactorRows& rows, int first, int last, int begin, int end) {
-  const int lines = (end - begin + 127) / 128;
-  for (int place = threadIdx.x; place < (last - first) * lines; place += blockDim.x) {
-    prefetchToL2(rows.at(first + place / lines, begin + place % lines * 128));
   }
 }
 
@@ -222,6 +218,17 @@ __device__ __forceinline__ void expandRowsOfAnyType(const TargetRecord* record, 
     default:
       expandRows<f16>(record, b, rows, mask, h, o, acc);
       return;
+  }
+}
+
+// Asks for elements [begin, end) of the tile's rows of y.
+template <typename Y>
+__device__ __forceinline__ void prefetchTile(const SgmvArgs& args, const Output& output, const Tile& tile, int begin, int end) {
+  constexpr int LINE = 128 / sizeof(Y);
+  const int* tokens = pointer<int>(args.rows) + tile.firstRow;
+  const int lines = (min(end, output.width) - begin + LINE - 1) / LINE;
+  for (int place = threadIdx.x; place < tile.rows * lines; place += blockDim.x) {
+    prefetchToL2(pointer<Y>(output.y) + tokens[place / lines] * output.stride + begin + place % lines * LINE);
   }
 }
 

@@ -49,12 +49,19 @@ struct Event {
   bool captured = false;
 };
 
+// One piece of a stream's work. `early` is there for a kernel that may begin before the kernel in front of it has ended.
+struct Work {
+  std::function<Result()> run;
+  std::function<void()> early;
+  bool isKernel = false;
+};
+
 struct Graph {
-  std::vector<std::function<Result()>> work;
+  std::vector<Work> work;
 };
 
 struct Stream {
-  std::deque<std::function<Result()>> work;
+  std::deque<Work> work;
   std::unique_ptr<Graph> capture;
   Result failure = SUCCESS;
 };
@@ -79,6 +86,7 @@ std::map<Address, Allocation> allocations;
 Address allocated = 0;
 std::vector<Stream*> streams;
 std::map<std::string, int> launches;
+int overlapped = 0;
 
 // The primary context lives while someone retains it, and is current for the threads that asked for it.
 int retained = 0;
@@ -87,9 +95,10 @@ thread_local int currentLifetime = -1;
 bool hasContext() { return retained > 0 && currentLifetime == lifetime; }
 
 Result runNext(Stream* stream) {
-  auto next = std::move(stream->work.front());
+  const Work next = std::move(stream->work.front());
   stream->work.pop_front();
-  const Result result = next();
+  if (next.isKernel && !stream->work.empty() && stream->work.front().early) stream->work.front().early();
+  const Result result = next.run();
   if (result != SUCCESS) stream->failure = result;
   return result;
 }
@@ -117,7 +126,7 @@ bool isCapturing() {
   return std::any_of(streams.begin(), streams.end(), [](const Stream* stream) { return stream->capture != nullptr; });
 }
 
-Result submit(Stream* stream, std::function<Result()> work) {
+Result submit(Stream* stream, Work work) {
   if (stream->capture != nullptr) {
     stream->capture->work.push_back(std::move(work));
   } else {
@@ -125,12 +134,27 @@ Result submit(Stream* stream, std::function<Result()> work) {
   }
   return SUCCESS;
 }
+Result submit(Stream* stream, std::function<Result()> run) { return submit(stream, Work{std::move(run)}); }
+
+struct LaunchAttribute {
+  int id;
+  char padding[4];
+  int value[16];
+};
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  Stream* stream;
+  const LaunchAttribute* attributes;
+  unsigned attributeCount;
+};
+constexpr int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 
 }  // namespace
 
 extern "C" {
 
 int emulation_launches(const char* kernel) { return launches[kernel]; }
+int emulation_overlapped() { return overlapped; }
 int emulation_allocations() { return static_cast<int>(allocations.size()); }
 
 Result cuInit(unsigned) { return SUCCESS; }
@@ -177,17 +201,34 @@ Result cuModuleGetFunction(void** function, void*, const char* name) {
 }
 Result cuFuncGetAttribute(int* value, int, void*) { return *value = 0, SUCCESS; }
 
-Result cuLaunchKernel(void* function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, unsigned blockZ, unsigned, void* stream,
-                      void** parameters, void**) {
+Result cuLaunchKernelEx(const LaunchConfig* config, void* function, void** parameters, void**) {
   if (!hasContext()) return INVALID_CONTEXT;
-  if (gridX == 0 || gridY == 0 || gridZ == 0 || gridY > 65535 || gridZ > 65535 || blockX * blockY * blockZ > 1024) return INVALID_VALUE;
+  const emulation::Index grid{config->gridX, config->gridY, config->gridZ};
+  const emulation::Index threads{config->blockX, config->blockY, config->blockZ};
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 || threads.x * threads.y * threads.z > 1024) return INVALID_VALUE;
+  bool overlaps = false;
+  for (unsigned i = 0; i < config->attributeCount; i++) {
+    if (config->attributes[i].id != PROGRAMMATIC_STREAM_SERIALIZATION) return INVALID_VALUE;
+    overlaps = config->attributes[i].value[0] != 0;
+  }
   auto* kernel = static_cast<std::pair<const std::string, Kernel>*>(function);
-  auto body = kernel->second(parameters[0]);
-  std::string name = kernel->first;
-  return submit(static_cast<Stream*>(stream), [=] {
+  // Shared by all runs of a captured launch, which come one after another.
+  struct Launch {
+    std::function<void()> body;
+    std::shared_ptr<emulation::EarlyBlocks> early;
+  };
+  auto launch = std::make_shared<Launch>(kernel->second(parameters[0]));
+  Work work;
+  work.isKernel = true;
+  work.run = [=, name = kernel->first] {
     launches[name]++;
-    return emulation::launch({gridX, gridY, gridZ}, {blockX, blockY, blockZ}, body) ? SUCCESS : LAUNCH_FAILED;
-  });
+    if (launch->early != nullptr) overlapped++;
+    const bool ran = emulation::launch(grid, threads, launch->body, overlaps, launch->early.get());
+    launch->early.reset();
+    return ran ? SUCCESS : LAUNCH_FAILED;
+  };
+  if (overlaps) work.early = [=] { launch->early = emulation::startEarly(grid, threads, launch->body); };
+  return submit(config->stream, std::move(work));
 }
 
 Result cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {

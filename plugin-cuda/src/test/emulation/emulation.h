@@ -35,6 +35,8 @@ void blockBarrier();
 // Hands `size` bytes of every lane of the warp to every lane; `all` receives them in the order of the lanes.
 void exchange(const void* mine, void* all, int size);
 int lane();
+// Holds a thread whose block was started early until the launch before has ended.
+void awaitPrevious();
 
 }  // namespace emulation
 
@@ -95,6 +97,14 @@ T loadReadOnly(const T* address) {
 
 // A prefetch of what is not there is no fault on a GPU, but a mistake.
 inline void prefetchToL2(const void* address) { static_cast<void>(*static_cast<const volatile char*>(address)); }
+
+template <typename T>
+T loadFresh(const T* address) {
+  return *address;
+}
+
+inline void allowNext() {}
+inline void awaitPrevious() { emulation::awaitPrevious(); }
 
 inline int countBits(unsigned mask) { return __builtin_popcount(mask); }
 inline int lowestBit(unsigned mask) { return __builtin_ffs(static_cast<int>(mask)) - 1; }

@@ -64,7 +64,7 @@ final class CudaLoraExecutor implements LoraExecutor {
     kernels = Kernels.load();
     cache = new AdapterCache(stream, pool);
     onDevice = new BatchOnDevice(stream, cache);
-    sgmv = new SgmvLauncher(stream, kernels, context.device(), options.fusion());
+    sgmv = new SgmvLauncher(stream, kernels, context.device(), options);
     switcher = new SwitchLauncher(stream, kernels, cache, device);
     stagedInput = new StagedTensor(stream);
     for (int i = 0; i < Layouts.MAX_TARGETS; i++) {

@@ -12,8 +12,10 @@ import java.util.TreeSet;
  * @param pageBytes the size of a device page, that of the host's pool by default; {@code
  *     page-bytes}
  * @param fusion when shrink and expand run in one launch; {@code fuse}
+ * @param overlap whether a kernel may begin before the one in front of it has ended, where the
+ *     device can do that; {@code overlap}
  */
-record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion) {
+record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion, boolean overlap) {
   private static final int DEFAULT_PAGE_BYTES = 64 * 1024;
   private static final int SMALLEST_PAGE_BYTES = 4096;
   private static final int LARGEST_PAGE_BYTES = 2 << 20;
@@ -24,6 +26,7 @@ record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion) {
     KEYS.add("memory-mib");
     KEYS.add("page-bytes");
     KEYS.add("fuse");
+    KEYS.add("overlap");
   }
 
   /** When shrink and expand run in one launch. */
@@ -53,7 +56,11 @@ record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion) {
           "cuda: option 'page-bytes': expected a power of two, found " + pageBytes);
     }
     return new CudaOptions(
-        (int) number(options, "device", 0, 0, 1023), memory, pageBytes, fusion(options));
+        (int) number(options, "device", 0, 0, 1023),
+        memory,
+        pageBytes,
+        fusion(options),
+        overlap(options));
   }
 
   private static Fusion fusion(Map<String, String> options) {
@@ -65,6 +72,17 @@ record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion) {
       default ->
           throw new IllegalArgumentException(
               "cuda: option 'fuse': expected one of auto, always, never, found '" + value + "'");
+    };
+  }
+
+  private static boolean overlap(Map<String, String> options) {
+    String value = options.getOrDefault("overlap", "auto");
+    return switch (value) {
+      case "auto" -> true;
+      case "never" -> false;
+      default ->
+          throw new IllegalArgumentException(
+              "cuda: option 'overlap': expected one of auto, never, found '" + value + "'");
     };
   }
 

@@ -20,6 +20,12 @@ final class Layouts {
   /** Adapters in a tile that the fused kernel takes. */
   static final int FUSED_RUNS = 4;
 
+  /** Kernels ask for B while they read A; {@code SgmvArgs::prefetch}. */
+  static final int PREFETCH_B = 1;
+
+  /** Blocks ask for what they will read first; {@code SgmvArgs::prefetch}. */
+  static final int PREFETCH_OWN = 2;
+
   private Layouts() {}
 
   /** {@code TargetRecord}. */

@@ -7,11 +7,7 @@ import dev.lorikeet.cuda.binding.CudaDriver;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemoryLayout;
 import java.lang.reflect.Method;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Optional;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -31,17 +27,9 @@ class BindingsTest {
     EmulatedDriver.install();
   }
 
-  private static Optional<Path> toolkit() {
-    return Stream.of(
-            System.getenv().getOrDefault("CUDA_HOME", "/usr/local/cuda"), "/usr/local/cuda-13.0")
-        .map(home -> Path.of(home, "include"))
-        .filter(folder -> Files.exists(folder.resolve("cuda.h")))
-        .findFirst();
-  }
-
   @Test
   void functionsAndConstantsAreThoseOfTheHeader() throws Exception {
-    assumeTrue(toolkit().isPresent(), "cuda.h of CUDA 13.0 is not there");
+    assumeTrue(Toolkit.find().isPresent(), "cuda.h of CUDA 13.0 is not there");
     StringBuilder source = new StringBuilder(MATCHES);
     int functions = 0;
     int constants = 0;
@@ -64,6 +52,6 @@ class BindingsTest {
     }
     assertTrue(
         functions >= 40 && constants >= 15, functions + " functions, " + constants + " constants");
-    NativeCompiler.check(source.toString(), "-I" + toolkit().orElseThrow());
+    Toolkit.check(source.toString());
   }
 }

@@ -277,6 +277,41 @@ class DeviceTensorTest {
   }
 
   @Test
+  void launchesThatOverlapReadWhatTheOnesBeforeWrote() {
+    int[] outs = {72};
+    for (String fuse : List.of("never", "always")) {
+      for (String overlap : List.of("auto", "never")) {
+        reopen(Map.of("fuse", fuse, "overlap", overlap));
+        for (int tokens : new int[] {3, 40}) {
+          for (ElementType type : List.of(ElementType.F32, ElementType.BF16)) {
+            RandomAdapter dense = adapter(DOWN, type, 8, 72, outs);
+            RandomAdapter blocks =
+                new RandomAdapter(random).with(DOWN.targets().getFirst(), type, 8, 72, 72, 2, 2);
+            adapters.add(blocks);
+            LoraBatch batch = batch(tokens, 2, List.of(dense, blocks));
+            String what = type + ", " + tokens + " tokens, fuse " + fuse + ", overlap " + overlap;
+            try (DeviceCase first =
+                    new DeviceCase(executor, random, DOWN, type, tokens, 72, outs, 8);
+                DeviceCase second = new DeviceCase(random, DOWN, first, outs);
+                DeviceCase third = new DeviceCase(random, DOWN, second, outs)) {
+              int before = EmulatedDriver.overlapped();
+              first.run(batch);
+              second.run(batch);
+              third.run(batch);
+              first.check("first, " + what, batch);
+              second.check("second, " + what, batch);
+              third.check("third, " + what, batch);
+              if (batch.entries() > 0 && overlap.equals("auto")) {
+                assertTrue(EmulatedDriver.overlapped() > before, "nothing overlapped: " + what);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
   void aStepCanBeCapturedThoughItLeavesModulesOfItsAdaptersUnused() {
     int[] outs = {40, 40, 40};
     RandomAdapter adapter = adapter(QKV, ElementType.BF16, 8, 64, outs);

@@ -98,14 +98,22 @@ final class EmulatedDriver {
 
   /** Returns how many device allocations there are; 0 on a GPU, where nobody counts. */
   static int allocations() {
-    if (Boolean.getBoolean(ON_GPU)) {
-      return 0;
-    }
+    return Boolean.getBoolean(ON_GPU) ? 0 : count("emulation_allocations");
+  }
+
+  /**
+   * Returns how many launches had blocks that began before the launch in front of them; on a GPU,
+   * where nobody counts, a number larger than the one before.
+   */
+  static int overlapped() {
+    return Boolean.getBoolean(ON_GPU) ? ++uncounted : count("emulation_overlapped");
+  }
+
+  private static int count(String counter) {
     try {
       return (int)
           Linker.nativeLinker()
-              .downcallHandle(
-                  symbol("emulation_allocations"), FunctionDescriptor.of(ValueLayout.JAVA_INT))
+              .downcallHandle(symbol(counter), FunctionDescriptor.of(ValueLayout.JAVA_INT))
               .invokeExact();
     } catch (Throwable e) {
       throw new IllegalStateException(e);

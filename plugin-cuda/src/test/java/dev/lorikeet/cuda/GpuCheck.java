@@ -28,7 +28,7 @@ final class GpuCheck {
   private static final String USAGE =
       """
       usage: gpu-check [--tests | --kernels | --benchmarks] [--quick] [--minutes N] [--only REGEX]
-                       [--fuse auto|always|never] [--json FILE]
+                       [--fuse auto|always|never] [--overlap auto|never] [--json FILE]
         --tests         the tests alone: conformance suite and kernels
         --kernels       the tests of the kernels alone, as compute-sanitizer gets them
         --benchmarks    the benchmarks alone
@@ -36,6 +36,7 @@ final class GpuCheck {
         --minutes N     starts no benchmark after so many minutes (default 8)
         --only REGEX    only SGMV benchmarks whose key has this: hidden/rank/tokens/adapters/distribution
         --fuse HOW      the executor's option, for the SGMV benchmarks
+        --overlap HOW   likewise
         --json FILE     where results go, as they come (default gpu-check.json)
       Exit code: 0 green, 1 a test or a benchmark failed, 2 wrong usage, 3 no device.
       """;
@@ -63,13 +64,20 @@ final class GpuCheck {
 
   /** What the command line asks for. */
   private record Options(
-      Part part, boolean quick, Duration limit, Pattern only, String fuse, Path json) {
+      Part part,
+      boolean quick,
+      Duration limit,
+      Pattern only,
+      String fuse,
+      String overlap,
+      Path json) {
     static Options parse(String[] args) {
       Part part = Part.ALL;
       boolean quick = false;
       Duration limit = Duration.ofMinutes(8);
       Pattern only = Pattern.compile("");
       String fuse = "auto";
+      String overlap = "auto";
       Path json = Path.of("gpu-check.json");
       for (int i = 0; i < args.length; i++) {
         switch (args[i]) {
@@ -80,11 +88,12 @@ final class GpuCheck {
           case "--minutes" -> limit = Duration.ofMinutes(Long.parseLong(value(args, ++i)));
           case "--only" -> only = Pattern.compile(value(args, ++i));
           case "--fuse" -> fuse = value(args, ++i);
+          case "--overlap" -> overlap = value(args, ++i);
           case "--json" -> json = Path.of(value(args, ++i));
           default -> throw new IllegalArgumentException("unknown option " + args[i]);
         }
       }
-      return new Options(part, quick, limit, only, fuse, json);
+      return new Options(part, quick, limit, only, fuse, overlap, json);
     }
 
     private static String value(String[] args, int i) {
@@ -210,7 +219,8 @@ final class GpuCheck {
 
   private CudaOptions cuda(long bytes) {
     String mebibytes = String.valueOf((bytes >> 20) + 1);
-    return CudaOptions.parse(Map.of("memory-mib", mebibytes, "fuse", options.fuse()));
+    return CudaOptions.parse(
+        Map.of("memory-mib", mebibytes, "fuse", options.fuse(), "overlap", options.overlap()));
   }
 
   private void runBenchmarks(CudaDevice device) {

@@ -40,7 +40,15 @@ class LayoutsTest {
       }
     }
     for (String constant :
-        new String[] {"MAX_RANK", "MAX_TARGETS", "VECTOR_ROWS", "MATRIX_ROWS", "FUSED_RUNS"}) {
+        new String[] {
+          "MAX_RANK",
+          "MAX_TARGETS",
+          "VECTOR_ROWS",
+          "MATRIX_ROWS",
+          "FUSED_RUNS",
+          "PREFETCH_B",
+          "PREFETCH_OWN"
+        }) {
       int value = Layouts.class.getDeclaredField(constant).getInt(null);
       source.append("static_assert(" + constant + " == " + value + ");\n");
     }

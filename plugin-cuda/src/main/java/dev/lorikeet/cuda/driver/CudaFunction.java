@@ -45,19 +45,24 @@ public final class CudaFunction {
    */
   public void launch(
       CudaStream stream, int gridX, int gridY, int gridZ, int threads, KernelArgument argument) {
+    launch(argument.config(stream, gridX, gridY, gridZ, threads, false), argument);
+  }
+
+  /**
+   * Launches a kernel that may begin before the kernel launched just before it on this stream has
+   * ended, where the device can do that (compute capability 9.0): it awaits that kernel itself
+   * before it touches anything that kernels write (programmatic dependent launch, CUDA C++
+   * Programming Guide). After a copy, a wait or anything else that is no kernel it begins in order.
+   */
+  public void launchOverlapping(
+      CudaStream stream, int gridX, int gridY, int gridZ, int threads, KernelArgument argument) {
+    boolean overlaps = stream.endsWithKernel();
+    launch(argument.config(stream, gridX, gridY, gridZ, threads, overlaps), argument);
+  }
+
+  private void launch(MemorySegment config, KernelArgument argument) {
     check(
         name,
-        CudaDriver.cuLaunchKernel(
-            function,
-            gridX,
-            gridY,
-            gridZ,
-            threads,
-            1,
-            1,
-            0,
-            stream.handle(),
-            argument.parameters(),
-            MemorySegment.NULL));
+        CudaDriver.cuLaunchKernelEx(config, function, argument.parameters(), MemorySegment.NULL));
   }
 }

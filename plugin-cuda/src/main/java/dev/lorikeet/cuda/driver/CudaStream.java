@@ -11,6 +11,7 @@ import java.lang.foreign.ValueLayout;
 public final class CudaStream implements AutoCloseable {
   private final MemorySegment stream;
   private boolean capturing;
+  private boolean endsWithKernel;
   private boolean closed;
 
   private CudaStream(MemorySegment stream) {
@@ -35,13 +36,26 @@ public final class CudaStream implements AutoCloseable {
     }
   }
 
+  /** Returns the stream to put something into it that is no kernel. */
   MemorySegment handle() {
+    endsWithKernel = false;
     return stream;
+  }
+
+  /** Returns the stream to put a kernel into it. */
+  MemorySegment handleForKernel() {
+    endsWithKernel = true;
+    return stream;
+  }
+
+  /** Returns whether what was put last into this stream is a kernel. */
+  boolean endsWithKernel() {
+    return endsWithKernel;
   }
 
   /** Makes later work of this stream wait for what the event stands for now. */
   public void waitFor(CudaEvent event) {
-    check("cuStreamWaitEvent", CudaDriver.cuStreamWaitEvent(stream, event.handle(), 0));
+    check("cuStreamWaitEvent", CudaDriver.cuStreamWaitEvent(handle(), event.handle(), 0));
   }
 
   /** Waits until all work of this stream is done. */
@@ -51,22 +65,22 @@ public final class CudaStream implements AutoCloseable {
 
   /** Copies pinned host memory to the device; the host memory must stay as it is meanwhile. */
   public void copyToDevice(long address, MemorySegment pinned, long bytes) {
-    check("cuMemcpyHtoDAsync", CudaDriver.cuMemcpyHtoDAsync_v2(address, pinned, bytes, stream));
+    check("cuMemcpyHtoDAsync", CudaDriver.cuMemcpyHtoDAsync_v2(address, pinned, bytes, handle()));
   }
 
   /** Copies device memory to pinned host memory. */
   public void copyToHost(MemorySegment pinned, long address, long bytes) {
-    check("cuMemcpyDtoHAsync", CudaDriver.cuMemcpyDtoHAsync_v2(pinned, address, bytes, stream));
+    check("cuMemcpyDtoHAsync", CudaDriver.cuMemcpyDtoHAsync_v2(pinned, address, bytes, handle()));
   }
 
   /** Copies device memory to device memory. */
   public void copyOnDevice(long to, long from, long bytes) {
-    check("cuMemcpyDtoDAsync", CudaDriver.cuMemcpyDtoDAsync_v2(to, from, bytes, stream));
+    check("cuMemcpyDtoDAsync", CudaDriver.cuMemcpyDtoDAsync_v2(to, from, bytes, handle()));
   }
 
   /** Sets device memory to a byte. */
   public void fill(long address, byte value, long bytes) {
-    check("cuMemsetD8Async", CudaDriver.cuMemsetD8Async(address, value, bytes, stream));
+    check("cuMemsetD8Async", CudaDriver.cuMemsetD8Async(address, value, bytes, handle()));
   }
 
   /** Returns whether {@link #capture} is under way. */
@@ -91,7 +105,7 @@ public final class CudaStream implements AutoCloseable {
     check(
         "cuStreamBeginCapture",
         CudaDriver.cuStreamBeginCapture_v2(
-            stream, CudaDriver.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()));
+            handle(), CudaDriver.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()));
     boolean done = false;
     capturing = true;
     try (Arena arena = Arena.ofConfined()) {
@@ -101,7 +115,7 @@ public final class CudaStream implements AutoCloseable {
         done = true;
       } finally {
         capturing = false;
-        int code = CudaDriver.cuStreamEndCapture(stream, value);
+        int code = CudaDriver.cuStreamEndCapture(handle(), value);
         MemorySegment graph = value.get(ValueLayout.ADDRESS, 0);
         if (done) {
           check("cuStreamEndCapture", code);
@@ -115,7 +129,7 @@ public final class CudaStream implements AutoCloseable {
 
   /** Submits a captured graph. */
   public void launch(CudaGraph graph) {
-    check("cuGraphLaunch", CudaDriver.cuGraphLaunch(graph.handle(), stream));
+    check("cuGraphLaunch", CudaDriver.cuGraphLaunch(graph.handle(), handle()));
   }
 
   @Override
