@@ -68,14 +68,27 @@ __device__ __forceinline__ void clearUnless(bool keep, Eight<T>& eight) {
   for (int i = 0; i < Eight<T>::WORDS; i++) eight.words[i] = keep ? eight.words[i] : 0;
 }
 
-// Loads eight elements at an address aligned to 16 bytes; READ_ONLY: from memory that no kernel in flight writes.
-template <typename T, bool READ_ONLY = true>
+// What is known of memory: no kernel in flight writes it; that, and it is read once; or it may just have been written.
+enum class Memory { READ_ONLY, READ_ONCE, FRESH };
+
+__device__ __forceinline__ uint4 loadQuad(const uint4* address, Memory memory) {
+  switch (memory) {
+    case Memory::READ_ONLY:
+      return loadReadOnly(address);
+    case Memory::READ_ONCE:
+      return loadOnce(address);
+    default:
+      return loadFresh(address);
+  }
+}
+
+// Loads eight elements at an address aligned to 16 bytes.
+template <typename T, Memory MEMORY>
 __device__ __forceinline__ Eight<T> loadEight(const void* address) {
   Eight<T> result;
 #pragma unroll
   for (int i = 0; i < Eight<T>::WORDS / 4; i++) {
-    const auto* from = static_cast<const uint4*>(address) + i;
-    const uint4 quad = READ_ONLY ? loadReadOnly(from) : loadFresh(from);
+    const uint4 quad = loadQuad(static_cast<const uint4*>(address) + i, MEMORY);
     result.words[4 * i] = quad.x;
     result.words[4 * i + 1] = quad.y;
     result.words[4 * i + 2] = quad.z;
@@ -94,7 +107,7 @@ __device__ __forceinline__ void setWord(Eight<T>& eight, int i, T value) {
 // Loads elements [k, k + 8) of a row of `length` elements, zeros beyond its end; `aligned` says that 16-byte loads are allowed.
 template <typename T>
 __device__ __forceinline__ Eight<T> loadRow(const T* row, int k, int length, bool aligned) {
-  if (aligned && k + 8 <= length) return loadEight<T, false>(row + k);
+  if (aligned && k + 8 <= length) return loadEight<T, Memory::FRESH>(row + k);
   Eight<T> result = zeroEight<T>();
 #pragma unroll
   for (int i = 0; i < 8; i++) {
@@ -132,15 +145,19 @@ __device__ __forceinline__ void storeRow(T* row, int k, int length, bool aligned
   }
 }
 
+template <typename T>
+__device__ __forceinline__ Eight<T> plus(const Eight<T>& eight, const float (&delta)[8]) {
+  Eight<T> sum = zeroEight<T>();
+#pragma unroll
+  for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(eight.get(i) + delta[i]));
+  return sum;
+}
+
 // Adds eight floats to elements [k, k + 8) of a row of `length` elements; stores no element beyond its end.
 template <typename T>
 __device__ __forceinline__ void addToRow(T* row, int k, int length, bool aligned, const float (&delta)[8]) {
   if (aligned && k + 8 <= length) {
-    const Eight<T> old = loadEight<T, false>(row + k);
-    Eight<T> sum = zeroEight<T>();
-#pragma unroll
-    for (int i = 0; i < 8; i++) setWord(sum, i, narrow<T>(old.get(i) + delta[i]));
-    storeRow(row, k, length, true, sum);
+    storeEight(row + k, plus(loadEight<T, Memory::FRESH>(row + k), delta));
     return;
   }
 #pragma unroll

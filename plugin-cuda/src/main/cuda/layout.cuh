@@ -9,6 +9,8 @@
 // A tile owns its rows of y, so that a token's mixture adds up in registers, is rounded once, and needs no atomics: the same
 // call gives the same bits.
 #pragma once
+#include <cstring>
+
 #include "elements.cuh"
 #include "platform.cuh"
 
@@ -27,7 +29,7 @@ constexpr int PREFETCH_OWN = 2;
 constexpr int AHEAD_BYTES = 32 * 1024;
 
 // The two factors of one adapter for one target module. `rank` is 0 where the adapter does not change the module.
-struct TargetRecord {
+struct TargetFields {
   unsigned long long aPages;  // address of A's page list, 0 if its pages are nearPages[0..4)
   unsigned long long bPages;  // address of B's page list, 0 if its pages are nearPages[4..8)
   unsigned aOffset;           // byte of A's first row in its first page
@@ -42,9 +44,16 @@ struct TargetRecord {
   int bBlocks;
   float scaling;
   int bType;
+};
+struct alignas(16) TargetRecord : TargetFields {
   unsigned long long nearPages[8];
 };
-static_assert(sizeof(TargetRecord) == 128, "one record is one cache line");
+static_assert(sizeof(TargetFields) == 64 && sizeof(TargetRecord) == 128, "one record is one cache line");
+
+// A record at hand: its fields in registers.
+struct Target : TargetFields {
+  const unsigned long long* nearPages;
+};
 
 struct alignas(16) Tile {
   int firstRow;
@@ -58,6 +67,7 @@ struct alignas(16) Run {
   int firstEntry;  // entries of a run are numbered in the order of its rows
   unsigned mask;   // which rows of the tile use this adapter
   int tile;
+  int tokens[VECTOR_ROWS];  // of the first entries, the last one repeated
 };
 
 struct Output {
@@ -82,12 +92,12 @@ struct SgmvArgs {
   int slotStride;
   int pageShift;
   int rankStride;
-  int splits;
+  int splits;      // parts that a shrink cuts the features into, a power of two
+  int splitShift;  // its logarithm
+  int share;       // of a dense row of A in a split: vectors of eight for the vector kernels, features for the matrix ones
   int entries;
   int firstTile;
   int firstRun;
-  int rowGroups;  // blocks per run of a shrink
-  int outGroups;  // blocks per tile of an expand
   int xAligned;
   int prefetch;   // what comes to the L2 cache ahead: PREFETCH_B, PREFETCH_OWN
   Output outputs[MAX_TARGETS];
@@ -103,7 +113,7 @@ struct SwitchModule {
   int target;
   int firstTile;
   int aligned;
-  int unused;
+  int changes;  // whether some share changes this module; if not, it is copied bit for bit
 };
 
 struct SwitchArgs {
@@ -124,26 +134,26 @@ struct FactorRows {
   int stride;
   int shift;
 
+  // A factor and what comes before it in its first page are less than 4 GiB.
   __device__ __forceinline__ const char* at(int row, int byte) const {
-    const unsigned long long place = offset + static_cast<unsigned long long>(row) * stride + byte;
-    return reinterpret_cast<const char*>(loadReadOnly(pages + (place >> shift)) + (place & ((1ull << shift) - 1)));
+    const unsigned place = offset + static_cast<unsigned>(row) * static_cast<unsigned>(stride) + static_cast<unsigned>(byte);
+    return reinterpret_cast<const char*>(loadReadOnly(pages + (place >> shift)) + (place & ((1u << shift) - 1)));
   }
 };
 
-__device__ __forceinline__ FactorRows rowsOfA(const TargetRecord* record, int shift) {
-  const unsigned long long list = record->aPages;
-  return {list == 0 ? record->nearPages : reinterpret_cast<const unsigned long long*>(list), record->aOffset, record->aStride, shift};
+__device__ __forceinline__ FactorRows rowsOfA(const Target& target, int shift) {
+  const auto* list = reinterpret_cast<const unsigned long long*>(target.aPages);
+  return {target.aPages == 0 ? target.nearPages : list, target.aOffset, target.aStride, shift};
 }
-__device__ __forceinline__ FactorRows rowsOfB(const TargetRecord* record, int shift) {
-  const unsigned long long list = record->bPages;
-  return {list == 0 ? record->nearPages + 4 : reinterpret_cast<const unsigned long long*>(list), record->bOffset, record->bStride, shift};
+__device__ __forceinline__ FactorRows rowsOfB(const Target& target, int shift) {
+  const auto* list = reinterpret_cast<const unsigned long long*>(target.bPages);
+  return {target.bPages == 0 ? target.nearPages + 4 : list, target.bOffset, target.bStride, shift};
 }
 
-// Asks for bytes [begin, end) of rows [first, last) of a factor, line by line over the threads of a block: they come to the L2 cache meanwhile.
-__device__ __forceinline__ void prefetchRows(const FactorRows& rows, int first, int last, int begin, int end) {
-  const int lines = (end - begin + 127) / 128;
-  for (int place = threadIdx.x; place < (last - first) * lines; place += blockDim.x) {
-    prefetchToL2(rows.at(first + place / lines, begin + place % lines * 128));
+// Asks for bytes [begin, end) of rows [first, last) of a factor, a warp for each row: 4 KiB at a time, one line for each lane, then on by `step`.
+__device__ __forceinline__ void prefetchRows(const FactorRows& rows, int first, int last, int begin, int end, int step) {
+  for (int row = first + static_cast<int>(threadIdx.x / 32); row < last; row += static_cast<int>(blockDim.x / 32)) {
+    for (int byte = begin + static_cast<int>(threadIdx.x % 32) * 128; byte < end; byte += step) prefetchToL2(rows.at(row, byte));
   }
 }
 
@@ -156,19 +166,25 @@ __device__ __forceinline__ T* writable(unsigned long long address) {
   return reinterpret_cast<T*>(address);
 }
 
-__device__ __forceinline__ const TargetRecord* recordOf(unsigned long long directory, int slotStride, int slot, int target) {
-  return pointer<TargetRecord>(directory) + static_cast<long long>(slot) * slotStride + target;
+// Loads a record: its fields at once, and its pages at least to the L2 cache.
+__device__ __forceinline__ Target targetOf(unsigned long long directory, int slotStride, int slot, int target) {
+  const TargetRecord* record = pointer<TargetRecord>(directory) + static_cast<long long>(slot) * slotStride + target;
+  uint4 words[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) words[i] = loadWithLine(reinterpret_cast<const uint4*>(record) + i);
+  Target result;
+  std::memcpy(static_cast<TargetFields*>(&result), words, sizeof words);
+  result.nearPages = record->nearPages;
+  return result;
 }
 
 // Asks for outputs [begin, end) of the rows of B that a tile will read first.
 __device__ __forceinline__ void prefetchFirstOfB(const SgmvArgs& args, const Tile& tile, const Output& output, int begin, int end) {
   constexpr int ROWS = 16;
-  const Run run = pointer<Run>(args.runs)[tile.firstRun];
-  const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, output.target);
-  if (record->bBlocks != 1) return;
-  const int bytes = record->bType == F32 ? 4 : 2;
-  const int first = min(record->bStride, begin * bytes);
-  prefetchRows(rowsOfB(record, args.pageShift), 0, min(ROWS, record->rank), first, min(record->bStride, end * bytes));
+  const Target target = targetOf(args.directory, args.slotStride, pointer<Run>(args.runs)[tile.firstRun].slot, output.target);
+  if (target.bBlocks != 1) return;
+  const int bytes = target.bType == F32 ? 4 : 2;
+  prefetchRows(rowsOfB(target, args.pageShift), 0, min(ROWS, target.rank), begin * bytes, min(target.bStride, end * bytes), 4096);
 }
 
 }  // namespace lorikeet

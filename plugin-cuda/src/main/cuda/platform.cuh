@@ -9,6 +9,13 @@ namespace lorikeet {
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
+// The machine that is compiled for, as in sm_90.
+#ifdef __CUDA_ARCH__
+constexpr int MACHINE = __CUDA_ARCH__ / 10;
+#else
+constexpr int MACHINE = 0;
+#endif
+
 __device__ __forceinline__ float bitsToFloat(unsigned bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ unsigned floatToBits(float value) { return __float_as_uint(value); }
 
@@ -32,6 +39,19 @@ __device__ __forceinline__ uint4 loadReadOnly(const uint4* address) { return __l
 __device__ __forceinline__ uint2 loadReadOnly(const uint2* address) { return __ldg(address); }
 __device__ __forceinline__ unsigned long long loadReadOnly(const unsigned long long* address) { return __ldg(address); }
 
+// Memory that is read once: it pushes nothing out of the L1 cache.
+__device__ __forceinline__ uint4 loadOnce(const uint4* address) {
+  uint4 value;
+  asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(address));
+  return value;
+}
+// The whole line of 128 bytes comes to the L2 cache with it.
+__device__ __forceinline__ uint4 loadWithLine(const uint4* address) {
+  uint4 value;
+  asm("ld.global.nc.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(address));
+  return value;
+}
+
 // What a kernel before this one may have written: past the L1 cache, which may hold what was there before.
 __device__ __forceinline__ uint4 loadFresh(const uint4* address) { return __ldcg(address); }
 
@@ -53,6 +73,7 @@ __device__ __forceinline__ void prefetchToL2(const void* address) { asm volatile
 __device__ __forceinline__ int countBits(unsigned mask) { return __popc(mask); }
 __device__ __forceinline__ int lowestBit(unsigned mask) { return __ffs(static_cast<int>(mask)) - 1; }
 
+__device__ __forceinline__ unsigned ballot(bool vote) { return __ballot_sync(ALL_LANES, vote); }
 __device__ __forceinline__ float shuffleXor(float value, int lanes) { return __shfl_xor_sync(ALL_LANES, value, lanes); }
 __device__ __forceinline__ unsigned pickBytes(unsigned low, unsigned high, unsigned selector) {
   return __byte_perm(low, high, selector);

@@ -17,8 +17,26 @@ constexpr int THREADS = 256;
 constexpr int WARPS = THREADS / 32;
 constexpr int AHEAD_ROWS = 16;
 
-// How many warps share one group of rows.
-__device__ __forceinline__ int warpsPerGroup(int groups) { return groups < WARPS ? WARPS / groups : 1; }
+// How many warps share one group of four rows, and which group and part of its features is this warp's first.
+struct WarpPlace {
+  int parts;
+  int part;
+  int group;
+};
+__device__ __forceinline__ WarpPlace placeOf(int warp, int groups) {
+  switch (groups) {
+    case 1:
+      return {8, warp, 0};
+    case 2:
+      return {4, warp / 2, warp % 2};
+    case 3:
+      return {2, warp / 3, warp % 3};
+    case 4:
+      return {2, warp / 4, warp % 4};
+    default:
+      return {1, 0, warp};
+  }
+}
 
 template <typename X>
 __device__ __forceinline__ void fused(const SgmvArgs& args) {
@@ -30,48 +48,51 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
   const Run* runs = pointer<Run>(args.runs) + tile.firstRun;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
+  const TileTokens tokens = tokensOf(args, tile);
 
   if ((args.prefetch & PREFETCH_OWN) != 0) {
-    const TargetRecord* record = recordOf(args.directory, args.slotStride, runs[0].slot, output.target);
-    prefetchRows(rowsOfA(record, args.pageShift), 0, min(record->rank, AHEAD_ROWS), 0, min(record->aStride, AHEAD_BYTES / AHEAD_ROWS));
-    prefetchTile<X>(args, output, tile, 0, output.width);
+    const Target target = targetOf(args.directory, args.slotStride, runs[0].slot, output.target);
+    prefetchRows(rowsOfA(target, args.pageShift), 0, min(target.rank, AHEAD_ROWS), 0, min(target.aStride, AHEAD_BYTES / AHEAD_ROWS), 4096);
   }
+  prefetchTile<X>(output, tokens, tile.rows, 0, output.width);
   awaitPrevious();
 
   unsigned touched = 0;
   for (int i = 0; i < tile.runs; i++) {
     const Run run = runs[i];
-    const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, output.target);
-    const int rank = record->rank;
+    const Target target = targetOf(args.directory, args.slotStride, run.slot, output.target);
+    const int rank = target.rank;
     if (rank == 0) continue;
     touched |= run.mask;
-    if ((args.prefetch & PREFETCH_B) != 0) prefetchRows(rowsOfB(record, args.pageShift), 0, rank, 0, record->bStride);
+    if ((args.prefetch & PREFETCH_B) != 0) prefetchRows(rowsOfB(target, args.pageShift), 0, rank, 0, target.bStride, 4096);
     const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
-    const int parts = warpsPerGroup(groups);
-    const int part = parts == 1 ? 0 : warp / groups;
-    if (part >= parts) continue;
-    const RunInputs<X> inputs = inputsOf<X>(args, tile, run.mask);
-    const int share = vectorsPerSplit(record, 1, 1);
-    for (int group = parts == 1 ? warp : warp % groups; group < groups; group += WARPS) {
+    const WarpPlace place = placeOf(warp, groups);
+    if (place.part >= place.parts) continue;
+    const RunInputs<X> inputs = inputsOf<X>(args, run);
+    for (int group = place.group; group < groups; group += WARPS) {
       const int first = group * SHRINK_ROWS;
       float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
-      shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, 0, share, 32 * part + lane, 32 * parts, acc);
+      shrinkRowsOfAnyType<X>(target, args.pageShift, first, inputs, args.xAligned != 0, 0, args.share, 32 * place.part + lane, 32 * place.parts, acc);
+      // Lane n keeps the sums of the run's token n.
+      float mine[SHRINK_ROWS] = {};
 #pragma unroll
       for (int n = 0; n < VECTOR_ROWS; n++) {
+        if (n >= inputs.count) break;
+        float sums[SHRINK_ROWS];
 #pragma unroll
-        for (int r = 0; r < SHRINK_ROWS; r++) acc[r][n] = warpSum(acc[r][n]);
+        for (int r = 0; r < SHRINK_ROWS; r++) sums[r] = acc[r][n];
+        warpSums(sums);
+#pragma unroll
+        for (int r = 0; r < SHRINK_ROWS; r++) mine[r] = n == countBits(run.mask & ((1u << lane) - 1)) ? sums[r] : mine[r];
       }
       if (lane < VECTOR_ROWS) {
         const bool present = (run.mask >> lane & 1) != 0;
-        const int place = countBits(run.mask & ((1u << lane) - 1));
-        const float factor = present ? pointer<float>(args.weights)[run.firstEntry + place] * record->scaling : 0;
+        const int entry = run.firstEntry + countBits(run.mask & ((1u << lane) - 1));
+        const float factor = present ? pointer<float>(args.weights)[entry] * target.scaling : 0;
 #pragma unroll
         for (int r = 0; r < SHRINK_ROWS; r++) {
-          float value = 0;
-#pragma unroll
-          for (int n = 0; n < VECTOR_ROWS; n++) value = n == place ? acc[r][n] : value;
-          value = present ? value * factor : 0;
-          if (parts > 1) {
+          const float value = present ? mine[r] * factor : 0;
+          if (place.parts > 1) {
             partial[i][warp][lane * SHRINK_ROWS + r] = value;
           } else if (first + r < rank) {
             h[i][lane * MAX_RANK + first + r] = value;
@@ -83,25 +104,26 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
   if (touched == 0) return;
   __syncthreads();
   for (int i = 0; i < tile.runs; i++) {
-    const int rank = recordOf(args.directory, args.slotStride, runs[i].slot, output.target)->rank;
+    const int rank = targetOf(args.directory, args.slotStride, runs[i].slot, output.target).rank;
     const int groups = (rank + SHRINK_ROWS - 1) / SHRINK_ROWS;
-    if (rank == 0 || warpsPerGroup(groups) == 1) continue;
-    // At most four groups, so one place for each thread.
-    const int n = static_cast<int>(threadIdx.x) / (groups * SHRINK_ROWS);
-    const int r = static_cast<int>(threadIdx.x) % (groups * SHRINK_ROWS);
+    const int parts = placeOf(0, groups).parts;
+    if (rank == 0 || parts == 1) continue;
+    // At most four groups, so one place for each of 64 threads.
+    const int n = static_cast<int>(threadIdx.x) / 16;
+    const int r = static_cast<int>(threadIdx.x) % 16;
     if (n >= VECTOR_ROWS || r >= rank) continue;
     float sum = 0;
-    for (int part = 0; part < warpsPerGroup(groups); part++) sum += partial[i][part * groups + r / SHRINK_ROWS][n * SHRINK_ROWS + r % SHRINK_ROWS];
+    for (int part = 0; part < parts; part++) sum += partial[i][part * groups + r / SHRINK_ROWS][n * SHRINK_ROWS + r % SHRINK_ROWS];
     h[i][n * MAX_RANK + r] = sum;
   }
   __syncthreads();
   for (int o = 8 * static_cast<int>(threadIdx.x); o < output.width; o += 8 * THREADS) {
     float acc[VECTOR_ROWS][8] = {};
     for (int i = 0; i < tile.runs; i++) {
-      const TargetRecord* record = recordOf(args.directory, args.slotStride, runs[i].slot, output.target);
-      if (record->rank != 0) expandRowsOfAnyType(record, args.pageShift, tile.rows, runs[i].mask, h[i], o, acc);
+      const Target target = targetOf(args.directory, args.slotStride, runs[i].slot, output.target);
+      if (target.rank != 0) expandRowsOfAnyType(target, args.pageShift, tile.rows, runs[i].mask, h[i], o, acc);
     }
-    addTile<X>(args, output, tile, touched, o, acc);
+    addTile<X>(output, tokens, touched, o, acc);
   }
 }
 

@@ -3,7 +3,7 @@
 // Idea: with one to four tokens per adapter the product does as little as one multiplication per weight read, so it is bound by memory:
 //   read A once with 16-byte loads, many of them in flight, and keep everything else out of the way. (Segmented gather matrix-vector
 //   multiplication: Punica, arXiv 2310.18547; MBGMV of S-LoRA, arXiv 2311.03285.)
-// Layout: block (run x group of 4 rows of A, split of the input features, target module of the group), 128 threads. Each thread walks the
+// Layout: block (run, group of 4 rows of A, target module of the group x split of the input features), 128 threads. Each thread walks the
 //   features in vectors of eight, 4 rows of A and the run's x together; warps reduce by shuffles, the block through shared memory. Splits are partial
 //   sums in the workspace, which expand adds in their order: no atomics, the same bits every time. Where all of B fits the L2 cache, blocks ask for
 //   their share of it, so that it travels beside A and expand finds it there.
@@ -16,63 +16,64 @@ namespace lorikeet {
 
 constexpr int THREADS = 128;
 constexpr int WARPS = THREADS / 32;
+// Blocks that a multiprocessor shall hold at once: five leave room for one of the expand that overlaps; before sm_90 they cost spilled registers.
+constexpr int BLOCKS = MACHINE >= 90 ? 5 : 4;
 
 template <typename X>
 __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   __shared__ float partial[WARPS][SHRINK_ROWS * VECTOR_ROWS];
   allowNext();
-  const Run run = pointer<Run>(args.runs)[args.firstRun + blockIdx.x / args.rowGroups];
-  const int first = static_cast<int>(blockIdx.x % args.rowGroups) * SHRINK_ROWS;
-  const TargetRecord* record = recordOf(args.directory, args.slotStride, run.slot, args.outputs[blockIdx.z].target);
-  const int rank = record->rank;
-  const int last = min(rank, first + SHRINK_ROWS);
-  const int share = first < rank ? vectorsPerSplit(record, args.splits, THREADS) : 0;
+  const Run run = pointer<Run>(args.runs)[args.firstRun + blockIdx.x];
+  const int first = static_cast<int>(blockIdx.y) * SHRINK_ROWS;
+  const int split = static_cast<int>(blockIdx.z) & (args.splits - 1);
+  const Output& output = args.outputs[blockIdx.z >> args.splitShift];
+  const Target target = targetOf(args.directory, args.slotStride, run.slot, output.target);
+  const int last = min(target.rank, first + SHRINK_ROWS);
+  const int share = first < last ? vectorsPerSplit(args, target, THREADS) : 0;
   if ((args.prefetch & PREFETCH_OWN) != 0) {
-    const int bytes = share * (record->aType == F32 ? 32 : 16);
-    const int begin = min(record->aStride, static_cast<int>(blockIdx.y) * bytes);
-    prefetchRows(rowsOfA(record, args.pageShift), first, last, begin, min(record->aStride, begin + min(bytes, AHEAD_BYTES / SHRINK_ROWS)));
+    const int bytes = share * (target.aType == F32 ? 32 : 16);
+    const int end = min(target.aStride, split * bytes + min(bytes, AHEAD_BYTES / SHRINK_ROWS));
+    prefetchRows(rowsOfA(target, args.pageShift), first, last, split * bytes, end, 4096);
   }
-  if ((args.prefetch & PREFETCH_B) != 0) {
-    const int bytes = (record->bStride / args.splits + 127) / 128 * 128;
-    const int begin = min(record->bStride, static_cast<int>(blockIdx.y) * bytes);
-    prefetchRows(rowsOfB(record, args.pageShift), first, last, begin, min(record->bStride, begin + bytes));
-  }
-  const RunInputs<X> inputs = inputsOf<X>(args, pointer<Tile>(args.tiles)[run.tile], run.mask);
+  if ((args.prefetch & PREFETCH_B) != 0) prefetchRows(rowsOfB(target, args.pageShift), first, last, split * 4096, target.bStride, args.splits * 4096);
   awaitPrevious();
-  if (first >= rank) return;
+  if (first >= last) return;
 
+  const RunInputs<X> inputs = inputsOf<X>(args, run);
   float acc[SHRINK_ROWS][VECTOR_ROWS] = {};
-  shrinkRowsOfAnyType<X>(record, args.pageShift, first, inputs, args.xAligned != 0, blockIdx.y, share, threadIdx.x, THREADS, acc);
+  shrinkRowsOfAnyType<X>(target, args.pageShift, first, inputs, args.xAligned != 0, split, share, threadIdx.x, THREADS, acc);
 
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
 #pragma unroll
-  for (int r = 0; r < SHRINK_ROWS; r++) {
+  for (int n = 0; n < VECTOR_ROWS; n++) {
+    if (n >= inputs.count) break;
+    float sums[SHRINK_ROWS];
 #pragma unroll
-    for (int n = 0; n < VECTOR_ROWS; n++) {
-      if (n < inputs.count) {
-        const float sum = warpSum(acc[r][n]);
-        if (lane == 0) partial[warp][r * VECTOR_ROWS + n] = sum;
-      }
+    for (int r = 0; r < SHRINK_ROWS; r++) sums[r] = acc[r][n];
+    warpSums(sums);
+#pragma unroll
+    for (int r = 0; r < SHRINK_ROWS; r++) {
+      if (lane == 0) partial[warp][r * VECTOR_ROWS + n] = sums[r];
     }
   }
   __syncthreads();
   const int r = threadIdx.x / VECTOR_ROWS;
   const int n = threadIdx.x % VECTOR_ROWS;
-  if (r >= SHRINK_ROWS || n >= inputs.count || first + r >= rank) return;
+  if (r >= SHRINK_ROWS || n >= inputs.count || first + r >= last) return;
   float sum = partial[0][threadIdx.x];
 #pragma unroll
   for (int w = 1; w < WARPS; w++) sum += partial[w][threadIdx.x];
-  const long long entry = (static_cast<long long>(blockIdx.z) * args.splits + blockIdx.y) * args.entries + run.firstEntry + n;
+  const long long entry = static_cast<long long>(blockIdx.z) * args.entries + run.firstEntry + n;
   writable<float>(args.workspace)[entry * args.rankStride + first + r] = sum;
 }
 
 }  // namespace lorikeet
 
-extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
-extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, lorikeet::BLOCKS) sgmv_shrink_f32(const __grid_constant__ lorikeet::SgmvArgs args) { lorikeet::shrink<float>(args); }
+extern "C" __global__ void __launch_bounds__(128, lorikeet::BLOCKS) sgmv_shrink_bf16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::bf16>(args);
 }
-extern "C" __global__ void __launch_bounds__(128, 4) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
+extern "C" __global__ void __launch_bounds__(128, lorikeet::BLOCKS) sgmv_shrink_f16(const __grid_constant__ lorikeet::SgmvArgs args) {
   lorikeet::shrink<lorikeet::f16>(args);
 }

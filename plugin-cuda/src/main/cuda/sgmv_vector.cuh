@@ -16,25 +16,18 @@ struct RunInputs {
 };
 
 template <typename X>
-__device__ __forceinline__ RunInputs<X> inputsOf(const SgmvArgs& args, const Tile& tile, unsigned mask) {
+__device__ __forceinline__ RunInputs<X> inputsOf(const SgmvArgs& args, const Run& run) {
   RunInputs<X> inputs;
-  inputs.count = countBits(mask);
-  const int* tokens = pointer<int>(args.rows) + tile.firstRow;
-  unsigned left = mask;
+  inputs.count = countBits(run.mask);
 #pragma unroll
-  for (int i = 0; i < VECTOR_ROWS; i++) {
-    const int place = lowestBit(left);
-    inputs.rows[i] = pointer<X>(args.x) + tokens[place] * args.xStride;
-    const unsigned next = left & (left - 1);
-    left = next == 0 ? left : next;
-  }
+  for (int i = 0; i < VECTOR_ROWS; i++) inputs.rows[i] = pointer<X>(args.x) + run.tokens[i] * args.xStride;
   return inputs;
 }
 
 // One load of row elements [k, k + 8): WHOLE says that rows are aligned and a multiple of eight long, so that nothing has to be asked.
 template <typename X, bool WHOLE>
 __device__ __forceinline__ Eight<X> loadInput(const X* row, int k, int length, bool aligned) {
-  return WHOLE ? loadEight<X, false>(row + k) : loadRow(row, k, length, aligned);
+  return WHOLE ? loadEight<X, Memory::FRESH>(row + k) : loadRow(row, k, length, aligned);
 }
 
 // acc[r][n] += dot of row (first + r) of A, r < R, with x[n], over U vectors from v in steps of `step`; all loads of weights go out first.
@@ -46,7 +39,7 @@ __device__ __forceinline__ void dotVectors(const FactorRows& a, int first, int l
   for (int u = 0; u < U; u++) {
 #pragma unroll
     for (int r = 0; r < R; r++) {
-      w[u][r] = loadEight<W>(a.at(first + r < last ? first + r : last, 8 * (v + u * step) * static_cast<int>(sizeof(W))));
+      w[u][r] = loadEight<W, Memory::READ_ONCE>(a.at(first + r < last ? first + r : last, 8 * (v + u * step) * static_cast<int>(sizeof(W))));
     }
   }
 #pragma unroll
@@ -70,26 +63,27 @@ __device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last
                                         int begin, int end, int step, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
   constexpr int U = sizeof(W) == 2 && N <= 2 ? 2 : 1;
   int v = begin;
-  if (U > 1 && aligned && length % 8 == 0) {
+  if (sizeof(W) == 2 && aligned && length % 8 == 0) {
     for (; v + (U - 1) * step < end; v += U * step) dotVectors<X, W, R, N, U, true>(a, first, last, x, start, length, true, v, step, acc);
   }
   for (; v < end; v += step) dotVectors<X, W, R, N, 1, false>(a, first, last, x, start, length, aligned, v, step, acc);
 }
 
 // How many vectors of a row of A one split takes: whole passes of all lanes, so that no split ends in a pass of a few.
-__device__ __forceinline__ int vectorsPerSplit(const TargetRecord* record, int splits, int lanes) {
-  const int vectors = (record->aWidth / record->aBlocks + 7) / 8;
-  return ((vectors + splits - 1) / splits + lanes - 1) / lanes * lanes;
+__device__ __forceinline__ int vectorsPerSplit(const SgmvArgs& args, const Target& target, int lanes) {
+  if (target.aBlocks == 1) return args.share;
+  const int vectors = (target.aWidth / target.aBlocks + 7) / 8;
+  return ((vectors + args.splits - 1 >> args.splitShift) + lanes - 1) / lanes * lanes;
 }
 
 // The same for the number of tokens at hand and for block-diagonal factors, whose rows cover different features. Split number `split` has `share`
 // vectors of each row.
 template <typename X, typename W>
-__device__ __forceinline__ void shrinkRows(const TargetRecord* record, const FactorRows& a, int first, const RunInputs<X>& inputs, bool xAligned,
+__device__ __forceinline__ void shrinkRows(const Target& target, const FactorRows& a, int first, const RunInputs<X>& inputs, bool xAligned,
                                            int split, int share, int lane, int lanes, float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
-  const int rank = record->rank;
-  const int blocks = record->aBlocks;
-  const int length = record->aWidth / blocks;
+  const int rank = target.rank;
+  const int blocks = target.aBlocks;
+  const int length = blocks == 1 ? target.aWidth : target.aWidth / blocks;
   const int begin = split * share + lane;
   const int end = min((length + 7) / 8, (split + 1) * share);
   if (blocks == 1) {
@@ -118,28 +112,30 @@ __device__ __forceinline__ void shrinkRows(const TargetRecord* record, const Fac
 }
 
 template <typename X>
-__device__ __forceinline__ void shrinkRowsOfAnyType(const TargetRecord* record, int pageShift, int first, const RunInputs<X>& inputs,
+__device__ __forceinline__ void shrinkRowsOfAnyType(const Target& target, int pageShift, int first, const RunInputs<X>& inputs,
                                                     bool xAligned, int split, int share, int lane, int lanes,
                                                     float (&acc)[SHRINK_ROWS][VECTOR_ROWS]) {
-  const FactorRows a = rowsOfA(record, pageShift);
-  switch (record->aType) {
+  const FactorRows a = rowsOfA(target, pageShift);
+  switch (target.aType) {
     case F32:
-      shrinkRows<X, float>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
+      shrinkRows<X, float>(target, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
     case BF16:
-      shrinkRows<X, bf16>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
+      shrinkRows<X, bf16>(target, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
     default:
-      shrinkRows<X, f16>(record, a, first, inputs, xAligned, split, share, lane, lanes, acc);
+      shrinkRows<X, f16>(target, a, first, inputs, xAligned, split, share, lane, lanes, acc);
       return;
   }
 }
 
-// The sum over the 32 lanes of a warp, in an order that is always the same.
-__device__ __forceinline__ float warpSum(float value) {
+// The sums over the 32 lanes of a warp, four side by side, in an order that is always the same.
+__device__ __forceinline__ void warpSums(float (&values)[SHRINK_ROWS]) {
 #pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) value += shuffleXor(value, lanes);
-  return value;
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+#pragma unroll
+    for (int r = 0; r < SHRINK_ROWS; r++) values[r] += shuffleXor(values[r], lanes);
+  }
 }
 
 // acc[n][i] += h[n][r] * B[r][o + i] over all ranks, for the eight outputs from `o`, a multiple of eight.
@@ -148,15 +144,18 @@ template <typename W, int N, int U>
 __device__ __forceinline__ void expandRanks(const FactorRows& b, int r, unsigned mask, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
   Eight<W> w[U];
 #pragma unroll
-  for (int u = 0; u < U; u++) w[u] = loadEight<W>(b.at(r + u, o * static_cast<int>(sizeof(W))));
+  for (int u = 0; u < U; u++) w[u] = loadEight<W, Memory::READ_ONCE>(b.at(r + u, o * static_cast<int>(sizeof(W))));
 #pragma unroll
-  for (int n = 0; n < N; n++) {
-    if (N > 1 && (mask >> n & 1) == 0) continue;
+  for (int u = 0; u < U; u++) {
+    float wide[8];
 #pragma unroll
-    for (int u = 0; u < U; u++) {
+    for (int i = 0; i < 8; i++) wide[i] = w[u].get(i);
+#pragma unroll
+    for (int n = 0; n < N; n++) {
       const float factor = h[n * MAX_RANK + r + u];
+      const bool uses = N == 1 || (mask >> n & 1) != 0;
 #pragma unroll
-      for (int i = 0; i < 8; i++) acc[n][i] += factor * w[u].get(i);
+      for (int i = 0; i < 8; i++) acc[n][i] = uses ? acc[n][i] + factor * wide[i] : acc[n][i];
     }
   }
 }
@@ -165,6 +164,9 @@ template <typename W, int N>
 __device__ __forceinline__ void expandDense(const FactorRows& b, int rank, unsigned mask, const float* h, int o, float (&acc)[VECTOR_ROWS][8]) {
   constexpr int U = 16 / sizeof(W);
   int r = 0;
+  if (N == 1) {
+    for (; r + 2 * U <= rank; r += 2 * U) expandRanks<W, N, 2 * U>(b, r, mask, h, o, acc);
+  }
   for (; r + U <= rank; r += U) expandRanks<W, N, U>(b, r, mask, h, o, acc);
   for (; r < rank; r++) expandRanks<W, N, 1>(b, r, mask, h, o, acc);
 }
@@ -192,56 +194,65 @@ __device__ __forceinline__ void expandBlocks(const FactorRows& b, int rank, int 
 }
 
 template <typename W>
-__device__ __forceinline__ void expandRows(const TargetRecord* record, const FactorRows& b, int rows, unsigned mask, const float* h, int o,
+__device__ __forceinline__ void expandRows(const Target& target, const FactorRows& b, int rows, unsigned mask, const float* h, int o,
                                            float (&acc)[VECTOR_ROWS][8]) {
-  if (record->bBlocks != 1) {
-    expandBlocks<W>(b, record->rank, record->bBlocks, record->bWidth, mask, h, o, acc);
+  if (target.bBlocks != 1) {
+    expandBlocks<W>(b, target.rank, target.bBlocks, target.bWidth, mask, h, o, acc);
   } else if (rows == 1) {
-    expandDense<W, 1>(b, record->rank, mask, h, o, acc);
+    expandDense<W, 1>(b, target.rank, mask, h, o, acc);
   } else if (rows == 2) {
-    expandDense<W, 2>(b, record->rank, mask, h, o, acc);
+    expandDense<W, 2>(b, target.rank, mask, h, o, acc);
   } else {
-    expandDense<W, VECTOR_ROWS>(b, record->rank, mask, h, o, acc);
+    expandDense<W, VECTOR_ROWS>(b, target.rank, mask, h, o, acc);
   }
 }
 
-__device__ __forceinline__ void expandRowsOfAnyType(const TargetRecord* record, int pageShift, int rows, unsigned mask, const float* h, int o,
+__device__ __forceinline__ void expandRowsOfAnyType(const Target& target, int pageShift, int rows, unsigned mask, const float* h, int o,
                                                     float (&acc)[VECTOR_ROWS][8]) {
-  const FactorRows b = rowsOfB(record, pageShift);
-  switch (record->bType) {
+  const FactorRows b = rowsOfB(target, pageShift);
+  switch (target.bType) {
     case F32:
-      expandRows<float>(record, b, rows, mask, h, o, acc);
+      expandRows<float>(target, b, rows, mask, h, o, acc);
       return;
     case BF16:
-      expandRows<bf16>(record, b, rows, mask, h, o, acc);
+      expandRows<bf16>(target, b, rows, mask, h, o, acc);
       return;
     default:
-      expandRows<f16>(record, b, rows, mask, h, o, acc);
+      expandRows<f16>(target, b, rows, mask, h, o, acc);
       return;
   }
 }
 
-// Asks for elements [begin, end) of the tile's rows of y.
+// The tokens of a tile, the last one repeated.
+struct TileTokens {
+  int rows[VECTOR_ROWS];
+};
+__device__ __forceinline__ TileTokens tokensOf(const SgmvArgs& args, const Tile& tile) {
+  TileTokens tokens;
+#pragma unroll
+  for (int n = 0; n < VECTOR_ROWS; n++) tokens.rows[n] = pointer<int>(args.rows)[tile.firstRow + min(n, tile.rows - 1)];
+  return tokens;
+}
+
+// Asks for elements [begin, end) of the tile's rows of y, a warp for each row.
 template <typename Y>
-__device__ __forceinline__ void prefetchTile(const SgmvArgs& args, const Output& output, const Tile& tile, int begin, int end) {
+__device__ __forceinline__ void prefetchTile(const Output& output, const TileTokens& tokens, int rows, int begin, int end) {
   constexpr int LINE = 128 / sizeof(Y);
-  const int* tokens = pointer<int>(args.rows) + tile.firstRow;
-  const int lines = (min(end, output.width) - begin + LINE - 1) / LINE;
-  for (int place = threadIdx.x; place < tile.rows * lines; place += blockDim.x) {
-    prefetchToL2(pointer<Y>(output.y) + tokens[place / lines] * output.stride + begin + place % lines * LINE);
-  }
+  const int warp = threadIdx.x / 32;
+  if (warp >= rows) return;
+  int token = tokens.rows[0];
+#pragma unroll
+  for (int n = 1; n < VECTOR_ROWS; n++) token = warp == n ? tokens.rows[n] : token;
+  const Y* row = pointer<Y>(output.y) + token * output.stride;
+  for (int o = begin + static_cast<int>(threadIdx.x % 32) * LINE; o < min(end, output.width); o += 32 * LINE) prefetchToL2(row + o);
 }
 
 // Adds the accumulators to the rows of y that a run of this tile changes.
 template <typename Y>
-__device__ __forceinline__ void addTile(const SgmvArgs& args, const Output& output, const Tile& tile, unsigned touched, int o,
-                                        const float (&acc)[VECTOR_ROWS][8]) {
-  const int* tokens = pointer<int>(args.rows) + tile.firstRow;
+__device__ __forceinline__ void addTile(const Output& output, const TileTokens& tokens, unsigned touched, int o, const float (&acc)[VECTOR_ROWS][8]) {
 #pragma unroll
   for (int n = 0; n < VECTOR_ROWS; n++) {
-    if ((touched >> n & 1) != 0) {
-      addToRow(writable<Y>(output.y) + tokens[n] * output.stride, o, output.width, output.aligned != 0, acc[n]);
-    }
+    if ((touched >> n & 1) != 0) addToRow(writable<Y>(output.y) + tokens.rows[n] * output.stride, o, output.width, output.aligned != 0, acc[n]);
   }
 }
 

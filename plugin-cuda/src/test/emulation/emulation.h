@@ -49,6 +49,8 @@ inline void __syncthreads() { emulation::blockBarrier(); }
 
 namespace lorikeet {
 
+constexpr int MACHINE = 0;
+
 inline float bitsToFloat(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, 4);
@@ -103,11 +105,22 @@ T loadFresh(const T* address) {
   return *address;
 }
 
+inline uint4 loadOnce(const uint4* address) { return *address; }
+inline uint4 loadWithLine(const uint4* address) { return *address; }
+
 inline void allowNext() {}
 inline void awaitPrevious() { emulation::awaitPrevious(); }
 
 inline int countBits(unsigned mask) { return __builtin_popcount(mask); }
 inline int lowestBit(unsigned mask) { return __builtin_ffs(static_cast<int>(mask)) - 1; }
+
+inline unsigned ballot(bool vote) {
+  bool all[32];
+  emulation::exchange(&vote, all, sizeof vote);
+  unsigned result = 0;
+  for (int i = 0; i < 32; i++) result |= static_cast<unsigned>(all[i]) << i;
+  return result;
+}
 
 inline float shuffleXor(float value, int lanes) {
   float all[32];

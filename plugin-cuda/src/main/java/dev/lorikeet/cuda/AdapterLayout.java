@@ -17,7 +17,11 @@ import java.util.Optional;
  * never crosses a page; rows are padded to eight elements.
  */
 final class AdapterLayout {
-  private static final int FACTOR_ALIGNMENT = 32;
+  /** A cache line, so that no row that is a multiple of it long straddles one more. */
+  private static final int FACTOR_ALIGNMENT = 128;
+
+  /** Kernels count the bytes of a factor, from its first page on, in 32 bits. */
+  private static final long FACTOR_LIMIT = 1L << 32;
 
   private final int pageBytes;
   private final Place[] places;
@@ -109,6 +113,13 @@ final class AdapterLayout {
     long begin = align(end, FACTOR_ALIGNMENT);
     long aBytes = (long) shape.rank() * shape.aStride();
     long bBytes = (long) shape.rank() * shape.bStride();
+    if (Math.max(aBytes, bBytes) + pageBytes >= FACTOR_LIMIT) {
+      throw new IllegalArgumentException(
+          target
+              + ": expected factors of less than 4 GiB, found "
+              + Math.max(aBytes, bBytes)
+              + " bytes");
+    }
     // A list is dropped again below where the rows turn out to lie on few pages; whether they do
     // depends on where they begin, so the lists are reserved by size alone.
     boolean listA = aBytes > (long) (Layouts.Target.NEAR - 1) * pageBytes;

@@ -108,8 +108,10 @@ final class BatchOnDevice implements AutoCloseable {
   }
 
   /** Makes the plan and sends it, unless the one that is there serves. */
-  void plan(LoraBatch current, ElementType type, boolean xAligned, List<Tensor> y) {
-    boolean aligned = xAligned;
+  void plan(LoraBatch current, Tensor x, List<Tensor> y) {
+    ElementType type = x.type();
+    // The tensor cores take x in whole vectors of eight.
+    boolean aligned = Shapes.isAligned(x) && x.columns() % 8 == 0;
     for (int i = 0; i < y.size(); i++) {
       aligned &= Shapes.isAligned(y.get(i));
     }

@@ -166,6 +166,10 @@ final class BatchPlan {
         int run = segmentRun[tokenSegments[place]] * Layouts.RUN_INTS;
         int before = Integer.bitCount(runs[run + 2] & ((1 << row) - 1));
         weights[runs[run + 1] + before] = tokenWeights[place];
+        // Tokens come in their order: each stands until the next one overwrites it.
+        for (int i = before; i < Layouts.VECTOR_ROWS; i++) {
+          runs[run + Layouts.RUN_TOKENS + i] = token;
+        }
       }
     }
     int place = tile * Layouts.TILE_INTS;

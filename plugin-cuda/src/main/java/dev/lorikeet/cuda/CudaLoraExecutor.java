@@ -136,7 +136,7 @@ final class CudaLoraExecutor implements LoraExecutor {
     if (!onDevice.isComplete()) {
       send(batch, modules);
     }
-    onDevice.plan(batch, x.type(), Shapes.isAligned(x), y);
+    onDevice.plan(batch, x, y);
     cache.awaitSent();
 
     boolean onHost = x.device().isHost();

@@ -56,8 +56,11 @@ final class Layouts {
   /** {@code Tile}: four ints, in this order: first row, rows, first run, runs. */
   static final int TILE_INTS = 4;
 
-  /** {@code Run}: four ints, in this order: slot, first entry, mask, tile. */
-  static final int RUN_INTS = 4;
+  /** {@code Run}: eight ints, in this order: slot, first entry, mask, tile, four tokens. */
+  static final int RUN_INTS = 8;
+
+  /** Where a run's tokens begin. */
+  static final int RUN_TOKENS = 4;
 
   /** {@code SgmvArgs}. */
   static final class Sgmv {
@@ -75,11 +78,11 @@ final class Layouts {
     static final int PAGE_SHIFT = 72;
     static final int RANK_STRIDE = 76;
     static final int SPLITS = 80;
-    static final int ENTRIES = 84;
-    static final int FIRST_TILE = 88;
-    static final int FIRST_RUN = 92;
-    static final int ROW_GROUPS = 96;
-    static final int OUT_GROUPS = 100;
+    static final int SPLIT_SHIFT = 84;
+    static final int SHARE = 88;
+    static final int ENTRIES = 92;
+    static final int FIRST_TILE = 96;
+    static final int FIRST_RUN = 100;
     static final int X_ALIGNED = 104;
     static final int PREFETCH = 108;
     static final int OUTPUTS = 112;
@@ -111,6 +114,7 @@ final class Layouts {
     static final int TARGET = 40;
     static final int FIRST_TILE = 44;
     static final int ALIGNED = 48;
+    static final int CHANGES = 52;
 
     private Module() {}
   }

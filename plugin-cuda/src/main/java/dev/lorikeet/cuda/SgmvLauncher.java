@@ -37,6 +37,7 @@ final class SgmvLauncher implements AutoCloseable {
   private static final int MAX_SPLITS = 8;
   private static final int VECTOR_PASS_FEATURES = 1024;
   private static final int MATRIX_PASS_FEATURES = 512;
+  private static final int MATRIX_STEP_FEATURES = 128;
 
   /** The compute capability from which on kernels can overlap. */
   private static final int OVERLAPPING_MAJOR = 9;
@@ -87,11 +88,11 @@ final class SgmvLauncher implements AutoCloseable {
     int matrixGroups = (maxRank + MATRIX_RANKS - 1) / MATRIX_RANKS;
     boolean fuse = fuses(plan, targets);
     int vectorSplits =
-        fuse ? 0 : splits((long) plan.vectorRuns() * rowGroups * targets, in, VECTOR_PASS_FEATURES);
+        fuse ? 1 : splits((long) plan.vectorRuns() * rowGroups * targets, in, VECTOR_PASS_FEATURES);
     int matrixSplits =
         splits((long) plan.matrixRuns() * matrixGroups * targets, in, MATRIX_PASS_FEATURES);
     long perSplit = 4L * targets * plan.entryCount() * rankStride;
-    long vectorBytes = plan.vectorTiles() == 0 ? 0 : vectorSplits * perSplit;
+    long vectorBytes = plan.vectorTiles() == 0 || fuse ? 0 : vectorSplits * perSplit;
     long matrixBytes = plan.matrixTiles() == 0 ? 0 : matrixSplits * perSplit;
     long space = workspace.reserve(Math.max(256, vectorBytes + matrixBytes));
 
@@ -127,31 +128,28 @@ final class SgmvLauncher implements AutoCloseable {
     }
 
     if (plan.vectorTiles() > 0) {
+      int vectors = (in + 7) / 8;
+      int share = fuse ? vectors : share(vectors, vectorSplits, VECTOR_THREADS);
+      part(args, space, vectorSplits, share, 0, 0);
       int outGroups = (maxOut + OUTPUTS_PER_BLOCK - 1) / OUTPUTS_PER_BLOCK;
-      part(args, space, vectorSplits, 0, 0, rowGroups, outGroups);
+      int tiles = plan.vectorTiles();
       if (fuse) {
-        launch(kernels.fused(type), plan.vectorTiles(), 1, targets, FUSED_THREADS);
+        launch(kernels.fused(type), tiles, 1, targets, FUSED_THREADS);
       } else {
-        int shrinkBlocks = Math.multiplyExact(plan.vectorRuns(), rowGroups);
-        int expandBlocks = Math.multiplyExact(plan.vectorTiles(), outGroups);
-        launch(kernels.shrink(type), shrinkBlocks, vectorSplits, targets, VECTOR_THREADS);
-        launch(kernels.expand(type), expandBlocks, 1, targets, VECTOR_THREADS);
+        int splitTargets = targets * vectorSplits;
+        launch(kernels.shrink(type), plan.vectorRuns(), rowGroups, splitTargets, VECTOR_THREADS);
+        launch(kernels.expand(type), tiles, outGroups, targets, VECTOR_THREADS);
       }
     }
     if (plan.matrixTiles() > 0) {
+      int share = share(in, matrixSplits, MATRIX_STEP_FEATURES);
+      part(args, space + vectorBytes, matrixSplits, share, plan.vectorTiles(), plan.vectorRuns());
       int outGroups = (maxOut + MATRIX_OUTPUTS_PER_BLOCK - 1) / MATRIX_OUTPUTS_PER_BLOCK;
-      part(
-          args,
-          space + vectorBytes,
-          matrixSplits,
-          plan.vectorTiles(),
-          plan.vectorRuns(),
-          matrixGroups,
-          outGroups);
-      int shrinkBlocks = Math.multiplyExact(plan.matrixRuns(), matrixGroups);
-      int expandBlocks = Math.multiplyExact(plan.matrixTiles(), outGroups);
-      launch(kernels.shrinkMatrix(type), shrinkBlocks, matrixSplits, targets, VECTOR_THREADS);
-      launch(kernels.expandMatrix(type), expandBlocks, 1, targets, VECTOR_THREADS);
+      int runs = plan.matrixRuns();
+      int tiles = plan.matrixTiles();
+      int splitTargets = targets * matrixSplits;
+      launch(kernels.shrinkMatrix(type), runs, matrixGroups, splitTargets, VECTOR_THREADS);
+      launch(kernels.expandMatrix(type), tiles, outGroups, targets, VECTOR_THREADS);
     }
   }
 
@@ -164,19 +162,18 @@ final class SgmvLauncher implements AutoCloseable {
   }
 
   private static void part(
-      MemorySegment args,
-      long workspace,
-      int splits,
-      int firstTile,
-      int firstRun,
-      int rowGroups,
-      int outGroups) {
+      MemorySegment args, long workspace, int splits, int share, int firstTile, int firstRun) {
     args.set(JAVA_LONG_UNALIGNED, Sgmv.WORKSPACE, workspace);
     args.set(JAVA_INT_UNALIGNED, Sgmv.SPLITS, splits);
+    args.set(JAVA_INT_UNALIGNED, Sgmv.SPLIT_SHIFT, Integer.numberOfTrailingZeros(splits));
+    args.set(JAVA_INT_UNALIGNED, Sgmv.SHARE, share);
     args.set(JAVA_INT_UNALIGNED, Sgmv.FIRST_TILE, firstTile);
     args.set(JAVA_INT_UNALIGNED, Sgmv.FIRST_RUN, firstRun);
-    args.set(JAVA_INT_UNALIGNED, Sgmv.ROW_GROUPS, rowGroups);
-    args.set(JAVA_INT_UNALIGNED, Sgmv.OUT_GROUPS, outGroups);
+  }
+
+  /** What a split takes of {@code all}, in whole passes of {@code pass}. */
+  private static int share(int all, int splits, int pass) {
+    return (int) AdapterLayout.align((all + splits - 1) / splits, pass);
   }
 
   private boolean fuses(BatchPlan plan, int targets) {
@@ -190,13 +187,14 @@ final class SgmvLauncher implements AutoCloseable {
     };
   }
 
-  /** Cuts the input features into whole passes of a block, until the blocks fill the device. */
+  /**
+   * Cuts the input features into whole passes of a block, until the blocks fill the device: a power
+   * of two, so that kernels need not divide.
+   */
   private int splits(long blocks, int in, int passFeatures) {
     int passes = (in + passFeatures - 1) / passFeatures;
-    int wanted = Math.clamp(4L * multiprocessors / Math.max(1, blocks), 1, MAX_SPLITS);
-    int passesEach = Math.max(1, passes / wanted);
-    passesEach = Math.max(passesEach, (passes + MAX_SPLITS - 1) / MAX_SPLITS);
-    return Math.max(1, (passes + passesEach - 1) / passesEach);
+    long wanted = Math.clamp(4L * multiprocessors / Math.max(1, blocks), 1, MAX_SPLITS);
+    return Integer.highestOneBit((int) Math.min(wanted, passes));
   }
 
   @Override

@@ -10,6 +10,9 @@ import java.util.List;
 
 /** Checks of what callers hand in, before anything is written. */
 final class Shapes {
+  /** What a grid's second dimension reaches, with 256 columns for each block. */
+  private static final long MOST_COLUMNS = 65_535 * 256;
+
   private Shapes() {}
 
   static void check(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y, Device device) {
@@ -42,9 +45,9 @@ final class Shapes {
       throw new IllegalArgumentException(
           name + ": expected at least " + batch.tokens() + " rows, found " + tensor);
     }
-    if (tensor.columns() > Integer.MAX_VALUE - 8) {
+    if (tensor.columns() > MOST_COLUMNS) {
       throw new IllegalArgumentException(
-          name + ": expected fewer than 2^31 columns, found " + tensor);
+          name + ": expected at most " + MOST_COLUMNS + " columns, found " + tensor);
     }
   }
 

@@ -219,7 +219,11 @@ final class SwitchLauncher implements AutoCloseable {
     MemorySegment host = pinned.reserve(Math.max(16, bytes));
     int tiles = 0;
     for (int i = 0; i < targets.size(); i++) {
-      tiles = describe(targets.get(i), host.asSlice((long) i * Module.BYTES), tiles, tileOut);
+      MemorySegment module = host.asSlice((long) i * Module.BYTES);
+      tiles = describe(targets.get(i), module, tiles, tileOut);
+      int target = targets.get(i).module().index();
+      boolean changes = adapters.stream().anyMatch(a -> a.rank(target) > 0);
+      module.set(JAVA_INT_UNALIGNED, Module.CHANGES, changes ? 1 : 0);
     }
     for (int s = 0; s < mixture.size(); s++) {
       host.set(JAVA_INT_UNALIGNED, moduleBytes + 4L * s, adapters.get(s).slot());

@@ -58,6 +58,7 @@ class BatchPlanTest {
     TreeMap<String, Integer> found = new TreeMap<>();
     BitSet seen = new BitSet();
     BitSet entries = new BitSet();
+    int[] lastTokens = new int[Layouts.VECTOR_ROWS];
     int runs = 0;
     for (int tile = 0; tile < plan.tileCount(); tile++) {
       boolean forMatrix = tile >= plan.vectorTiles();
@@ -74,23 +75,31 @@ class BatchPlanTest {
       assertEquals(runs, plan.tiles()[4 * tile + 2], where);
       runs += plan.tiles()[4 * tile + 3];
       for (int run = plan.tiles()[4 * tile + 2]; run < runs; run++) {
-        assertEquals(tile, plan.runs()[4 * run + 3], where);
-        int mask = plan.runs()[4 * run + 2];
+        assertEquals(tile, plan.runs()[Layouts.RUN_INTS * run + 3], where);
+        int mask = plan.runs()[Layouts.RUN_INTS * run + 2];
         assertTrue(mask != 0 && (rows == 32 || mask >>> rows == 0), where);
-        int entry = plan.runs()[4 * run + 1];
+        int entry = plan.runs()[Layouts.RUN_INTS * run + 1];
+        int tokens = Layouts.RUN_INTS * run + Layouts.RUN_TOKENS;
+        int used = 0;
         for (int row = 0; row < rows; row++) {
           if ((mask >>> row & 1) != 0) {
+            for (int i = used++; i < Layouts.VECTOR_ROWS; i++) {
+              lastTokens[i] = plan.rows()[firstRow + row];
+            }
             assertFalse(entries.get(entry), where);
             entries.set(entry);
             String key =
                 plan.rows()[firstRow + row]
                     + "/"
-                    + plan.runs()[4 * run]
+                    + plan.runs()[Layouts.RUN_INTS * run]
                     + "/"
                     + plan.weights()[entry];
             found.merge(key, 1, Integer::sum);
             entry++;
           }
+        }
+        for (int i = 0; i < Layouts.VECTOR_ROWS; i++) {
+          assertEquals(lastTokens[i], plan.runs()[tokens + i], where + ", the run's tokens");
         }
       }
     }

@@ -23,8 +23,7 @@ import org.junit.jupiter.api.Test;
 
 /** Merged states of weights on the device, by both kernels, against sums in double. */
 class DeviceSwitchTest {
-  private static final int[][] SIZES = {{72, 264}, {40, 24}, {33, 19}, {64, 512}};
-
+  private int[][] sizes = {{72, 264}, {40, 24}, {33, 19}, {64, 512}};
   private final long seed = Long.getLong("lorikeet.cuda.seed", System.nanoTime());
   private final Random random = new Random(seed);
   private final Arena arena = Arena.ofShared();
@@ -54,13 +53,18 @@ class DeviceSwitchTest {
   }
 
   private static TargetModule module(int i) {
-    return new TargetModule(i / 2, Projection.all().get(i));
+    int projections = Projection.all().size();
+    return new TargetModule(i / projections, Projection.all().get(i % projections));
+  }
+
+  private static boolean changes(int i) {
+    return i % 3 != 1;
   }
 
   private void weights(ElementType type) {
-    for (int i = 0; i < SIZES.length; i++) {
-      int out = SIZES[i][0];
-      int in = SIZES[i][1];
+    for (int i = 0; i < sizes.length; i++) {
+      int out = sizes[i][0];
+      int in = sizes[i][1];
       MemorySegment host = arena.allocate((long) out * in * type.bytes(), 64);
       for (int k = 0; k < out * in; k++) {
         Elements.set(host, type, k, (float) random.nextGaussian());
@@ -88,10 +92,11 @@ class DeviceSwitchTest {
 
   private RandomAdapter adapter(ElementType type, int rank, int blocks) {
     RandomAdapter adapter = new RandomAdapter(random);
-    // The second module stays as it is.
-    for (int i : new int[] {0, 2, 3}) {
-      int b = SIZES[i][0] % blocks == 0 && SIZES[i][1] % blocks == 0 ? blocks : 1;
-      adapter.with(module(i), type, rank, SIZES[i][1], SIZES[i][0], b, 1);
+    for (int i = 0; i < sizes.length; i++) {
+      int b = sizes[i][0] % blocks == 0 && sizes[i][1] % blocks == 0 ? blocks : 1;
+      if (changes(i)) {
+        adapter.with(module(i), type, rank, sizes[i][1], sizes[i][0], b, 1);
+      }
     }
     return adapter;
   }
@@ -99,15 +104,15 @@ class DeviceSwitchTest {
   private void check(ElementType type, List<MergePlan.Share> mixture) {
     executor.switchMerged(new MergePlan(targets, mixture));
     executor.stream().synchronize();
-    for (int i = 0; i < SIZES.length; i++) {
-      int in = SIZES[i][1];
+    for (int i = 0; i < sizes.length; i++) {
+      int in = sizes[i][1];
       MemorySegment found = arena.allocate(pristine.get(i).byteSize(), 64);
       merged.get(i).read(0, found);
-      if (i == 1 || mixture.isEmpty()) {
+      if (!changes(i) || mixture.isEmpty()) {
         assertEquals(-1, pristine.get(i).mismatch(found), "module " + i + " is copied bit for bit");
         continue;
       }
-      for (int k = 0; k < SIZES[i][0] * in; k++) {
+      for (int k = 0; k < sizes[i][0] * in; k++) {
         double before = Elements.get(pristine.get(i), type, k);
         double exact = before;
         double size = Math.abs(before);
@@ -161,6 +166,27 @@ class DeviceSwitchTest {
   void f32WeightsTakeBf16Adapters() {
     switchBackAndForth(ElementType.F32, ElementType.BF16, 1);
     assertTrue(EmulatedDriver.launches("fused_switch_f32") > 0);
+  }
+
+  @Test
+  void oneLaunchFindsEachOfManyModules() {
+    // More than a warp finds in two steps, and no whole number of them.
+    sizes = new int[1000 + random.nextInt(100)][];
+    for (int i = 0; i < sizes.length; i++) {
+      sizes[i] = new int[] {1 + random.nextInt(i % 50 == 0 ? 100 : 5), 1 + random.nextInt(40)};
+    }
+    weights(ElementType.F32);
+    int before = EmulatedDriver.launches("fused_switch_f32");
+    try (RandomAdapter one = adapter(ElementType.F16, 3, 1)) {
+      check(ElementType.F32, List.of(new MergePlan.Share(one, 0.5f)));
+    }
+    assertTrue(EmulatedDriver.launches("fused_switch_f32") > before);
+  }
+
+  @Test
+  void f32AdaptersMergeIntoBf16() {
+    switchBackAndForth(ElementType.BF16, ElementType.F32, 1);
+    assertTrue(EmulatedDriver.launches("fused_switch_bf16") > 0);
   }
 
   @Test
