@@ -79,9 +79,7 @@ __device__ __forceinline__ void fused(const SgmvArgs& args) {
       for (int n = 0; n < VECTOR_ROWS; n++) {
         if (n >= inputs.count) break;
         float sums[SHRINK_ROWS];
-#pragma unroll
-        for (int r = 0; r < SHRINK_ROWS; r++) sums[r] = acc[r][n];
-        warpSums(sums);
+        warpSums(acc, n, sums);
 #pragma unroll
         for (int r = 0; r < SHRINK_ROWS; r++) mine[r] = n == countBits(run.mask & ((1u << lane) - 1)) ? sums[r] : mine[r];
       }

@@ -49,9 +49,7 @@ __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   for (int n = 0; n < VECTOR_ROWS; n++) {
     if (n >= inputs.count) break;
     float sums[SHRINK_ROWS];
-#pragma unroll
-    for (int r = 0; r < SHRINK_ROWS; r++) sums[r] = acc[r][n];
-    warpSums(sums);
+    warpSums(acc, n, sums);
 #pragma unroll
     for (int r = 0; r < SHRINK_ROWS; r++) {
       if (lane == 0) partial[warp][r * VECTOR_ROWS + n] = sums[r];

@@ -129,12 +129,14 @@ __device__ __forceinline__ void shrinkRowsOfAnyType(const Target& target, int pa
   }
 }
 
-// The sums over the 32 lanes of a warp, four side by side, in an order that is always the same.
-__device__ __forceinline__ void warpSums(float (&values)[SHRINK_ROWS]) {
+// The sums of token n over the 32 lanes of a warp, four rows side by side, in an order that is always the same.
+__device__ __forceinline__ void warpSums(const float (&acc)[SHRINK_ROWS][VECTOR_ROWS], int n, float (&sums)[SHRINK_ROWS]) {
+#pragma unroll
+  for (int r = 0; r < SHRINK_ROWS; r++) sums[r] = acc[r][n];
 #pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) {
 #pragma unroll
-    for (int r = 0; r < SHRINK_ROWS; r++) values[r] += shuffleXor(values[r], lanes);
+    for (int r = 0; r < SHRINK_ROWS; r++) sums[r] += shuffleXor(sums[r], lanes);
   }
 }
 
