@@ -24,35 +24,39 @@ final class AdapterLoader {
   private final ModelShape shape;
   private final PeftPlans plans;
   private final PagePool pool;
+  private final KeptType kept;
   private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
 
   /** Digests of weights that were checked, so that files linked many times are read once. */
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
-  AdapterLoader(ModelShape shape, PagePool pool) {
+  /** Creates a loader of adapters for a base model of these sizes. */
+  AdapterLoader(ModelShape shape, PagePool pool, KeptType kept) {
     this.shape = shape;
     plans = new PeftPlans(Optional.of(shape));
     this.pool = pool;
+    this.kept = kept;
   }
 
   /**
    * What registration learns of an adapter.
    *
-   * @param targets the target modules
-   * @param digest the digest of all weights
+   * @param targets the target modules as they are kept
+   * @param digest the digest of all weights as they are in the file
    */
   record Checked(List<TargetSpec> targets, long digest) {}
 
   /** Reads and checks an adapter, all its weights included. */
   Checked check(AdapterSource source) {
     try (AdapterFile file = open(source.path())) {
-      List<TargetSpec> targets = share(file.targets());
+      List<TargetSpec> targets = share(kept.of(file.targets()));
       checkSize(file.path(), targets);
       Optional<Checked> before = checked.get(file.stamp());
       if (before.isPresent() && before.get().targets().equals(targets)) {
         return before.get(); // were the stamp forged, the load would find another digest
       }
-      var now = new Checked(targets, file.read(new FiniteCheck(file.path())));
+      var check = new NarrowingSink(file.path(), targets, new FiniteCheck(file.path()));
+      var now = new Checked(targets, file.read(check));
       if (file.stamp().isSettled()) {
         checked.put(file.stamp(), now);
       }
@@ -65,7 +69,7 @@ final class AdapterLoader {
   /** Brings a registered adapter into pages; it must be as it was at registration. */
   Resident load(Path path, Checked registered) {
     try (AdapterFile file = open(path)) {
-      if (!file.targets().equals(registered.targets())) {
+      if (!kept.of(file.targets()).equals(registered.targets())) {
         throw changed(file.path());
       }
       PageLayout layout = PageLayout.of(registered.targets(), pool.pageBytes());
@@ -81,7 +85,10 @@ final class AdapterLoader {
       }
       try {
         long[][] rows = layout.rowOffsets(pages);
-        if (file.read(new PageWriter(rows, pool.memory())) != registered.digest()) {
+        var copy =
+            new NarrowingSink(
+                file.path(), registered.targets(), new PageWriter(rows, pool.memory()));
+        if (file.read(copy) != registered.digest()) {
           throw changed(file.path());
         }
         return new Resident(pages, WeightTable.of(registered.targets(), rows, pool.memory()));

@@ -60,9 +60,9 @@ final class ArrowAdapterStore implements AdapterStore {
   private long evictions;
   private boolean closed;
 
-  ArrowAdapterStore(StoreConfig config, int prefetchThreads) {
+  ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept) {
     pool = config.pool();
-    loader = new AdapterLoader(config.shape(), pool);
+    loader = new AdapterLoader(config.shape(), pool, kept);
     threads = new LoadThreads(prefetchThreads);
     pressure = pool.onPressure(this::evict);
   }

@@ -12,9 +12,16 @@ import java.util.Set;
  *
  * <p>Option {@code prefetch-threads} (1 to 64, default 2): how many adapters are read at a time
  * because of {@link AdapterStore#prefetch}. {@link AdapterStore#acquire} never waits for them.
+ *
+ * <p>Option {@code element-type} ({@code stored}, {@code bf16} or {@code f16}, default {@code
+ * stored}): with the latter two, F32 weights are rounded to that type, to nearest and ties to even,
+ * as they are brought into pages, and {@link AdapterStore#register} describes them in it; 16-bit
+ * weights stay as they are. An adapter with a weight beyond the range of the type is refused with
+ * {@code ADAPTER_INVALID}.
  */
 public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
   private static final String PREFETCH_THREADS = "prefetch-threads";
+  private static final String ELEMENT_TYPE = "element-type";
 
   /** Creates the provider; does no work. */
   public ArrowAdapterStoreProvider() {}
@@ -36,7 +43,12 @@ public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
 
   @Override
   public AdapterStore open(StoreConfig config) {
-    var options = new Options("arrow adapter store", config.options(), Set.of(PREFETCH_THREADS));
-    return new ArrowAdapterStore(config, options.number(PREFETCH_THREADS, 2, 1, 64));
+    var options =
+        new Options(
+            "arrow adapter store", config.options(), Set.of(PREFETCH_THREADS, ELEMENT_TYPE));
+    return new ArrowAdapterStore(
+        config,
+        options.number(PREFETCH_THREADS, 2, 1, 64),
+        options.choice(ELEMENT_TYPE, KeptType.STORED));
   }
 }

@@ -29,7 +29,7 @@ final class FiniteCheck implements WeightSink {
     if (!allFinite(spec.type(), data)) {
       throw Refusal.invalid(
           file,
-          (factor == Factor.A ? "lora_A" : "lora_B")
+          nameOf(factor)
               + " of "
               + spec.target()
               + ": expected finite weights, found NaN or infinity in rows "
@@ -37,6 +37,11 @@ final class FiniteCheck implements WeightSink {
               + " to "
               + (firstLine + lines - 1));
     }
+  }
+
+  /** Returns how PEFT calls a factor. */
+  static String nameOf(Factor factor) {
+    return factor == Factor.A ? "lora_A" : "lora_B";
   }
 
   static boolean allFinite(ElementType type, MemorySegment data) {

@@ -1,8 +1,11 @@
 package dev.lorikeet.arrow;
 
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /** The textual settings of a provider, checked. */
 record Options(String owner, Map<String, String> values, Set<String> known) {
@@ -37,6 +40,23 @@ record Options(String owner, Map<String, String> values, Set<String> known) {
       throw unexpected(key, expected, value);
     }
     return number;
+  }
+
+  /** Returns the constant whose name in small letters the value is. */
+  <E extends Enum<E>> E choice(String key, E otherwise) {
+    String value = values.getOrDefault(key, nameOf(otherwise));
+    List<E> choices = List.of(otherwise.getDeclaringClass().getEnumConstants());
+    for (E choice : choices) {
+      if (nameOf(choice).equals(value)) {
+        return choice;
+      }
+    }
+    String known = choices.stream().map(Options::nameOf).collect(Collectors.joining(", "));
+    throw unexpected(key, "one of " + known, value);
+  }
+
+  private static String nameOf(Enum<?> constant) {
+    return constant.name().toLowerCase(Locale.ROOT);
   }
 
   private IllegalArgumentException unexpected(String key, String expected, String found) {
