@@ -30,8 +30,10 @@ final class VectorMatMul implements MatMul {
    * reduced L at once by Lanes.sums: about 4 instructions for each row and token, where a reduction on its own takes 10 and may add in any order.
    *
    * Paths. BF16 is widened in registers (Bf16Kernels), for up to 16 tokens one row of each stream at a time, so that later token blocks find it in the first-level
-   * cache. Other types, and rows that are no whole blocks: a tile is widened to float32 in scratch memory (WeightTile) and multiplied from there (F32Kernels). Tokens are
-   * taken in chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
+   * cache; and Q4 for up to four tokens (Q4Kernels). All else, and rows that are no whole blocks, is widened to float32 in scratch memory (WeightTile) and multiplied from
+   * there (F32Kernels): for up to 16 tokens a row of each stream at a time, which stays in the first-level cache, otherwise a tile. (Widening F16 in registers gained 2 to
+   * 9 %, in kernels so large that C2 sometimes boxed their vectors; keeping what a first block of Q4 tokens widened 4 to 7 %.) Tokens are taken in chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk
+   * streams the weights anew.
    *
    * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the batch, the path or the number of shards.
    *
@@ -39,6 +41,7 @@ final class VectorMatMul implements MatMul {
    * whichever is longer. Measured over all products of a step on one thread of a busy Sapphire Rapids machine with 512-bit vectors (15 GB/s, 187 GFLOP/s per core), in shares of the
    * floor for 1, 4, 8, 16 and 256 tokens: 89, 83, 64, 45 and 54 % from huge pages (HugePages), 79, 74, 56, 44 and 54 % from 4 KiB pages. The kernel alone, from cache, runs at 142 to
    * 153 GFLOP/s, of 150 foreseen; 12 % of the rest goes into the sums across lanes for rows of 576, and at 8 tokens reading and computing overlap only in part.
+   * Two threads, for 1, 4, 8, 16 and 256 tokens: F16 takes 1.29, 1.33, 1.35, 1.21 and 1.08 times as long as BF16, Q4 0.51, 0.74, 1.00, 0.99 and 1.03 times.
    */
   private static final long CHUNK_BYTES = 512 << 10;
 
@@ -167,17 +170,21 @@ final class VectorMatMul implements MatMul {
     int height = Math.min(TILE_HEIGHT, left);
     int columns = weights.columns();
     long padded = ActivationPanel.roundUp(columns, BLOCK);
-    boolean direct =
+    int blocks = (int) (padded / BLOCK);
+    boolean bf16 =
         weights instanceof WeightMatrix.Floats floats
             && floats.type() == ElementType.BF16
             && columns == padded;
-    long rowBytes = direct ? columns * 2L : padded * Float.BYTES;
-    long w = scratch + TILE_OFFSET;
-    long rowStep = TILE_HEIGHT * rowBytes;
-    if (direct) {
-      w = ((WeightMatrix.Floats) weights).segment().address() + row * rowBytes;
-      rowStep = step * rowBytes;
-    } else {
+    boolean few = end - begin <= MAX_GROUP_TOKENS;
+    boolean fused =
+        weights instanceof WeightMatrix.Q4 && Q4Kernels.AVAILABLE && end - begin <= MAX_TOKEN_BLOCK;
+    long rowBytes = bf16 ? columns * 2L : padded * Float.BYTES;
+    long w =
+        bf16
+            ? ((WeightMatrix.Floats) weights).segment().address() + row * rowBytes
+            : scratch + TILE_OFFSET;
+    long rowStep = bf16 ? step * rowBytes : few ? rowBytes : TILE_HEIGHT * rowBytes;
+    if (!bf16 && !few) {
       for (int slot = 0; slot < TILE_ROWS; slot++) {
         if (slot % TILE_HEIGHT < height) {
           WeightTile.widen(
@@ -185,29 +192,39 @@ final class VectorMatMul implements MatMul {
         }
       }
     }
-    int blocks = (int) (padded / BLOCK);
-    int group = end - begin <= MAX_GROUP_TOKENS ? MAX_GROUP_TOKENS : MAX_TOKEN_BLOCK;
+    int group = few ? MAX_GROUP_TOKENS : MAX_TOKEN_BLOCK;
     // With more token blocks the touched lines would have to outlast too much else in the cache.
     boolean twoBlocks = end - begin > MAX_TOKEN_BLOCK && end - begin <= 2 * MAX_TOKEN_BLOCK;
     for (int token = begin; token < end; token += group) {
       int last = Math.min(end, token + group);
       for (int i = 0; i < height; i++) {
+        if (fused) {
+          long x = panel.packed().address() + begin * padded * Float.BYTES;
+          int width = MatMul.blockWidth(panel.tokens() - begin);
+          q4(width, (WeightMatrix.Q4) weights, row + i, step, x, scratch + i * BYTES, blocks);
+          continue;
+        }
+        long rows = bf16 || !few ? w + i * rowBytes : w;
+        if (!bf16 && few) {
+          for (int stream = 0; stream < STREAMS; stream++) {
+            WeightTile.widen(weights, row + stream * step + i, w + stream * rowStep);
+          }
+        }
         for (int t = token; t < last; t += MAX_TOKEN_BLOCK) {
           int width = MatMul.blockWidth(panel.tokens() - t);
           long x = panel.packed().address() + t * padded * Float.BYTES;
           long sums = scratch + (t - token) * TOKEN_SUMS + i * BYTES;
-          long rows = w + i * rowBytes;
+          long sumStep = TILE_HEIGHT * BYTES;
           int pair = (t - begin) / MAX_TOKEN_BLOCK;
-          if (!direct) {
-            f32(width, rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks);
-          } else if (twoBlocks && width == 4 && i + 1 < left) {
+          if (bf16 && twoBlocks && width == 4 && i + 1 < left) {
             long next = rows + rowBytes + 2L * pair * rowStep;
             int touched =
-                Bf16Kernels.rows4x4Ahead(
-                    rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks, next, rowStep);
+                Bf16Kernels.rows4x4Ahead(rows, rowStep, x, sums, sumStep, blocks, next, rowStep);
             ALL.set(ValueLayout.JAVA_INT, scratch + RESULT_OFFSET, touched);
+          } else if (bf16) {
+            bf16(width, rows, rowStep, x, sums, sumStep, blocks);
           } else {
-            bf16(width, rows, rowStep, x, sums, TILE_HEIGHT * BYTES, blocks);
+            f32(width, rows, rowStep, x, sums, sumStep, blocks);
           }
         }
       }
@@ -233,6 +250,35 @@ final class VectorMatMul implements MatMul {
       case 1 -> Bf16Kernels.rows4x1(w, rowStep, x, sums, sumStep, blocks);
       case 2 -> Bf16Kernels.rows4x2(w, rowStep, x, sums, sumStep, blocks);
       default -> Bf16Kernels.rows4x4(w, rowStep, x, sums, sumStep, blocks);
+    }
+  }
+
+  /**
+   * Multiplies the rows {@code row + stream * step} of Q4 by a block of {@code width} packed
+   * tokens; see {@link Q4Kernels}.
+   */
+  private static void q4(
+      int width, WeightMatrix.Q4 weights, int row, int step, long x, long sums, int blocks) {
+    long sumStep = TILE_HEIGHT * BYTES;
+    long rowBytes = blocks * Q4Kernels.BLOCK_NIBBLES;
+    long rowStep = step * rowBytes;
+    long scaleBytes = (long) blocks * Float.BYTES;
+    long scaleStep = step * scaleBytes;
+    long first = weights.nibbles().address() + row * rowBytes;
+    long firstScales = weights.scales().address() + row * scaleBytes;
+    if (width == 1) {
+      Q4Kernels.rows4x1(first, rowStep, firstScales, scaleStep, x, sums, sumStep, blocks);
+      return;
+    }
+    for (int stream = 0; stream < STREAMS; stream += 2) {
+      long w = first + stream * rowStep;
+      long scales = firstScales + stream * scaleStep;
+      long to = sums + stream * sumStep;
+      if (width == 2) {
+        Q4Kernels.rows2x2(w, rowStep, scales, scaleStep, x, to, sumStep, blocks);
+      } else {
+        Q4Kernels.rows2x4(w, rowStep, scales, scaleStep, x, to, sumStep, blocks);
+      }
     }
   }
 

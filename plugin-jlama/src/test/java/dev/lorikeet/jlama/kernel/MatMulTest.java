@@ -90,6 +90,89 @@ class MatMulTest {
   }
 
   @Test
+  void everyF16WeightCountsAsItIs() {
+    int rows = 1 << 16;
+    int columns = 32;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment one = arena.allocate((long) rows * columns * 2);
+      for (int row = 0; row < rows; row++) {
+        one.set(WeightMatrix.LittleEndian.SHORT, 2L * (row * columns + row % columns), (short) row);
+      }
+      WeightMatrix weights = WeightMatrix.of(one, ElementType.F16, rows, columns);
+      for (int tokens : new int[] {1, 2, 4, 5, 17}) {
+        MemorySegment x = arena.allocate(4L * tokens * columns);
+        for (int i = 0; i < tokens * columns; i++) {
+          x.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1);
+        }
+        MemorySegment y = arena.allocate((long) tokens * rows * 4);
+        product(new VectorMatMul(), weights, x, columns * 4L, tokens, y, rows * 4L, 2);
+        for (int i = 0; i < tokens * rows; i++) {
+          int bits = i % rows;
+          // Adding 0 makes -0 equal to 0.
+          assertEquals(
+              Float.float16ToFloat((short) bits) + 0f,
+              y.getAtIndex(ValueLayout.JAVA_FLOAT, i),
+              () -> Integer.toHexString(bits) + ", " + tokens + " tokens");
+        }
+      }
+    }
+  }
+
+  @Test
+  void subnormalF16WeightsAgreeWithFloat64() {
+    for (int tokens : TOKENS) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment small = arena.allocate(70 * 96 * 2);
+        for (int i = 0; i < 70 * 96; i++) {
+          float value = (float) random.nextGaussian() * 0x1p-15f;
+          RandomWeights.store(small, ElementType.F16, i, value);
+        }
+        WeightMatrix weights = WeightMatrix.of(small, ElementType.F16, 70, 96);
+        checkAgainstFloat64(new VectorMatMul(), arena, weights, tokens, 1 + random.nextInt(3));
+      }
+    }
+  }
+
+  @Test
+  void everyQ4ScaleCountsAsItIs() {
+    float[] scales = {0, -0f, 1, -0.3f, 0x1p-140f, 0x1p118f, 1 / 0f, -1 / 0f, 0 / 0f};
+    int rows = 16 * scales.length;
+    try (Arena arena = Arena.ofConfined()) {
+      // A row has two blocks: element 5 of the first and 22 of the second differ from the rest.
+      MemorySegment nibbles = arena.allocate(rows * 32L);
+      nibbles.fill((byte) 0x99);
+      MemorySegment factors = arena.allocate(rows * 8L);
+      for (int row = 0; row < rows; row++) {
+        int nibble = row % 16;
+        nibbles.set(ValueLayout.JAVA_BYTE, row * 32L + 5, (byte) (0x90 | nibble));
+        nibbles.set(ValueLayout.JAVA_BYTE, row * 32L + 16 + 6, (byte) (nibble << 4 | 9));
+        factors.set(WeightMatrix.LittleEndian.FLOAT, row * 8L, scales[row / 16]);
+        factors.set(WeightMatrix.LittleEndian.FLOAT, row * 8L + 4, scales[row / 16]);
+      }
+      WeightMatrix weights = new WeightMatrix.Q4(nibbles, factors, rows, 64);
+      for (int tokens : new int[] {1, 2, 4, 5, 17}) {
+        MemorySegment x = arena.allocate(256L * tokens);
+        for (int i = 0; i < tokens * 64; i++) {
+          x.setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 64 == 32 + 22 ? 0.5f : 1);
+        }
+        MemorySegment y = arena.allocate((long) tokens * rows * 4);
+        MemorySegment twin = arena.allocate((long) tokens * rows * 4);
+        product(new VectorMatMul(), weights, x, 256, tokens, y, rows * 4L, 2);
+        product(new ScalarMatMul(), weights, x, 256, tokens, twin, rows * 4L, 1);
+        for (int i = 0; i < tokens * rows; i++) {
+          int row = i % rows;
+          float expected = twin.getAtIndex(ValueLayout.JAVA_FLOAT, i) + 0f;
+          assertEquals(
+              expected,
+              y.getAtIndex(ValueLayout.JAVA_FLOAT, i),
+              (Float.isFinite(expected) ? Math.abs(expected) * 0x1p-18f : 0) + Float.MIN_VALUE,
+              () -> "scale " + scales[row / 16] + ", nibble " + row % 16 + ", " + tokens);
+        }
+      }
+    }
+  }
+
+  @Test
   void aTokensResultDoesNotDependOnTheBatchOrTheShards() {
     for (int round = 0; round < 20; round++) {
       int rows = 1 + random.nextInt(70);
