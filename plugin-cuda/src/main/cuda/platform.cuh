@@ -71,7 +71,6 @@ __device__ __forceinline__ void awaitPrevious() {
 __device__ __forceinline__ void prefetchToL2(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
 
 __device__ __forceinline__ int countBits(unsigned mask) { return __popc(mask); }
-__device__ __forceinline__ int lowestBit(unsigned mask) { return __ffs(static_cast<int>(mask)) - 1; }
 
 __device__ __forceinline__ unsigned ballot(bool vote) { return __ballot_sync(ALL_LANES, vote); }
 __device__ __forceinline__ float shuffleXor(float value, int lanes) { return __shfl_xor_sync(ALL_LANES, value, lanes); }

@@ -19,6 +19,13 @@ constexpr int WARPS = THREADS / 32;
 // Blocks that a multiprocessor shall hold at once: five leave room for one of the expand that overlaps; before sm_90 they cost spilled registers.
 constexpr int BLOCKS = MACHINE >= 90 ? 5 : 4;
 
+// How many vectors of a row of A one split takes: whole passes of the block, so that no split ends in a pass of a few.
+__device__ __forceinline__ int vectorsPerSplit(const SgmvArgs& args, const Target& target) {
+  if (target.aBlocks == 1) return args.share;
+  const int vectors = (target.aWidth / target.aBlocks + 7) / 8;
+  return ((vectors + args.splits - 1 >> args.splitShift) + THREADS - 1) / THREADS * THREADS;
+}
+
 template <typename X>
 __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   __shared__ float partial[WARPS][SHRINK_ROWS * VECTOR_ROWS];
@@ -29,7 +36,7 @@ __device__ __forceinline__ void shrink(const SgmvArgs& args) {
   const Output& output = args.outputs[blockIdx.z >> args.splitShift];
   const Target target = targetOf(args.directory, args.slotStride, run.slot, output.target);
   const int last = min(target.rank, first + SHRINK_ROWS);
-  const int share = first < last ? vectorsPerSplit(args, target, THREADS) : 0;
+  const int share = first < last ? vectorsPerSplit(args, target) : 0;
   if ((args.prefetch & PREFETCH_OWN) != 0) {
     const int bytes = share * (target.aType == F32 ? 32 : 16);
     const int end = min(target.aStride, split * bytes + min(bytes, AHEAD_BYTES / SHRINK_ROWS));

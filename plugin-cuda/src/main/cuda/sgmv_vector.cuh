@@ -69,13 +69,6 @@ __device__ __forceinline__ void dotRows(const FactorRows& a, int first, int last
   for (; v < end; v += step) dotVectors<X, W, R, N, 1, false>(a, first, last, x, start, length, aligned, v, step, acc);
 }
 
-// How many vectors of a row of A one split takes: whole passes of all lanes, so that no split ends in a pass of a few.
-__device__ __forceinline__ int vectorsPerSplit(const SgmvArgs& args, const Target& target, int lanes) {
-  if (target.aBlocks == 1) return args.share;
-  const int vectors = (target.aWidth / target.aBlocks + 7) / 8;
-  return ((vectors + args.splits - 1 >> args.splitShift) + lanes - 1) / lanes * lanes;
-}
-
 // The same for the number of tokens at hand and for block-diagonal factors, whose rows cover different features. Split number `split` has `share`
 // vectors of each row.
 template <typename X, typename W>

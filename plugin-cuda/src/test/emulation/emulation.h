@@ -112,7 +112,6 @@ inline void allowNext() {}
 inline void awaitPrevious() { emulation::awaitPrevious(); }
 
 inline int countBits(unsigned mask) { return __builtin_popcount(mask); }
-inline int lowestBit(unsigned mask) { return __builtin_ffs(static_cast<int>(mask)) - 1; }
 
 inline unsigned ballot(bool vote) {
   bool all[32];

@@ -31,9 +31,9 @@ final class VectorMatMul implements MatMul {
    *
    * Paths. BF16 is widened in registers (Bf16Kernels), for up to 16 tokens one row of each stream at a time, so that later token blocks find it in the first-level
    * cache; and Q4 for up to four tokens (Q4Kernels). All else, and rows that are no whole blocks, is widened to float32 in scratch memory (WeightTile) and multiplied from
-   * there (F32Kernels): for up to 16 tokens a row of each stream at a time, which stays in the first-level cache, otherwise a tile. (Widening F16 in registers gained 2 to
-   * 9 %, in kernels so large that C2 sometimes boxed their vectors; keeping what a first block of Q4 tokens widened 4 to 7 %.) Tokens are taken in chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk
-   * streams the weights anew.
+   * there (F32Kernels): for up to 16 tokens a row of each stream at a time, which stays in the first-level cache, otherwise a tile. (Widening F16 in registers
+   * gained 2 to 9 %, in kernels so large that C2 sometimes boxed their vectors; keeping what a first block of Q4 tokens widened 4 to 7 %.) Tokens are taken in
+   * chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
    *
    * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the batch, the path or the number of shards.
    *
