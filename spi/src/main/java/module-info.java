@@ -13,6 +13,7 @@ module dev.lorikeet.spi {
   exports dev.lorikeet.model;
   exports dev.lorikeet.plugin;
   exports dev.lorikeet.routing;
+  exports dev.lorikeet.shape;
   exports dev.lorikeet.tensor;
 
   uses dev.lorikeet.adapter.AdapterStoreProvider;

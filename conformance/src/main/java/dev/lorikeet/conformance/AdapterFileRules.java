@@ -10,14 +10,14 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.adapter.StoreConfig;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.conformance.PeftFiles.Form;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.memory.PoolStats;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -332,7 +332,7 @@ abstract class AdapterFileRules extends Conformance {
         AdapterStore store = open(pool)) {
       var shape = PeftFiles.SHAPE;
       var wider =
-          new dev.lorikeet.model.ModelShape(
+          new dev.lorikeet.shape.ModelShape(
               shape.layers(),
               shape.hidden() + 8,
               shape.intermediate(),
@@ -341,7 +341,7 @@ abstract class AdapterFileRules extends Conformance {
               shape.headDim(),
               shape.vocabulary());
       var moreHeads =
-          new dev.lorikeet.model.ModelShape(
+          new dev.lorikeet.shape.ModelShape(
               shape.layers(),
               shape.hidden(),
               shape.intermediate(),

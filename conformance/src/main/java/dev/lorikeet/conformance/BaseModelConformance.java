@@ -246,8 +246,7 @@ public abstract class BaseModelConformance extends StreamRules {
           bench.submit(bench.prompt(4), r -> r.timeout(Duration.ofMillis(50)).stop(endless(4)));
       assertEquals(Code.DEADLINE_EXCEEDED, failure(waiting.generation()), "a waiting request");
       bench.pool.free(all, 0, all.length);
-      bench.adapter(
-          "one", 2, dev.lorikeet.tensor.ElementType.F32, dev.lorikeet.adapter.Projection.Q);
+      bench.adapter("one", 2, dev.lorikeet.tensor.ElementType.F32, dev.lorikeet.shape.Projection.Q);
       bench.model.addRouter("slow", new SlowRouter("one"));
       Running running =
           bench.submit(

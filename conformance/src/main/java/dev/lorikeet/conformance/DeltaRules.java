@@ -4,13 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.conformance.MemoryAdapter.Factors;
 import dev.lorikeet.conformance.MemoryAdapter.Sizes;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.util.List;
 import java.util.Optional;

@@ -1,8 +1,8 @@
 package dev.lorikeet.conformance;
 
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.conformance.Placed.Site;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
@@ -12,6 +11,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.conformance.PlainTransformer.Choice;
 import dev.lorikeet.conformance.PlainTransformer.Share;
 import dev.lorikeet.memory.PageOwner;
@@ -15,6 +14,7 @@ import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

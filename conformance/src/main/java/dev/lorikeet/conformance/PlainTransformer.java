@@ -1,9 +1,9 @@
 package dev.lorikeet.conformance;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.conformance.MemoryAdapter.Factors;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -4,8 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
 import dev.lorikeet.routing.Mixture;
@@ -18,6 +16,8 @@ import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
 import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.routing.TokenRouter;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package dev.lorikeet.conformance;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.io.UncheckedIOException;

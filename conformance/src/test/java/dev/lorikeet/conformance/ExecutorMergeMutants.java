@@ -3,9 +3,9 @@ package dev.lorikeet.conformance;
 import static dev.lorikeet.conformance.ExecutorMutants.executor;
 import static dev.lorikeet.conformance.Mutant.rules;
 
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import java.util.ArrayList;

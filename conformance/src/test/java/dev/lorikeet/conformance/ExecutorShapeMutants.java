@@ -5,10 +5,10 @@ import static dev.lorikeet.conformance.Mutant.rules;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;
 
@@ -210,7 +210,7 @@ final class ExecutorShapeMutants {
   }
 
   private static class SkipsGroups extends RewritingExecutor {
-    private TargetModule first = new TargetModule(0, dev.lorikeet.adapter.Projection.Q);
+    private TargetModule first = new TargetModule(0, dev.lorikeet.shape.Projection.Q);
 
     SkipsGroups(Workers workers) {
       super(workers);

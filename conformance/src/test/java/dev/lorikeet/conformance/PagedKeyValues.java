@@ -1,7 +1,7 @@
 package dev.lorikeet.conformance;
 
 import dev.lorikeet.memory.PagePool;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.List;

@@ -5,7 +5,7 @@ import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

@@ -1,7 +1,7 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.adapter.TargetSpec;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;

@@ -1,11 +1,11 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.PeftPlan.Placed;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.nio.channels.FileChannel;

@@ -3,7 +3,7 @@ package dev.lorikeet.arrow;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.shape.TargetModule;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;

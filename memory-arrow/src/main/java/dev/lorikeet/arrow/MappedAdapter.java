@@ -1,8 +1,8 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.shape.TargetModule;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

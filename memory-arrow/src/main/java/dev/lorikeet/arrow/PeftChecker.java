@@ -1,9 +1,9 @@
 package dev.lorikeet.arrow;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
 import java.util.ArrayList;

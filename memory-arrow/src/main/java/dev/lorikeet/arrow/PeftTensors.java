@@ -1,8 +1,8 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;

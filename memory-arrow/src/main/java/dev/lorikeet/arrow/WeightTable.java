@@ -15,7 +15,7 @@ final class WeightTable {
   private WeightTable() {}
 
   /**
-   * Returns the weights by {@link dev.lorikeet.adapter.TargetModule#index}.
+   * Returns the weights by {@link dev.lorikeet.shape.TargetModule#index}.
    *
    * @param offsets the byte offset of each row in {@code memory}, by factor: {@code 2 * target} for
    *     A, one more for B

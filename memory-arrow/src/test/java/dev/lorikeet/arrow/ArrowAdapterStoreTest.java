@@ -15,12 +15,12 @@ import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.adapter.StoreConfig;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
@@ -264,7 +264,7 @@ class ArrowAdapterStoreTest {
             LorikeetException.class, () -> store.register(new AdapterSource("rank", rank)));
     assertEquals(Code.TOO_LARGE, thrown.code());
     Expect.mentions(thrown, "adapter_model.safetensors", "7 pages");
-    var wide = new dev.lorikeet.model.ModelShape(1, 8, 1025, 1, 1, 8, 10);
+    var wide = new dev.lorikeet.shape.ModelShape(1, 8, 1025, 1, 1, 8, 10);
     Path row =
         PeftWriter.of(wide, 1, "F32", EnumSet.of(Projection.DOWN), random)
             .write(directory.resolve("row"));

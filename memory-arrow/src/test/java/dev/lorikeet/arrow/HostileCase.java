@@ -4,7 +4,7 @@ import static dev.lorikeet.LorikeetException.Code.ADAPTER_INVALID;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.shape.Projection;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -6,7 +6,7 @@ import static dev.lorikeet.arrow.HostileCase.WEIGHTS;
 import static dev.lorikeet.arrow.HostileCase.tensors;
 
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.adapter.Projection;
+import dev.lorikeet.shape.Projection;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;

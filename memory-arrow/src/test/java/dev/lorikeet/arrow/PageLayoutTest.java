@@ -3,11 +3,11 @@ package dev.lorikeet.arrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.memory.PoolConfig;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.Collection;

@@ -2,8 +2,8 @@ package dev.lorikeet.arrow;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;

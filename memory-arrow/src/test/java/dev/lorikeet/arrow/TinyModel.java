@@ -1,6 +1,6 @@
 package dev.lorikeet.arrow;
 
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;

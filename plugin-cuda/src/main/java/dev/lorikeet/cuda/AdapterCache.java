@@ -5,10 +5,10 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.AdapterLayout.Place;
 import dev.lorikeet.cuda.driver.CudaEvent;
 import dev.lorikeet.cuda.driver.CudaStream;
+import dev.lorikeet.shape.TargetModule;
 import java.util.HashMap;
 import java.util.Map;
 

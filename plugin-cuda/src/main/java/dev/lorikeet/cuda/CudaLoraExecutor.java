@@ -2,7 +2,6 @@ package dev.lorikeet.cuda;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.CudaContext;
 import dev.lorikeet.cuda.driver.CudaDevice;
 import dev.lorikeet.cuda.driver.CudaException;
@@ -11,6 +10,7 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;

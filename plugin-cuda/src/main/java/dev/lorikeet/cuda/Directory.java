@@ -1,10 +1,10 @@
 package dev.lorikeet.cuda;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.cuda.driver.CudaEvent;
 import dev.lorikeet.cuda.driver.CudaStream;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.cuda.driver.PinnedMemory;
+import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.BitSet;

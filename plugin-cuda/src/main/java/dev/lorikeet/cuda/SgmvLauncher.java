@@ -3,13 +3,13 @@ package dev.lorikeet.cuda;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.Layouts.Output;
 import dev.lorikeet.cuda.Layouts.Sgmv;
 import dev.lorikeet.cuda.driver.CudaDevice;
 import dev.lorikeet.cuda.driver.CudaFunction;
 import dev.lorikeet.cuda.driver.CudaStream;
 import dev.lorikeet.cuda.driver.KernelArgument;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;

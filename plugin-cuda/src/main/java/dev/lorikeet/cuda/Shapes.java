@@ -1,9 +1,9 @@
 package dev.lorikeet.cuda;
 
 import dev.lorikeet.adapter.AdapterLease;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;

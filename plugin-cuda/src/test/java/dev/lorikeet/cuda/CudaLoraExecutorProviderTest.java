@@ -6,12 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.Plugin;
+import dev.lorikeet.PluginKind;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.plugin.Availability;
-import dev.lorikeet.plugin.Plugin;
-import dev.lorikeet.plugin.PluginKind;
-import dev.lorikeet.plugin.Plugins;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;

@@ -3,12 +3,12 @@ package dev.lorikeet.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;

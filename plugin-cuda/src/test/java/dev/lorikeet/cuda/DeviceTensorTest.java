@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.CudaGraph;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import java.util.ArrayList;
 import java.util.List;

@@ -2,11 +2,11 @@ package dev.lorikeet.cuda;
 
 import static dev.lorikeet.tensor.ElementType.BF16;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;

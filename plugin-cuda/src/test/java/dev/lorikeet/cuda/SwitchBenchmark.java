@@ -1,9 +1,9 @@
 package dev.lorikeet.cuda;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.executor.MergePlan;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;

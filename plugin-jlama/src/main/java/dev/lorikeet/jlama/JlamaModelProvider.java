@@ -3,8 +3,8 @@ package dev.lorikeet.jlama;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import dev.lorikeet.model.ModelInfo;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.shape.ModelInfo;
 import java.nio.file.Path;
 
 /**

@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama;
 
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.conformance.BaseModelConformance;
@@ -12,7 +13,6 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import dev.lorikeet.plugin.Plugins;
 import java.util.Map;
 import java.util.Optional;
 

@@ -1,5 +1,7 @@
 package dev.lorikeet.adapter;
 
+import dev.lorikeet.shape.TargetModule;
+
 /**
  * What an adapter adds to one target module: {@code y += scaling * B (A x)}.
  *

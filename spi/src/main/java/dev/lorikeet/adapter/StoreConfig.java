@@ -1,7 +1,7 @@
 package dev.lorikeet.adapter;
 
 import dev.lorikeet.memory.PagePool;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.util.Map;
 
 /**

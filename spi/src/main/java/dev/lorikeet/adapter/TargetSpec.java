@@ -1,5 +1,6 @@
 package dev.lorikeet.adapter;
 
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 
 /**

@@ -1,7 +1,7 @@
 package dev.lorikeet.executor;
 
 import dev.lorikeet.adapter.AdapterLease;
-import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;
 

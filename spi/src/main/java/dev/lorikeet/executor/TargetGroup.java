@@ -1,7 +1,7 @@
 package dev.lorikeet.executor;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -1,6 +1,7 @@
 package dev.lorikeet.model;
 
 import dev.lorikeet.routing.Router;
+import dev.lorikeet.shape.ModelInfo;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 

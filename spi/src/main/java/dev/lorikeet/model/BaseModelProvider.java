@@ -1,6 +1,7 @@
 package dev.lorikeet.model;
 
 import dev.lorikeet.plugin.PluginProvider;
+import dev.lorikeet.shape.ModelInfo;
 import java.nio.file.Path;
 
 /** Opens base models. Listed in {@code META-INF/services/dev.lorikeet.model.BaseModelProvider}. */

@@ -1,5 +1,7 @@
 package dev.lorikeet.plugin;
 
+import dev.lorikeet.Plugins;
+
 /**
  * What every provider says of itself. Providers are found by {@link java.util.ServiceLoader} under
  * the provider interface of their contract, listed in {@code META-INF/services} and, for modules,

@@ -1,6 +1,6 @@
 package dev.lorikeet.routing;
 
-import dev.lorikeet.model.ModelInfo;
+import dev.lorikeet.shape.ModelInfo;
 import java.util.Map;
 
 /**

@@ -1,9 +1,9 @@
 package dev.lorikeet.conformance.runner;
 
+import dev.lorikeet.Plugin;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.conformance.Profile;
-import dev.lorikeet.plugin.Plugin;
 import dev.lorikeet.plugin.PluginProvider;
-import dev.lorikeet.plugin.Plugins;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;

@@ -1,6 +1,6 @@
 package dev.lorikeet.conformance.runner;
 
-import dev.lorikeet.plugin.Plugin;
+import dev.lorikeet.Plugin;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;

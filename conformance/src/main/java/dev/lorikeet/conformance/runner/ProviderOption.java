@@ -1,7 +1,7 @@
 package dev.lorikeet.conformance.runner;
 
-import dev.lorikeet.plugin.Plugin;
-import dev.lorikeet.plugin.PluginKind;
+import dev.lorikeet.Plugin;
+import dev.lorikeet.PluginKind;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -1,5 +1,6 @@
 package dev.lorikeet.conformance.runner;
 
+import dev.lorikeet.PluginKind;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.adapter.StoreConfig;
@@ -18,7 +19,6 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import dev.lorikeet.plugin.PluginKind;
 import dev.lorikeet.plugin.PluginProvider;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;

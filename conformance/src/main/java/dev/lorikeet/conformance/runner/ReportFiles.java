@@ -1,9 +1,9 @@
 package dev.lorikeet.conformance.runner;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lorikeet.Plugin;
 import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.Specification;
-import dev.lorikeet.plugin.Plugin;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;

@@ -1,6 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.lang.foreign.Arena;
 
 /**

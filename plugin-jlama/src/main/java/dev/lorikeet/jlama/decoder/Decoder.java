@@ -1,6 +1,5 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
@@ -19,7 +18,8 @@ import dev.lorikeet.jlama.loading.ModelConfig;
 import dev.lorikeet.jlama.loading.ModelWeights;
 import dev.lorikeet.jlama.loading.RopeFrequencies;
 import dev.lorikeet.memory.PagePool;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;

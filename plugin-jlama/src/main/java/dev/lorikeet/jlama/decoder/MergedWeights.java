@@ -1,7 +1,5 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.MergePlan;
@@ -9,6 +7,8 @@ import dev.lorikeet.jlama.kernel.HugePages;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.loading.LayerWeights;
 import dev.lorikeet.jlama.loading.LayerWeights.Linear;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;

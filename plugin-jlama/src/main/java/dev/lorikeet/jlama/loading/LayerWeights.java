@@ -1,7 +1,7 @@
 package dev.lorikeet.jlama.loading;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.function.Function;

@@ -2,7 +2,7 @@ package dev.lorikeet.jlama.loading;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
 import java.util.OptionalInt;

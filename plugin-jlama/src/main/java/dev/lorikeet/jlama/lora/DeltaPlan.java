@@ -2,9 +2,9 @@ package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;

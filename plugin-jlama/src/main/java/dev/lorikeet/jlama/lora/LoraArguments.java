@@ -2,11 +2,11 @@ package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;

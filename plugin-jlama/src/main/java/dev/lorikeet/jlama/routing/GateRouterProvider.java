@@ -2,11 +2,11 @@ package dev.lorikeet.jlama.routing;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;
+import dev.lorikeet.shape.ModelShape;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 

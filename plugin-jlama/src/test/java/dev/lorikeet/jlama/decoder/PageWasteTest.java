@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.decoder;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
@@ -9,8 +10,7 @@ import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.jlama.serving.PeftAdapterWriter;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
-import dev.lorikeet.model.ModelShape;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
 import java.util.Map;

@@ -1,12 +1,12 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.loading.LayerWeights;
 import dev.lorikeet.jlama.loading.ModelConfig;
 import dev.lorikeet.jlama.loading.ModelWeights;
 import dev.lorikeet.jlama.loading.RopeFrequencies;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;

@@ -3,11 +3,11 @@ package dev.lorikeet.jlama.lora;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.fail;
 
-import dev.lorikeet.adapter.Projection;
-import dev.lorikeet.adapter.TargetModule;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;

@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.conformance.RouterConformance;
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestContext;
 import dev.lorikeet.routing.RequestRouter;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;

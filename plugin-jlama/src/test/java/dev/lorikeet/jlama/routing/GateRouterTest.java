@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.routing.LayerRouter;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
@@ -16,6 +14,8 @@ import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
 import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.routing.TokenRouter;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.io.IOException;

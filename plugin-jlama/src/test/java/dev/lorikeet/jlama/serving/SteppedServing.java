@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.serving;
 
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.executor.ExecutorConfig;
@@ -17,9 +18,8 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
-import dev.lorikeet.model.ModelInfo;
 import dev.lorikeet.model.StopConditions;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.tensor.ElementType;
 import io.opentelemetry.api.OpenTelemetry;
 import java.io.IOException;

@@ -2,7 +2,7 @@ package dev.lorikeet.cli;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.Plugins;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;

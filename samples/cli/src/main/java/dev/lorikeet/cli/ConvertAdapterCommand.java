@@ -1,7 +1,7 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.arrow.AdapterFiles;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,9 +1,9 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.tiny.TinyModel;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

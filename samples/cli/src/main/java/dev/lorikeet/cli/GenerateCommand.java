@@ -1,8 +1,8 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.GenerationRequest;
-import dev.lorikeet.plugin.Plugins;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;

@@ -1,8 +1,8 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
-import dev.lorikeet.plugin.PluginKind;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.PluginKind;
+import dev.lorikeet.Plugins;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;

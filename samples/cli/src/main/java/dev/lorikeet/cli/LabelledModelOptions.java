@@ -1,8 +1,8 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.router.LabelledText;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.tiny.TinyModel;
 import java.nio.file.Path;
 import java.util.ArrayList;

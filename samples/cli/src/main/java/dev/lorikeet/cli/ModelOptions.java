@@ -1,8 +1,8 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.AdapterChoice;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package dev.lorikeet.cli;
 
-import dev.lorikeet.plugin.Plugin;
-import dev.lorikeet.plugin.PluginKind;
+import dev.lorikeet.Plugin;
+import dev.lorikeet.PluginKind;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;

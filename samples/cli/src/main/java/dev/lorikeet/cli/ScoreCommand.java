@@ -2,9 +2,9 @@ package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
-import dev.lorikeet.plugin.Plugins;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;

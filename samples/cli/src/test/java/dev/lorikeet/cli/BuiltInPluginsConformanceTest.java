@@ -7,6 +7,7 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.adapter.StoreConfig;
@@ -25,7 +26,6 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;

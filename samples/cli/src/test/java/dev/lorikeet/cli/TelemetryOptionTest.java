@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpServer;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.tiny.TinyModel;
 import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.io.IOException;

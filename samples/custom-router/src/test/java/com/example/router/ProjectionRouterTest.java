@@ -4,14 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
-import dev.lorikeet.plugin.PluginKind;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.PluginKind;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
 import dev.lorikeet.routing.TokenRouter;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.MemorySegment;

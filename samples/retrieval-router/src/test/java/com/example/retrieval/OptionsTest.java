@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.routing.RouterConfig;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,7 +1,7 @@
 package dev.lorikeet.bench.adapters;
 
 import dev.lorikeet.bench.machine.Machine;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 

@@ -2,7 +2,7 @@ package dev.lorikeet.bench.adapters;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.bench.model.RandomWeights;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

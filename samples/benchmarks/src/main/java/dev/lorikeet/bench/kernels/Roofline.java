@@ -1,10 +1,10 @@
 package dev.lorikeet.bench.kernels;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.bench.kernels.jmh.AttentionBenchmark;
 import dev.lorikeet.bench.kernels.jmh.LoraBenchmark;
 import dev.lorikeet.bench.model.Preset;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.util.function.UnaryOperator;
 
 /**

@@ -2,9 +2,9 @@ package dev.lorikeet.bench.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.bench.model.GgufFile.Elements;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;

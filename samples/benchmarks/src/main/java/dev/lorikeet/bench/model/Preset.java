@@ -1,6 +1,6 @@
 package dev.lorikeet.bench.model;
 
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;

@@ -2,9 +2,9 @@ package dev.lorikeet.bench.model;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.bench.model.SafetensorsWriter.Fill;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,10 +1,10 @@
 package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.StopConditions;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import java.nio.file.Path;

@@ -1,5 +1,6 @@
 package dev.lorikeet.bench.routing;
 
+import dev.lorikeet.Plugins;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
@@ -7,7 +8,6 @@ import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.plugin.Availability;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;

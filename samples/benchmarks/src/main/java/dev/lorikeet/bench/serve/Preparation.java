@@ -8,7 +8,7 @@ import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.bench.model.Vocabulary;
 import dev.lorikeet.bench.model.WholeFolder;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -3,7 +3,7 @@ package dev.lorikeet.bench.serve;
 import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;

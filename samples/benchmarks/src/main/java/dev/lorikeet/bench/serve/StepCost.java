@@ -1,8 +1,8 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.bench.machine.Floor;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 
 /**
  * What a step has to read and to compute at least, with weights of two bytes and keys and values of

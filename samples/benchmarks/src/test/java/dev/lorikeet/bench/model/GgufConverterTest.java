@@ -54,7 +54,7 @@ class GgufConverterTest {
 
   @Test
   void aRandomModelIsReadBackAsItWasWritten() throws IOException {
-    var shape = new dev.lorikeet.model.ModelShape(1, 64, 96, 2, 1, 32, 300);
+    var shape = new dev.lorikeet.shape.ModelShape(1, 64, 96, 2, 1, 32, 300);
     RandomWeights.writeModel(directory.resolve("model"), shape, 3);
     try (var arena = java.lang.foreign.Arena.ofConfined()) {
       Safetensors tensors = Safetensors.map(directory.resolve("model"), arena);

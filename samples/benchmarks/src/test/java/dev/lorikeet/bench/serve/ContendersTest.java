@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.lorikeet.bench.model.GgufConverter;
 import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.bench.serve.RemoteContender.NotAvailable;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.fake;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.adapter.StoreConfig;
@@ -13,16 +14,15 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import dev.lorikeet.model.ModelInfo;
-import dev.lorikeet.model.ModelShape;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.PluginProvider;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestRouter;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.MalformedURLException;

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
 import dev.lorikeet.model.AdapterChoice;
-import dev.lorikeet.plugin.Plugins;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
 import dev.lorikeet.routing.RouterConfig;

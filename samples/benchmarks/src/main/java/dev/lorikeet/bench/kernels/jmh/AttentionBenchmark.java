@@ -7,7 +7,7 @@ import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.PagedAttention;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

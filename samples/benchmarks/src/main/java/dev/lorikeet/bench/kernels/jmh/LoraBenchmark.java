@@ -1,8 +1,8 @@
 package dev.lorikeet.bench.kernels.jmh;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.io.IOException;

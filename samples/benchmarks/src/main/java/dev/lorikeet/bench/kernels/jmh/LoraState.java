@@ -1,5 +1,6 @@
 package dev.lorikeet.bench.kernels.jmh;
 
+import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
@@ -11,8 +12,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
-import dev.lorikeet.model.ModelShape;
-import dev.lorikeet.plugin.Plugins;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;

@@ -1,13 +1,13 @@
 package dev.lorikeet.bench.kernels.jmh;
 
-import dev.lorikeet.adapter.Projection;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
-import dev.lorikeet.model.ModelShape;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,11 +1,12 @@
-package dev.lorikeet.plugin;
+package dev.lorikeet;
 
-import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.memory.PagePoolProvider;
 import dev.lorikeet.model.BaseModelProvider;
+import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.PluginProvider;
 import dev.lorikeet.routing.RouterProvider;
 import java.security.CodeSource;
 import java.util.ArrayList;

@@ -1,9 +1,10 @@
-package dev.lorikeet.plugin;
+package dev.lorikeet;
 
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.memory.PagePoolProvider;
 import dev.lorikeet.model.BaseModelProvider;
+import dev.lorikeet.plugin.PluginProvider;
 import dev.lorikeet.routing.RouterProvider;
 
 /** The contracts that plugins provide. */

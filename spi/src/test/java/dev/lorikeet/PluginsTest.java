@@ -1,10 +1,9 @@
-package dev.lorikeet.plugin;
+package dev.lorikeet;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.memory.PagePoolProvider;
 import java.io.File;

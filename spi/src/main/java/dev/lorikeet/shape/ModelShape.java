@@ -1,6 +1,4 @@
-package dev.lorikeet.model;
-
-import dev.lorikeet.adapter.Projection;
+package dev.lorikeet.shape;
 
 /**
  * The sizes of a decoder-only transformer with grouped-query attention and a gated MLP.

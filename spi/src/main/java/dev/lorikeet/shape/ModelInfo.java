@@ -1,4 +1,4 @@
-package dev.lorikeet.model;
+package dev.lorikeet.shape;
 
 import java.nio.file.Path;
 import java.util.Set;

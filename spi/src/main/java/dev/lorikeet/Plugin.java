@@ -1,4 +1,4 @@
-package dev.lorikeet.plugin;
+package dev.lorikeet;
 
 /**
  * One provider that discovery found, whatever its state.

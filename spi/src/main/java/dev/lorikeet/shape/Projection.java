@@ -1,4 +1,4 @@
-package dev.lorikeet.adapter;
+package dev.lorikeet.shape;
 
 import java.util.List;
 import java.util.Locale;
