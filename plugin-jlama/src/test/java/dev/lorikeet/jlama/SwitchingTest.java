@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.Lorikeet;
-import dev.lorikeet.jlama.loading.RandomModel;
+import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;

@@ -1,6 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.jlama.loading.RopeFrequencies;
+import dev.lorikeet.files.model.RopeFrequencies;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

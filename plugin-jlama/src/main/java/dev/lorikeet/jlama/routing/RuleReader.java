@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.jlama.loading.JsonFile;
+import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -3,7 +3,7 @@ package dev.lorikeet.jlama.text;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.jlama.loading.JsonFile;
+import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.jlama.text.jinja.JinjaException;
 import dev.lorikeet.jlama.text.jinja.JinjaTemplate;
 import dev.lorikeet.model.Prompt.ChatMessage;

@@ -3,7 +3,7 @@ package dev.lorikeet.jlama.text;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lorikeet.jlama.loading.JsonFile;
+import dev.lorikeet.files.JsonFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;

@@ -1,10 +1,10 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
-import dev.lorikeet.jlama.loading.LayerWeights;
-import dev.lorikeet.jlama.loading.ModelConfig;
-import dev.lorikeet.jlama.loading.ModelWeights;
-import dev.lorikeet.jlama.loading.RopeFrequencies;
+import dev.lorikeet.jlama.weights.LayerWeights;
+import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;

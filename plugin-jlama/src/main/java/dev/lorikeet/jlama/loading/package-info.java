@@ -1,8 +1,0 @@
-/**
- * Hugging Face model directories: configuration, rotary frequencies and weights, checked before use
- * and mapped into memory without copies.
- */
-@NullMarked
-package dev.lorikeet.jlama.loading;
-
-import org.jspecify.annotations.NullMarked;

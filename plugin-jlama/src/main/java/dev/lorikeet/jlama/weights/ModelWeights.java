@@ -1,0 +1,201 @@
+package dev.lorikeet.jlama.weights;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.WeightFiles;
+import dev.lorikeet.files.safetensors.StoredTensor;
+import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.jlama.kernel.HugePages;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.weights.LayerWeights.Linear;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The weights of a model directory, mapped into memory and never copied, but for norms and biases,
+ * which are widened to float32. Everything is checked before the first use: that each tensor the
+ * configuration calls for is there with its shape and a type that the kernels read, and that
+ * nothing else is.
+ *
+ * <p>Safe for any number of reading threads. {@link #close} unmaps the files; no kernel may run
+ * then or later, since kernels use plain addresses. A file that someone truncates while it is
+ * mapped ends the reading thread with an {@link InternalError}.
+ */
+public final class ModelWeights implements AutoCloseable {
+  /*
+   * Jlama's formats, names and tensor types, our own mapping. Jlama 0.8.4's SafeTensorIndex was not used for it, because
+   * it widens F16 files to float32 arrays on the heap; cuts files at 2 GiB, and a larger tensor into parts whose offsets
+   * are wrong unless it is the first of its file; believes headers; and leaves unmapping to the garbage collector. A test
+   * holds every tensor to the one that Jlama's loader would have read.
+   */
+  private static final String EMBEDDING = "model.embed_tokens.weight";
+  private static final String OUTPUT = "lm_head.weight";
+
+  private final Arena arena;
+  private final Map<String, StoredTensor> stored;
+  private final WeightMatrix embedding;
+  private final WeightMatrix output;
+  private final MemorySegment finalNorm;
+  private final List<LayerWeights> layers;
+  private final String storage;
+
+  private ModelWeights(Arena arena, Path directory, ModelConfig config, boolean copied) {
+    this.arena = arena;
+    Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
+    this.stored = copied ? copy(mapped, arena) : mapped;
+    ModelShape shape = config.shape();
+    TensorReader reader = new TensorReader(directory, stored, arena);
+    this.embedding = reader.matrix(EMBEDDING, shape.vocabulary(), shape.hidden());
+    this.output =
+        config.tiedEmbeddings()
+            ? embedding
+            : reader.matrix(OUTPUT, shape.vocabulary(), shape.hidden());
+    this.finalNorm = reader.vector("model.norm.weight", shape.hidden());
+    List<LayerWeights> read = new ArrayList<>();
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      read.add(layer(reader, config, layer));
+    }
+    this.layers = List.copyOf(read);
+    this.storage = mostBytes(stored);
+    reader.refuseUnread(name -> isHarmless(name, config));
+  }
+
+  /**
+   * Maps and checks the weights of a model directory.
+   *
+   * @throws LorikeetException with {@code MODEL_INVALID} or {@code MODEL_UNSUPPORTED}, naming file
+   *     and tensor, what was found and what was expected; nothing stays mapped then
+   */
+  public static ModelWeights open(Path directory, ModelConfig config) {
+    return open(directory, config, false);
+  }
+
+  /**
+   * As {@link #open(Path, ModelConfig)}, and copies the weights into huge pages if asked to, which
+   * kernels read faster, at the cost of memory that the operating system cannot drop.
+   */
+  public static ModelWeights open(Path directory, ModelConfig config, boolean copied) {
+    Arena arena = Arena.ofShared();
+    try {
+      return new ModelWeights(arena, directory, config, copied);
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  /** Copies all tensors into one region, each on a cache line of its own. */
+  private static Map<String, StoredTensor> copy(Map<String, StoredTensor> mapped, Arena arena) {
+    long bytes = mapped.values().stream().mapToLong(t -> wholeLines(t.bytes().byteSize())).sum();
+    MemorySegment region = HugePages.allocate(arena, bytes);
+    Map<String, StoredTensor> copied = new HashMap<>();
+    long at = 0;
+    for (StoredTensor t : mapped.values()) {
+      MemorySegment slice = region.asSlice(at, t.bytes().byteSize()).copyFrom(t.bytes());
+      copied.put(t.name(), new StoredTensor(t.name(), t.file(), t.type(), t.shape(), slice));
+      at += wholeLines(t.bytes().byteSize());
+    }
+    return copied;
+  }
+
+  private static long wholeLines(long bytes) {
+    return (bytes + 63) / 64 * 64;
+  }
+
+  private static LayerWeights layer(TensorReader reader, ModelConfig config, int layer) {
+    String prefix = "model.layers." + layer + ".";
+    int hidden = config.shape().hidden();
+    return new LayerWeights(
+        linear(reader, config, prefix, Projection.Q, config.qkvBias()),
+        linear(reader, config, prefix, Projection.K, config.qkvBias()),
+        linear(reader, config, prefix, Projection.V, config.qkvBias()),
+        linear(reader, config, prefix, Projection.O, config.outputBias()),
+        linear(reader, config, prefix, Projection.GATE, config.mlpBias()),
+        linear(reader, config, prefix, Projection.UP, config.mlpBias()),
+        linear(reader, config, prefix, Projection.DOWN, config.mlpBias()),
+        reader.vector(prefix + "input_layernorm.weight", hidden),
+        reader.vector(prefix + "post_attention_layernorm.weight", hidden));
+  }
+
+  private static Linear linear(
+      TensorReader reader,
+      ModelConfig config,
+      String prefix,
+      Projection projection,
+      boolean biased) {
+    String name = prefix + projection.path();
+    int out = config.shape().outFeatures(projection);
+    return new Linear(
+        reader.matrix(name + ".weight", out, config.shape().inFeatures(projection)),
+        biased ? Optional.of(reader.vector(name + ".bias", out)) : Optional.empty());
+  }
+
+  /** What old checkpoints carry along and transformers passes over without a word. */
+  private static boolean isHarmless(String name, ModelConfig config) {
+    return name.contains(".rotary_emb.")
+        || (config.tiedEmbeddings() && (name.equals(OUTPUT) || name.equals(OUTPUT + ".qb")));
+  }
+
+  private static String mostBytes(Map<String, StoredTensor> stored) {
+    Map<StoredType, Long> bytes = new HashMap<>();
+    stored.values().stream()
+        .filter(tensor -> !tensor.name().endsWith(".qb"))
+        .forEach(tensor -> bytes.merge(tensor.type(), tensor.bytes().byteSize(), Long::sum));
+    return bytes.entrySet().stream()
+        .max(Map.Entry.comparingByValue())
+        .map(entry -> entry.getKey().name())
+        .orElse("none");
+  }
+
+  /** Returns the token embedding, {@code [vocabulary, hidden]}. */
+  public WeightMatrix embedding() {
+    return embedding;
+  }
+
+  /**
+   * Returns the output matrix, {@code [vocabulary, hidden]}; the embedding itself where they are
+   * tied.
+   */
+  public WeightMatrix output() {
+    return output;
+  }
+
+  /** Returns the last RMSNorm, {@code hidden} float32. */
+  public MemorySegment finalNorm() {
+    return finalNorm;
+  }
+
+  /** Returns the decoder layers in order. */
+  public List<LayerWeights> layers() {
+    return layers;
+  }
+
+  /**
+   * Returns the element type that most bytes are stored in: {@code F32}, {@code F16}, {@code BF16}
+   * or {@code Q4}.
+   */
+  public String storage() {
+    return storage;
+  }
+
+  /** Returns the mapped tensors by name; valid until this object is closed. */
+  Map<String, StoredTensor> stored() {
+    return stored;
+  }
+
+  /** Unmaps the files. Closing twice is harmless. */
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}

@@ -1,0 +1,109 @@
+package dev.lorikeet.jlama.weights;
+
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.safetensors.StoredTensor;
+import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
+
+/** Takes stored tensors by name, holds each to its shape, and remembers what was taken. */
+final class TensorReader {
+  private static final String SCALES = ".qb";
+  private static final int NAMES_IN_MESSAGE = 3;
+
+  private final Path directory;
+  private final Map<String, StoredTensor> stored;
+  private final Arena arena;
+  private final Set<String> taken = new HashSet<>();
+
+  TensorReader(Path directory, Map<String, StoredTensor> stored, Arena arena) {
+    this.directory = directory;
+    this.stored = stored;
+    this.arena = arena;
+  }
+
+  /** Returns a matrix in its stored form. */
+  WeightMatrix matrix(String name, int rows, int columns) {
+    StoredTensor tensor = take(name);
+    expectShape(tensor, List.of((long) rows, (long) columns));
+    if (tensor.type() != StoredType.Q4) {
+      return WeightMatrix.of(tensor.bytes(), elementType(tensor), rows, columns);
+    }
+    if (columns % WeightMatrix.Q4_BLOCK != 0) {
+      throw Faults.invalid(tensor.where(), "columns in blocks of 32 for Q4", tensor.form());
+    }
+    StoredTensor scales = take(name + SCALES);
+    expectShape(scales, List.of((long) rows, (long) columns / WeightMatrix.Q4_BLOCK));
+    if (scales.type() != StoredType.F32) {
+      throw Faults.invalid(scales.where(), "F32", scales.form());
+    }
+    return new WeightMatrix.Q4(tensor.bytes(), scales.bytes(), rows, columns);
+  }
+
+  /**
+   * Returns a vector widened to aligned float32 in native order. Jlama stores vectors as {@code [1,
+   * n]}.
+   */
+  MemorySegment vector(String name, int length) {
+    StoredTensor tensor = take(name);
+    if (!tensor.shape().equals(List.of(1L, (long) length))) {
+      expectShape(tensor, List.of((long) length));
+    }
+    ElementType type = elementType(tensor);
+    MemorySegment wide = arena.allocate(ValueLayout.JAVA_FLOAT, length);
+    for (int i = 0; i < length; i++) {
+      float value = WeightMatrix.element(tensor.bytes(), type, (long) i * type.bytes());
+      wide.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+    }
+    return wide;
+  }
+
+  /** Refuses what nothing has taken, lest weights that matter are passed over in silence. */
+  void refuseUnread(Predicate<String> harmless) {
+    List<StoredTensor> extra =
+        stored.values().stream()
+            .filter(tensor -> !taken.contains(tensor.name()) && !harmless.test(tensor.name()))
+            .toList();
+    if (!extra.isEmpty()) {
+      List<String> some =
+          extra.stream().map(StoredTensor::name).sorted().limit(NAMES_IN_MESSAGE).toList();
+      String found = extra.size() + " more: " + Faults.shorten(String.join(", ", some));
+      throw Faults.invalid(directory, "only the tensors that config.json calls for", found);
+    }
+  }
+
+  private StoredTensor take(String name) {
+    StoredTensor tensor = stored.get(name);
+    if (tensor == null) {
+      throw Faults.invalid(directory, "a tensor " + name, "nothing");
+    }
+    taken.add(name);
+    return tensor;
+  }
+
+  private static void expectShape(StoredTensor tensor, List<Long> expected) {
+    if (!tensor.shape().equals(expected)) {
+      throw Faults.invalid(tensor.where(), "shape " + expected + " by config.json", tensor.form());
+    }
+  }
+
+  private static ElementType elementType(StoredTensor tensor) {
+    return switch (tensor.type()) {
+      case F32 -> ElementType.F32;
+      case F16 -> ElementType.F16;
+      case BF16 -> ElementType.BF16;
+      default ->
+          throw Faults.unsupported(
+              tensor.where(), "F32, F16, BF16 or, for a matrix, Q4", tensor.form());
+    };
+  }
+}

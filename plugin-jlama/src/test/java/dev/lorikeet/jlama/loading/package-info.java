@@ -1,8 +1,0 @@
-/**
- * Tests of model loading, with the random models and Jlama's own forward pass that other tests
- * compare against.
- */
-@NullMarked
-package dev.lorikeet.jlama.loading;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,92 @@
+package dev.lorikeet.files.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.JsonFile;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+
+/**
+ * The rotary part of a {@code config.json}. Older files have {@code rope_theta} and {@code
+ * rope_scaling}, those of transformers 5 a {@code rope_parameters} that holds both; the kind stands
+ * under {@code rope_type} or, still older, {@code type}. Where a file has both objects,
+ * transformers takes {@code rope_scaling}.
+ */
+record RopeParameters(double theta, RopeScaling scaling) {
+  private static final double DEFAULT_THETA = 10_000;
+  private static final double MAX_THETA = 1e15;
+  private static final double MAX_FACTOR = 1e6;
+
+  static RopeParameters read(JsonFile config, int maxPositions, int positionLimit) {
+    OptionalDouble outer = config.optionalNumber("rope_theta", 1.0001, MAX_THETA);
+    Optional<JsonFile> found =
+        config
+            .object("rope_scaling")
+            .filter(json -> !json.root().isEmpty())
+            .or(() -> config.object("rope_parameters"));
+    if (found.isEmpty()) {
+      return new RopeParameters(outer.orElse(DEFAULT_THETA), new RopeScaling.None());
+    }
+    JsonFile json = found.get();
+    for (JsonNode value : json.root()) {
+      if (value.isObject()) {
+        throw json.unsupported("parameters", "one object per layer type", "one set for all layers");
+      }
+    }
+    double rotary = json.optionalNumber("partial_rotary_factor", 0, 1).orElse(1);
+    if (rotary != 1) {
+      throw json.unsupported("partial_rotary_factor", rotary, "1");
+    }
+    double theta =
+        json.optionalNumber("rope_theta", 1.0001, MAX_THETA).orElse(outer.orElse(DEFAULT_THETA));
+    OptionalInt outerOriginal =
+        config.optionalInteger("original_max_position_embeddings", 1, positionLimit);
+    OptionalInt innerOriginal =
+        json.optionalInteger("original_max_position_embeddings", 1, positionLimit);
+    int original =
+        outerOriginal.isPresent() ? outerOriginal.getAsInt() : innerOriginal.orElse(maxPositions);
+    return new RopeParameters(theta, scaling(json, maxPositions, original));
+  }
+
+  private static RopeScaling scaling(JsonFile json, int maxPositions, int original) {
+    String key = json.has("rope_type") ? "rope_type" : "type";
+    String kind = json.text(key).orElse("default");
+    return switch (kind) {
+      case "default" -> new RopeScaling.None();
+      case "linear" -> new RopeScaling.Linear(json.number("factor", 1, MAX_FACTOR));
+      case "llama3" -> llama3(json, original);
+      case "yarn" -> yarn(json, maxPositions, original);
+      default ->
+          throw json.unsupported(key, "'" + kind + "'", "one of default, linear, llama3, yarn");
+    };
+  }
+
+  private static RopeScaling llama3(JsonFile json, int original) {
+    double low = json.number("low_freq_factor", 1e-6, MAX_FACTOR);
+    double high = json.number("high_freq_factor", 1e-6, MAX_FACTOR);
+    if (high <= low) {
+      String expected = "more than low_freq_factor " + low;
+      throw Faults.invalid(json.where("high_freq_factor"), expected, high);
+    }
+    return new RopeScaling.Llama3(json.number("factor", 1, MAX_FACTOR), low, high, original);
+  }
+
+  private static RopeScaling yarn(JsonFile json, int maxPositions, int original) {
+    return new RopeScaling.Yarn(
+        json.optionalNumber("factor", 1, MAX_FACTOR).orElse((double) maxPositions / original),
+        original,
+        orWhenZero(json.optionalNumber("beta_fast", 0, MAX_FACTOR), 32),
+        orWhenZero(json.optionalNumber("beta_slow", 0, MAX_FACTOR), 1),
+        json.optionalNumber("attention_factor", 0, MAX_FACTOR),
+        json.optionalNumber("mscale", 0, MAX_FACTOR).orElse(0),
+        json.optionalNumber("mscale_all_dim", 0, MAX_FACTOR).orElse(0),
+        json.bool("truncate", true));
+  }
+
+  /** transformers takes 0 for absent here. */
+  private static double orWhenZero(OptionalDouble value, double whenAbsent) {
+    double number = value.orElse(0);
+    return number == 0 ? whenAbsent : number;
+  }
+}

@@ -1,0 +1,88 @@
+package dev.lorikeet.files.safetensors;
+
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Small safetensors files, such as those of a router's gate, read into arrays of float32. */
+public final class FloatTensors {
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private FloatTensors() {}
+
+  /**
+   * Reads a file that must hold exactly the tensors of these names and shapes, of type F32, F16 or
+   * BF16, all finite. Nothing is allocated for a tensor before its shape was found in the file.
+   *
+   * @return the elements by name, the last dimension varying fastest
+   * @throws dev.lorikeet.LorikeetException with code {@code MODEL_INVALID} or {@code
+   *     MODEL_UNSUPPORTED}; names the file and the tensor
+   */
+  public static Map<String, float[]> read(Path file, Map<String, List<Long>> shapes) {
+    try (Arena arena = Arena.ofConfined()) {
+      Map<String, float[]> found = new HashMap<>();
+      for (StoredTensor tensor : SafetensorsFile.map(file, arena)) {
+        List<Long> shape = shapes.get(tensor.name());
+        if (shape == null) {
+          throw Faults.invalid(
+              file,
+              "the tensors " + shapes.keySet().stream().sorted().toList() + " alone",
+              tensor.name());
+        }
+        if (!tensor.shape().equals(shape)) {
+          throw Faults.invalid(tensor.where(), "shape " + shape, tensor.form());
+        }
+        found.put(tensor.name(), elements(tensor));
+      }
+      for (String name : shapes.keySet().stream().sorted().toList()) {
+        if (!found.containsKey(name)) {
+          throw Faults.invalid(file, "a tensor " + name, "nothing");
+        }
+      }
+      return found;
+    }
+  }
+
+  private static float[] elements(StoredTensor tensor) {
+    ElementType type = type(tensor);
+    long count = tensor.bytes().byteSize() / type.bytes();
+    if (count > Integer.MAX_VALUE - 8) {
+      throw Faults.invalid(tensor.where(), "fewer than 2^31 elements", tensor.form());
+    }
+    float[] values = new float[(int) count];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = element(tensor.bytes(), type, (long) i * type.bytes());
+      if (!Float.isFinite(values[i])) {
+        throw Faults.invalid(tensor.where(), "finite numbers", values[i] + " at element " + i);
+      }
+    }
+    return values;
+  }
+
+  private static float element(MemorySegment bytes, ElementType type, long offset) {
+    return switch (type) {
+      case F32 -> bytes.get(FLOAT, offset);
+      case F16 -> Float.float16ToFloat(bytes.get(SHORT, offset));
+      case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, offset) << 16);
+    };
+  }
+
+  private static ElementType type(StoredTensor tensor) {
+    return switch (tensor.type()) {
+      case F32 -> ElementType.F32;
+      case F16 -> ElementType.F16;
+      case BF16 -> ElementType.BF16;
+      default -> throw Faults.unsupported(tensor.where(), "F32, F16 or BF16", tensor.form());
+    };
+  }
+}

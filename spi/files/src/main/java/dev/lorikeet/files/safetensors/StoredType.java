@@ -1,0 +1,63 @@
+package dev.lorikeet.files.safetensors;
+
+import java.util.Arrays;
+import java.util.Optional;
+
+/** How a file stores elements: the types of safetensors, and the one that Jlama adds. */
+public enum StoredType {
+  /** Truth values of a byte. */
+  BOOL(8),
+  /** Unsigned bytes. */
+  U8(8),
+  /** Signed bytes. */
+  I8(8),
+  /** Signed 16-bit integers. */
+  I16(16),
+  /** Unsigned 16-bit integers. */
+  U16(16),
+  /** Signed 32-bit integers. */
+  I32(32),
+  /** Unsigned 32-bit integers. */
+  U32(32),
+  /** Signed 64-bit integers. */
+  I64(64),
+  /** Unsigned 64-bit integers. */
+  U64(64),
+  /** IEEE 754 binary16. */
+  F16(16),
+  /** The upper half of an IEEE 754 binary32. */
+  BF16(16),
+  /** IEEE 754 binary32. */
+  F32(32),
+  /** IEEE 754 binary64. */
+  F64(64),
+  /** Jlama's blocks of 32 elements, two to a byte; the scales are a tensor of their own. */
+  Q4(4);
+
+  private final int bits;
+
+  StoredType(int bits) {
+    this.bits = bits;
+  }
+
+  /** Returns how many bits an element takes. */
+  public int bits() {
+    return bits;
+  }
+
+  /** Returns the type of this name in a file's header, if it is known. */
+  public static Optional<StoredType> ofName(String name) {
+    return Arrays.stream(values()).filter(type -> type.name().equals(name)).findFirst();
+  }
+
+  /**
+   * Returns the size of so many elements, or -1 where they do not fill whole bytes.
+   *
+   * @throws ArithmeticException if it is 2^63 bytes or more
+   */
+  long byteSize(long elements) {
+    return bits % 8 == 0
+        ? Math.multiplyExact(elements, bits / 8)
+        : elements % (8 / bits) == 0 ? elements / (8 / bits) : -1;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Every file format that Lorikeet reads, always as hostile, or writes: JSON, safetensors, Hugging
+ * Face model directories.
+ */
+module dev.lorikeet.files {
+  requires transitive dev.lorikeet.spi;
+  requires transitive com.fasterxml.jackson.databind;
+  requires static org.jspecify;
+  requires com.fasterxml.jackson.core;
+
+  exports dev.lorikeet.files;
+  exports dev.lorikeet.files.model;
+  exports dev.lorikeet.files.safetensors;
+}

@@ -1,0 +1,260 @@
+package dev.lorikeet.files.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.shape.ModelShape;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ModelConfigTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String LLAMA =
+      """
+      {"model_type": "llama", "hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3,
+       "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 100, "rms_norm_eps": 1e-5,
+       "max_position_embeddings": 128, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu"}
+      """;
+
+  @TempDir Path directory;
+
+  private ModelConfig read(String json) throws IOException {
+    Files.writeString(directory.resolve(ModelConfig.FILE), json);
+    return ModelConfig.read(directory);
+  }
+
+  /** Reads the Llama with further keys, {@code key: value, ...}, which replace its own. */
+  private ModelConfig with(String keys) throws IOException {
+    return read(merged(keys));
+  }
+
+  private static String merged(String keys) throws JsonProcessingException {
+    ObjectNode config = (ObjectNode) JSON.readTree(LLAMA);
+    config.setAll((ObjectNode) JSON.readTree("{" + keys + "}"));
+    return config.toString();
+  }
+
+  private LorikeetException refused(String json) {
+    return assertThrows(LorikeetException.class, () -> read(json));
+  }
+
+  private void assertRefused(Code code, String json, String... words) {
+    LorikeetException error = refused(json);
+    assertEquals(code, error.code(), error.getMessage());
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.contains(ModelConfig.FILE), message);
+    for (String word : words) {
+      assertTrue(message.contains(word), message);
+    }
+  }
+
+  @Test
+  void aPlainLlamaIsReadWithItsDefaults() throws IOException {
+    ModelConfig config = read(LLAMA);
+    assertEquals(ModelFamily.LLAMA, config.family());
+    assertEquals(new ModelShape(3, 64, 160, 8, 2, 8, 100), config.shape());
+    assertEquals(1e-5, config.rmsNormEps());
+    assertEquals(10_000, config.ropeTheta());
+    assertEquals(new RopeScaling.None(), config.ropeScaling());
+    assertFalse(config.qkvBias() || config.outputBias() || config.mlpBias());
+    assertFalse(config.tiedEmbeddings());
+    assertEquals(128, config.maxPositions());
+    assertEquals(OptionalInt.empty(), config.slidingWindow());
+    assertEquals(OptionalInt.of(1), config.bosToken());
+    assertEquals(Set.of(2), config.eosTokens());
+  }
+
+  @Test
+  void explicitKeysGoBeforeDefaults() throws IOException {
+    ModelConfig config =
+        with(
+            """
+            "head_dim": 16, "num_key_value_heads": null, "tie_word_embeddings": true,
+            "attention_bias": true, "mlp_bias": true, "bos_token_id": null, "hidden_act": "swish"
+            """);
+    assertEquals(16, config.shape().headDim());
+    assertEquals(8, config.shape().kvHeads());
+    assertTrue(config.tiedEmbeddings());
+    assertTrue(config.qkvBias() && config.outputBias() && config.mlpBias());
+    assertEquals(OptionalInt.empty(), config.bosToken());
+  }
+
+  @Test
+  void qwen2HasBiasesOnQueriesKeysAndValuesAlone() throws IOException {
+    ModelConfig config =
+        with("\"model_type\": \"qwen2\", \"use_sliding_window\": false, \"sliding_window\": 4");
+    assertTrue(config.qkvBias());
+    assertFalse(config.outputBias() || config.mlpBias());
+    assertEquals(OptionalInt.empty(), config.slidingWindow());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"32, 32", "127, 127", "128, -1", "4096, -1", "null, -1"})
+  void aMistralSeesThroughAWindowThatIsShorterThanItsSequences(String window, int expected)
+      throws IOException {
+    ModelConfig config = with("\"model_type\": \"mistral\", \"sliding_window\": " + window);
+    assertEquals(expected, config.slidingWindow().orElse(-1));
+    assertFalse(config.qkvBias());
+  }
+
+  @Test
+  void aMistralThatSaysNothingOfAWindowHasThatOfTheFirst() throws IOException {
+    ModelConfig config = with("\"model_type\": \"mistral\", \"max_position_embeddings\": 8192");
+    assertEquals(OptionalInt.of(4096), config.slidingWindow());
+  }
+
+  @Test
+  void tokensThatEndAGenerationAreThoseOfBothFiles() throws IOException {
+    Files.writeString(
+        directory.resolve("generation_config.json"), "{\"eos_token_id\": [5, 2], \"top_k\": 3}");
+    assertEquals(Set.of(2, 3, 5), with("\"eos_token_id\": [2, 3]").eosTokens());
+    assertEquals(Set.of(2, 5), with("\"eos_token_id\": null").eosTokens());
+    Files.writeString(directory.resolve("generation_config.json"), "{\"eos_token_id\": 100}");
+    var error = assertThrows(LorikeetException.class, () -> read(LLAMA));
+    assertTrue(
+        String.valueOf(error.getMessage())
+            .endsWith(
+                "generation_config.json: eos_token_id: expected an integer from 0 to 99, found 100"),
+        error.getMessage());
+  }
+
+  @Test
+  void whatIsNotSupportedIsNamedBesideWhatIs() throws IOException {
+    Code unsupported = Code.MODEL_UNSUPPORTED;
+    assertRefused(
+        unsupported, merged("\"model_type\": \"gemma2\""), "'gemma2'", "llama, mistral, qwen2");
+    assertRefused(unsupported, merged("\"hidden_act\": \"gelu\""), "hidden_act", "'gelu'", "silu");
+    assertRefused(
+        unsupported,
+        merged("\"quantization_config\": {\"quant_method\": \"gptq\"}"),
+        "gptq",
+        "Jlama's Q4");
+    assertRefused(
+        unsupported,
+        merged("\"model_type\": \"qwen2\", \"use_sliding_window\": true"),
+        "use_sliding_window");
+    assertRefused(
+        unsupported,
+        merged("\"layer_types\": [\"full_attention\", \"sliding_attention\"]"),
+        "layer_types",
+        "sliding_attention");
+    assertRefused(unsupported, merged("\"partial_rotary_factor\": 0.5"), "partial_rotary_factor");
+    for (String kind : new String[] {"dynamic", "longrope", "su", "mrope"}) {
+      assertRefused(
+          unsupported,
+          merged("\"rope_scaling\": {\"type\": \"" + kind + "\", \"factor\": 2}"),
+          "'" + kind + "'",
+          "default, linear, llama3, yarn");
+    }
+    assertRefused(
+        unsupported,
+        merged("\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}"),
+        "per layer type");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "\"hidden_size\": 0",
+        "\"hidden_size\": -64",
+        "\"hidden_size\": 63",
+        "\"hidden_size\": 64.5",
+        "\"hidden_size\": \"64\"",
+        "\"hidden_size\": 1e300",
+        "\"hidden_size\": 4294967360",
+        "\"hidden_size\": 18446744073709551680",
+        "\"hidden_size\": null",
+        "\"intermediate_size\": 1000000000",
+        "\"num_hidden_layers\": 100000",
+        "\"num_attention_heads\": 0",
+        "\"num_attention_heads\": true",
+        "\"num_key_value_heads\": 3",
+        "\"num_key_value_heads\": 16",
+        "\"head_dim\": 7",
+        "\"head_dim\": 1000000",
+        "\"vocab_size\": 2147483648",
+        "\"rms_norm_eps\": 0",
+        "\"rms_norm_eps\": -1",
+        "\"rms_norm_eps\": 1",
+        "\"max_position_embeddings\": 0",
+        "\"max_position_embeddings\": 1000000000",
+        "\"rope_theta\": 1",
+        "\"rope_theta\": -5",
+        "\"rope_scaling\": 3",
+        "\"rope_scaling\": {\"type\": \"linear\"}",
+        "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}",
+        "\"rope_scaling\": {\"type\": \"linear\", \"factor\": \"4\"}",
+        "\"rope_scaling\": {\"type\": 3}",
+        "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8}",
+        "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+        "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 1e30}",
+        "\"rope_scaling\": {\"type\": \"yarn\", \"original_max_position_embeddings\": 0}",
+        "\"bos_token_id\": 100",
+        "\"bos_token_id\": [1]",
+        "\"eos_token_id\": -1",
+        "\"eos_token_id\": [2, \"3\"]",
+        "\"eos_token_id\": {}",
+        "\"tie_word_embeddings\": 1",
+        "\"model_type\": null",
+        "\"model_type\": 3"
+      })
+  void aSenselessValueIsRefusedByKey(String key) throws IOException {
+    String name = key.substring(1, key.indexOf('"', 1));
+    assertRefused(
+        Code.MODEL_INVALID,
+        merged(key),
+        name.equals("rope_scaling") ? "rope_" : name,
+        "expected",
+        "found");
+  }
+
+  @Test
+  void aFamilyWhoseDefaultIsAGuessMustSayItsKeyValueHeads() throws IOException {
+    ObjectNode config = (ObjectNode) JSON.readTree(LLAMA);
+    config.remove("num_key_value_heads");
+    assertEquals(8, read(config.toString()).shape().kvHeads());
+    config.put("model_type", "mistral");
+    assertRefused(Code.MODEL_INVALID, config.toString(), "num_key_value_heads");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "{", "[]", "null", "{} {}", "{\"a\": 1, \"a\": 2}", "\u0000"})
+  void aFileThatIsNoJsonObjectIsRefused(String json) {
+    assertRefused(Code.MODEL_INVALID, json);
+  }
+
+  @Test
+  void absurdlyNestedJsonIsRefused() {
+    assertRefused(Code.MODEL_INVALID, "{\"a\": " + "[".repeat(100_000) + "]".repeat(100_000) + "}");
+  }
+
+  @Test
+  void aMissingFileIsNamed() {
+    var error = assertThrows(LorikeetException.class, () -> ModelConfig.read(directory));
+    assertEquals(
+        directory.resolve(ModelConfig.FILE) + ": expected a file, found nothing",
+        error.getMessage());
+  }
+
+  @Test
+  void aHugeFileIsNotRead() throws IOException {
+    Files.writeString(directory.resolve(ModelConfig.FILE), LLAMA + " ".repeat((16 << 20) + 1));
+    var error = assertThrows(LorikeetException.class, () -> ModelConfig.read(directory));
+    assertTrue(String.valueOf(error.getMessage()).contains("at most 16777216 bytes"));
+  }
+}

@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.lorikeet.files.model;
+
+import org.jspecify.annotations.NullMarked;
