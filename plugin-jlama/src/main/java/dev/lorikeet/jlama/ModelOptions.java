@@ -1,10 +1,10 @@
 package dev.lorikeet.jlama;
 
-import dev.lorikeet.jlama.decoder.Switching;
-import dev.lorikeet.jlama.serving.Limits;
-import dev.lorikeet.jlama.serving.Policy;
-import dev.lorikeet.jlama.serving.RouterPolicy;
-import dev.lorikeet.jlama.serving.ServingOptions;
+import dev.lorikeet.host.serving.Limits;
+import dev.lorikeet.host.serving.Policy;
+import dev.lorikeet.host.serving.RouterPolicy;
+import dev.lorikeet.host.serving.ServingOptions;
+import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.tensor.ElementType;
 import java.time.Duration;
 import java.util.Locale;

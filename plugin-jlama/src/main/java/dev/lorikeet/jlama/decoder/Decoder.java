@@ -6,6 +6,13 @@ import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.files.model.ModelConfig;
 import dev.lorikeet.files.model.RopeFrequencies;
+import dev.lorikeet.host.kv.KvCache;
+import dev.lorikeet.host.step.StepAdapters;
+import dev.lorikeet.host.step.StepBatch;
+import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.switching.SwitchPlanner;
+import dev.lorikeet.host.switching.SwitchStats;
+import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.AttentionScratch;
 import dev.lorikeet.jlama.kernel.AttentionShape;
@@ -33,7 +40,7 @@ import java.util.List;
  * by one decoding thread, which is shard 0 of the worker team. The logits of a token do not depend,
  * bit for bit, on the other tokens of the batch.
  */
-public final class Decoder implements AutoCloseable {
+public final class Decoder implements StepDecoder {
   /*
    * Idea: every weight is read once per step for the whole batch, whatever mix of prefill chunks and decode tokens it is. A layer is four tasks of the worker team (q, k, v; attention
    * and o; gate, up; down), with barriers where one kernel needs all of another's output (what is done token by token follows without one, since shards share tokens out alike), and after each task one call into the LoRA executor for the whole batch.
@@ -145,28 +152,28 @@ public final class Decoder implements AutoCloseable {
     this.layerWeights = weights.layers().getFirst();
   }
 
-  /** Returns the KV cache. */
+  @Override
   public KvCache kv() {
     return kv;
   }
 
-  /** Computes a batch: keys and values of all its tokens, logits of those that want them. */
-  public void forward(StepBatch step, DeltaPlan plan) {
+  @Override
+  public void forward(StepBatch step, StepAdapters adapters) {
     batch = step;
-    wantsFinalHidden = plan.wantsFinalHidden();
+    wantsFinalHidden = adapters.wantsFinalHidden();
     rope.cover(step.endPosition());
     team.run(embed);
-    LoraBatch lora = plan.beforeLayers(a.residual().tensor());
+    LoraBatch lora = adapters.beforeLayers(a.residual().tensor());
     boolean useMerged =
-        !plan.perLayer() && lora.entries() > 0 && useMerged(lora, plan.stepsToCome());
+        !adapters.perLayer() && lora.entries() > 0 && useMerged(lora, adapters.stepsToCome());
     applyDeltas = !useMerged;
     deltaNanos = 0;
     for (layer = 0; layer < shape.layers(); layer++) {
       layerWeights = useMerged ? merged.layer(layer) : weights.layers().get(layer);
       Groups targets = groups.get(layer);
       team.run(queryKeyValue);
-      if (plan.perLayer()) {
-        lora = plan.atLayer(layer, a.normed().tensor());
+      if (adapters.perLayer()) {
+        lora = adapters.atLayer(layer, a.normed().tensor());
       }
       addDelta(targets.qkv(), lora, a.normed(), qkvOut);
       team.run(attend);
@@ -181,11 +188,11 @@ public final class Decoder implements AutoCloseable {
       if (useMerged) {
         planner.usedMerged();
       } else {
-        planner.rented(lora, plan.perLayer(), deltaNanos);
+        planner.rented(lora, adapters.perLayer(), deltaNanos);
       }
     }
     if (wantsFinalHidden) {
-      plan.afterLayers(a.normed().tensor());
+      adapters.afterLayers(a.normed().tensor());
     }
   }
 
@@ -222,7 +229,7 @@ public final class Decoder implements AutoCloseable {
     return choice == SwitchPlanner.Choice.SWITCH || choice == SwitchPlanner.Choice.MERGED;
   }
 
-  /** Returns how steps with adapters were computed; for the decoding thread. */
+  @Override
   public SwitchStats switchStats() {
     return planner;
   }
@@ -421,27 +428,26 @@ public final class Decoder implements AutoCloseable {
         shards);
   }
 
-  /** Returns one logit of a row of the last batch. */
+  @Override
   public float logit(int row, int token) {
     return logits(row).getAtIndex(ValueLayout.JAVA_FLOAT, token);
   }
 
-  /** Returns a row of logits of the last batch, {@code [vocabulary]} F32, valid until the next. */
+  @Override
   public MemorySegment logits(int row) {
     return a.logits().row(row);
   }
 
-  /** Returns the token with the largest logit of a row, the smallest id among equals. */
+  @Override
   public int best(int row) {
     return best[row];
   }
 
-  /** Returns the logarithm of the sum of exponentials of a row of logits. */
+  @Override
   public double logSumExp(int row) {
     return logSumExp[row];
   }
 
-  /** Releases the buffers, after the decoding thread has ended; the rest belongs to the caller. */
   @Override
   public void close() {
     panel.close();

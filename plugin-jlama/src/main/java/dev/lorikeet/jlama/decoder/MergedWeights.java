@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.decoder;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.MergePlan;
+import dev.lorikeet.host.switching.SharedMixture;
 import dev.lorikeet.jlama.kernel.HugePages;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.weights.LayerWeights;

@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
+import dev.lorikeet.host.step.Positions;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -14,12 +15,6 @@ import java.lang.foreign.MemorySegment;
  * sizes are checked once per call, with {@link IllegalArgumentException}.
  */
 public sealed interface Elementwise permits ScalarElementwise, VectorElementwise {
-  /** Positions of the tokens of a batch. */
-  interface Positions {
-    /** Returns the position of a token in its sequence, from 0. */
-    int position(int token);
-  }
-
   /**
    * y = x / sqrt(mean(x^2) + epsilon) * weight, as Hugging Face's LlamaRMSNorm in float32. x and y
    * may be the same.

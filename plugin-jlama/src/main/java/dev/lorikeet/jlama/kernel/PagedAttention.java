@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
+import dev.lorikeet.host.step.AttentionBatch;
 import java.lang.foreign.MemorySegment;
 
 /**

@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
+import dev.lorikeet.host.step.Positions;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

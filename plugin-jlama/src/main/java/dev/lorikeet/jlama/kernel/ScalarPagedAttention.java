@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
+import dev.lorikeet.host.step.AttentionBatch;
 import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;

@@ -7,6 +7,7 @@ import static dev.lorikeet.jlama.kernel.Lanes.LE;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
+import dev.lorikeet.host.step.Positions;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;

@@ -9,6 +9,7 @@ import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 import static dev.lorikeet.jlama.kernel.Lanes.L;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
+import dev.lorikeet.host.step.AttentionBatch;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,7 +1,7 @@
 package dev.lorikeet.bench.kernels.jmh;
 
 import dev.lorikeet.bench.model.Preset;
-import dev.lorikeet.jlama.kernel.AttentionBatch;
+import dev.lorikeet.host.step.AttentionBatch;
 import dev.lorikeet.jlama.kernel.AttentionScratch;
 import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.Kernels;

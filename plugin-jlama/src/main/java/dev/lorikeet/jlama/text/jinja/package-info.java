@@ -1,8 +1,0 @@
-/**
- * Jinja2 as transformers configures it for chat templates, over plain data and without reflection:
- * a template can reach nothing but what it is given.
- */
-@NullMarked
-package dev.lorikeet.jlama.text.jinja;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,0 @@
-/** Text to token ids and back, as Hugging Face's tokenizers do it, and chat templates. */
-@NullMarked
-package dev.lorikeet.jlama.text;
-
-import org.jspecify.annotations.NullMarked;

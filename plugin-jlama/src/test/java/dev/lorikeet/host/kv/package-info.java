@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.lorikeet.host.kv;
+
+import org.jspecify.annotations.NullMarked;

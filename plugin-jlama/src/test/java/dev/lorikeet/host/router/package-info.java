@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.lorikeet.host.router;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,4 +1,0 @@
-@NullMarked
-package dev.lorikeet.jlama.routing;
-
-import org.jspecify.annotations.NullMarked;

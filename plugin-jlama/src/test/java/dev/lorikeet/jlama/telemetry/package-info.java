@@ -1,4 +1,0 @@
-@NullMarked
-package dev.lorikeet.jlama.telemetry;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,0 @@
-/** Tests of tokenization and chat templates against what Hugging Face's own libraries made. */
-@NullMarked
-package dev.lorikeet.jlama.text;
-
-import org.jspecify.annotations.NullMarked;

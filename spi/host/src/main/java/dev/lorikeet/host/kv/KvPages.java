@@ -1,0 +1,153 @@
+package dev.lorikeet.host.kv;
+
+import dev.lorikeet.memory.PageOwner;
+import java.util.Arrays;
+import java.util.Optional;
+
+/**
+ * The pages of one sequence's keys and values: blocks shared with others through the prefix cache,
+ * then its own. Used by the decoding thread alone.
+ */
+public final class KvPages {
+  private final KvCache cache;
+  private int[] pages;
+  private int count;
+  private Optional<PrefixCache.Root> root = Optional.empty();
+  private int[] shared;
+  private int sharedBlocks;
+
+  KvPages(KvCache cache, int positions) {
+    this.cache = cache;
+    pages = new int[Math.toIntExact(cache.geometry().pagesFor(positions))];
+    shared = new int[positions / cache.geometry().blockTokens()];
+  }
+
+  /**
+   * Takes what the prefix cache has of a sequence's beginning, and lets others share its blocks
+   * from now on; without a prefix cache it does nothing. Called while nothing is held.
+   *
+   * @param key stands for everything but the tokens that keys and values depend on
+   * @param tokens the sequence's tokens
+   * @param most how many positions to take at most
+   * @return how many positions were taken
+   */
+  public int share(Object key, int[] tokens, int most) {
+    if (cache.prefixes().isEmpty()) {
+      return 0;
+    }
+    PrefixCache prefixes = cache.prefixes().get();
+    KvGeometry geometry = cache.geometry();
+    PrefixCache.Root entered = prefixes.enter(key);
+    root = Optional.of(entered);
+    int blocks = most / geometry.blockTokens();
+    ensureShared(blocks);
+    sharedBlocks = prefixes.take(entered, tokens, shared, blocks);
+    count = sharedBlocks * geometry.blockPages();
+    ensurePages(count);
+    for (int b = 0; b < sharedBlocks; b++) {
+      prefixes.pages(shared[b], pages, b * geometry.blockPages());
+    }
+    return sharedBlocks * geometry.blockTokens();
+  }
+
+  /** Counts that the sequence was admitted with what it found at {@link #share}. */
+  public void admitted() {
+    if (root.isPresent()) {
+      cache.prefixes().orElseThrow().admitted(sharedBlocks * cache.geometry().blockTokens());
+    }
+  }
+
+  /**
+   * Returns how many positions {@link #share} would find now, at most {@code most}; takes nothing.
+   */
+  public int peek(Object key, int[] tokens, int most) {
+    int blockTokens = cache.geometry().blockTokens();
+    return cache.prefixes().isEmpty()
+        ? 0
+        : cache.prefixes().get().peek(key, tokens, most / blockTokens) * blockTokens;
+  }
+
+  /** Offers the full blocks among the first {@code computed} positions to others. */
+  public void publish(int[] tokens, int computed) {
+    KvGeometry geometry = cache.geometry();
+    if (root.isEmpty() || (sharedBlocks + 1) * geometry.blockTokens() > computed) {
+      return;
+    }
+    PrefixCache prefixes = cache.prefixes().orElseThrow();
+    int full = computed / geometry.blockTokens();
+    ensureShared(full);
+    for (; sharedBlocks < full; sharedBlocks++) {
+      shared[sharedBlocks] =
+          prefixes.put(
+              root.get(),
+              sharedBlocks == 0 ? -1 : shared[sharedBlocks - 1],
+              tokens,
+              sharedBlocks * geometry.blockTokens(),
+              pages,
+              sharedBlocks * geometry.blockPages());
+    }
+  }
+
+  /**
+   * Makes room for this many positions in all; returns false, with nothing changed, if the pool has
+   * too few pages now.
+   */
+  public boolean reserve(int positions) {
+    int needed = Math.toIntExact(cache.geometry().pagesFor(positions));
+    if (needed <= count) {
+      return true;
+    }
+    ensurePages(needed);
+    if (cache.prefixes().isPresent()) {
+      cache.prefixes().get().makeRoom(needed - count);
+    }
+    if (!cache.pool().allocate(PageOwner.KV_CACHE, pages, count, needed - count)) {
+      return false;
+    }
+    cache.count(needed - count);
+    count = needed;
+    return true;
+  }
+
+  /** Gives all pages back, shared blocks to the prefix cache; idempotent. */
+  public void release() {
+    int sharedPages = sharedBlocks * cache.geometry().blockPages();
+    if (count > sharedPages) {
+      cache.pool().free(pages, sharedPages, count - sharedPages);
+      cache.count(sharedPages - count);
+    }
+    if (root.isPresent()) {
+      PrefixCache prefixes = cache.prefixes().orElseThrow();
+      prefixes.giveBack(shared, sharedBlocks);
+      prefixes.leave(root.get());
+    }
+    root = Optional.empty();
+    sharedBlocks = 0;
+    count = 0;
+  }
+
+  private void ensurePages(int size) {
+    if (size > pages.length) {
+      pages = Arrays.copyOf(pages, Math.max(size, 2 * pages.length));
+    }
+  }
+
+  private void ensureShared(int size) {
+    if (size > shared.length) {
+      shared = Arrays.copyOf(shared, Math.max(size, 2 * shared.length));
+    }
+  }
+
+  /** Returns how many positions fit into the pages held. */
+  public int capacity() {
+    KvGeometry geometry = cache.geometry();
+    return count / geometry.blockPages() * geometry.blockTokens();
+  }
+
+  /** Returns the byte offset in the pool's memory where a block of positions of a layer begins. */
+  public long blockOffset(int block, int layer) {
+    KvGeometry geometry = cache.geometry();
+    int page = pages[block * geometry.blockPages() + geometry.pageOfLayer(layer)];
+    return (long) page * geometry.pageBytes() + geometry.layerOffset(layer);
+  }
+}

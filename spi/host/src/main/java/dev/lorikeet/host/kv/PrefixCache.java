@@ -1,0 +1,356 @@
+package dev.lorikeet.host.kv;
+
+import dev.lorikeet.memory.PagePool;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Full blocks of keys and values that sequences with the same beginning share, and that stay after
+ * the last of them has ended until the pool needs their pages. Its methods are called by the
+ * decoding thread, but for {@link #stats} and the reclaiming of pages, which any thread may do.
+ */
+public final class PrefixCache implements AutoCloseable {
+  /*
+   * Idea: prefix caching (vLLM, arXiv 2309.06180, section 4.4; SGLang's RadixAttention, arXiv 2312.07104). A block holds the keys and values of blockTokens positions of all layers, in its geometry's blockPages
+   * pages. It is known by its root, the block before it and its own tokens, all compared exactly, the hash only finds the candidates. A root stands for everything but the tokens that keys and values
+   * depend on: tenant, generations of adapters, their weights. Kernels give the same bits whatever the batch, so a block computed for one sequence is what any other would
+   * compute, and when two sequences have computed the same block at the same time one copy is given back.
+   *
+   * Layout: blocks are numbers into parallel arrays, with room for as many as the pool can hold, so that nothing is allocated per block. Buckets chain blocks of one hash. Blocks
+   * without users form a list, least recently used first. Whoever uses a block uses those before it, and gives them back from the last to the first, so a block stands in the list before the one that
+   * precedes it in a sequence: the head of the list never has a successor, and evicting it leaves no orphan.
+   *
+   * Who gives way: keys and values for running sequences take free pages, then cached blocks, then idle adapters. Loads of adapters take free pages, then idle adapters, then cached
+   * blocks (the order in which the pool asks). So that a cache that grew first does not keep adapters out, blocks beyond KEEP of the pool are given up while less than SPARE of it is free.
+   *
+   * Cost: a look-up hashes and compares the tokens once; the lock is taken when a sequence is admitted, fills a block or ends, not per token.
+   */
+  private static final int KEEP = 4;
+  private static final int SPARE = 16;
+  private static final int NONE = -1;
+
+  private final PagePool pool;
+  private final KvCache kv;
+  private final int blockPages;
+  private final int blockTokens;
+  private final PagePool.Registration pressure;
+  private final Object lock = new Object();
+  private final Map<Object, Root> roots = new HashMap<>();
+
+  private final @Nullable Root[] rootOf;
+  private final int[] parentOf;
+  private final int[] tokensOf;
+  private final int[] pagesOf;
+  private final int[] usersOf;
+  private final int[] hashOf;
+  private final int[] nextInBucket;
+  private final int[] buckets;
+  private final int[] older;
+  private final int[] newer;
+  private int oldest = NONE;
+  private int newest = NONE;
+  private int unused = NONE; // free block numbers, chained by nextInBucket
+  private int blocks;
+  private int idleBlocks;
+  private long lookups;
+  private long hits;
+  private long reusedTokens;
+  private long evictions;
+  private int serials;
+
+  /** Everything that keys and values depend on besides tokens; kept while in use. */
+  static final class Root {
+    private final Object key;
+    private final int hash;
+    private int users;
+
+    Root(Object key, int serial) {
+      this.key = key;
+      this.hash = serial * 0x9E3779B9;
+    }
+  }
+
+  PrefixCache(PagePool pool, KvCache kv) {
+    this.pool = pool;
+    this.kv = kv;
+    this.blockPages = kv.geometry().blockPages();
+    this.blockTokens = kv.geometry().blockTokens();
+    int capacity = pool.pageCount() / blockPages;
+    rootOf = new Root[capacity];
+    parentOf = new int[capacity];
+    tokensOf = new int[Math.multiplyExact(capacity, blockTokens)];
+    pagesOf = new int[capacity * blockPages];
+    usersOf = new int[capacity];
+    hashOf = new int[capacity];
+    nextInBucket = new int[capacity];
+    older = new int[capacity];
+    newer = new int[capacity];
+    buckets = new int[Integer.highestOneBit(Math.max(1, capacity)) * 2];
+    Arrays.fill(buckets, NONE);
+    for (int b = capacity - 1; b >= 0; b--) {
+      nextInBucket[b] = unused;
+      unused = b;
+    }
+    pressure = pool.onPressure(this::evict);
+  }
+
+  /** Returns the root of a key, compared by {@code equals}; {@link #leave} it in the end. */
+  Root enter(Object key) {
+    synchronized (lock) {
+      Root root = roots.computeIfAbsent(key, k -> new Root(k, ++serials));
+      root.users++;
+      return root;
+    }
+  }
+
+  void leave(Root root) {
+    synchronized (lock) {
+      dropUser(root);
+    }
+  }
+
+  private void dropUser(Root root) {
+    if (--root.users == 0) {
+      roots.remove(root.key);
+    }
+  }
+
+  /**
+   * Finds the longest run of cached blocks that a sequence begins with and takes a use of each.
+   *
+   * @param held receives the blocks
+   * @param most how many to take at most
+   * @return how many were taken
+   */
+  int take(Root root, int[] tokens, int[] held, int most) {
+    synchronized (lock) {
+      int parent = NONE;
+      int found = 0;
+      while (found < most) {
+        int block = find(root, parent, tokens, found * blockTokens);
+        if (block == NONE) {
+          break;
+        }
+        use(block);
+        held[found++] = block;
+        parent = block;
+      }
+      return found;
+    }
+  }
+
+  /** Returns how many blocks a sequence begins with are cached now, without taking them. */
+  int peek(Object key, int[] tokens, int most) {
+    synchronized (lock) {
+      Root root = roots.get(key);
+      int parent = NONE;
+      int found = 0;
+      while (root != null && found < most) {
+        parent = find(root, parent, tokens, found * blockTokens);
+        if (parent == NONE) {
+          break;
+        }
+        found++;
+      }
+      return found;
+    }
+  }
+
+  /**
+   * Takes a full block over from a sequence, which uses it from then on. Where the same block is
+   * cached already, the sequence's pages are given back and it uses the cached one.
+   *
+   * @param parent the block before, or -1
+   * @param tokens the sequence's tokens; the block's begin at {@code from}
+   * @param pages the sequence's pages, changed to the cached block's; the block's begin at {@code
+   *     firstPage}
+   * @return the block
+   */
+  int put(Root root, int parent, int[] tokens, int from, int[] pages, int firstPage) {
+    synchronized (lock) {
+      int block = find(root, parent, tokens, from);
+      if (block != NONE) {
+        pool.free(pages, firstPage, blockPages);
+        kv.count(-blockPages);
+        System.arraycopy(pagesOf, block * blockPages, pages, firstPage, blockPages);
+        use(block);
+        return block;
+      }
+      block = unused;
+      unused = nextInBucket[block];
+      rootOf[block] = root;
+      root.users++;
+      parentOf[block] = parent;
+      System.arraycopy(tokens, from, tokensOf, block * blockTokens, blockTokens);
+      System.arraycopy(pages, firstPage, pagesOf, block * blockPages, blockPages);
+      usersOf[block] = 1;
+      hashOf[block] = hash(root, parent, tokens, from);
+      int bucket = hashOf[block] & (buckets.length - 1);
+      nextInBucket[block] = buckets[bucket];
+      buckets[bucket] = block;
+      blocks++;
+      return block;
+    }
+  }
+
+  /** Copies the page numbers of a block that the caller uses. */
+  void pages(int block, int[] target, int at) {
+    System.arraycopy(pagesOf, block * blockPages, target, at, blockPages);
+  }
+
+  /** Gives back the uses of a sequence's blocks, the last block first. */
+  void giveBack(int[] held, int count) {
+    synchronized (lock) {
+      for (int i = count - 1; i >= 0; i--) {
+        int block = held[i];
+        if (--usersOf[block] == 0) {
+          idleBlocks++;
+          older[block] = newest;
+          newer[block] = NONE;
+          if (newest == NONE) {
+            oldest = block;
+          } else {
+            newer[newest] = block;
+          }
+          newest = block;
+        }
+      }
+    }
+  }
+
+  /** Counts a sequence that was admitted with so many of its tokens found. */
+  void admitted(int tokens) {
+    synchronized (lock) {
+      lookups++;
+      hits += tokens > 0 ? 1 : 0;
+      reusedTokens += tokens;
+    }
+  }
+
+  /** Gives up blocks without users until so many pages of the pool are free, or none is left. */
+  void makeRoom(int pages) {
+    int free = pool.stats().freePages();
+    if (free < pages) {
+      evict(pages - free);
+    }
+  }
+
+  /** Leaves room for adapters: see the head of this class. */
+  public void trim() {
+    int spare = pool.pageCount() / SPARE;
+    int free = pool.stats().freePages();
+    if (free >= spare) {
+      return;
+    }
+    int excess;
+    synchronized (lock) {
+      excess = idleBlocks * blockPages - pool.pageCount() / KEEP;
+    }
+    if (excess > 0) {
+      evict(Math.min(excess, spare - free));
+    }
+  }
+
+  /** Frees at least so many pages if blocks without users have them; returns how many. */
+  private int evict(int pages) {
+    synchronized (lock) {
+      int freed = 0;
+      while (freed < pages && oldest != NONE) {
+        int block = oldest;
+        unlink(block);
+        remove(block);
+        evictions++;
+        freed += blockPages;
+      }
+      return freed;
+    }
+  }
+
+  private void use(int block) {
+    if (usersOf[block]++ == 0) {
+      unlink(block);
+    }
+  }
+
+  /** Takes a block out of the list of those without users. */
+  private void unlink(int block) {
+    idleBlocks--;
+    if (older[block] == NONE) {
+      oldest = newer[block];
+    } else {
+      newer[older[block]] = newer[block];
+    }
+    if (newer[block] == NONE) {
+      newest = older[block];
+    } else {
+      older[newer[block]] = older[block];
+    }
+  }
+
+  private void remove(int block) {
+    int bucket = hashOf[block] & (buckets.length - 1);
+    if (buckets[bucket] == block) {
+      buckets[bucket] = nextInBucket[block];
+    } else {
+      int before = buckets[bucket];
+      while (nextInBucket[before] != block) {
+        before = nextInBucket[before];
+      }
+      nextInBucket[before] = nextInBucket[block];
+    }
+    pool.free(pagesOf, block * blockPages, blockPages);
+    kv.count(-blockPages);
+    dropUser(Objects.requireNonNull(rootOf[block]));
+    rootOf[block] = null;
+    nextInBucket[block] = unused;
+    unused = block;
+    blocks--;
+  }
+
+  private int find(Root root, int parent, int[] tokens, int from) {
+    int hash = hash(root, parent, tokens, from);
+    for (int b = buckets[hash & (buckets.length - 1)]; b != NONE; b = nextInBucket[b]) {
+      int start = b * blockTokens;
+      if (hashOf[b] == hash
+          && rootOf[b] == root
+          && parentOf[b] == parent
+          && Arrays.equals(
+              tokensOf, start, start + blockTokens, tokens, from, from + blockTokens)) {
+        return b;
+      }
+    }
+    return NONE;
+  }
+
+  private int hash(Root root, int parent, int[] tokens, int from) {
+    int hash = parent == NONE ? root.hash : hashOf[parent];
+    for (int i = from; i < from + blockTokens; i++) {
+      hash = (hash ^ tokens[i]) * 0x01000193;
+      hash ^= hash >>> 15;
+    }
+    return hash;
+  }
+
+  /** Returns counts for monitoring. */
+  public PrefixStats stats() {
+    synchronized (lock) {
+      return new PrefixStats(
+          lookups,
+          hits,
+          reusedTokens,
+          evictions,
+          idleBlocks * blockPages,
+          (blocks - idleBlocks) * blockPages);
+    }
+  }
+
+  /** Gives all pages back, after all sequences have ended. */
+  @Override
+  public void close() {
+    pressure.close();
+    evict(Integer.MAX_VALUE);
+  }
+}

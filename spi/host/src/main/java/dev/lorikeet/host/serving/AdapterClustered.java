@@ -1,0 +1,73 @@
+package dev.lorikeet.host.serving;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Prefers waiting sequences whose adapters the batch uses already, then those whose adapters are
+ * leased, so that fewer weights are read per step and fewer adapters are loaded. A sequence that
+ * was passed over {@code bound} times is admitted before any that came later.
+ */
+final class AdapterClustered implements AdmissionPolicy {
+  /*
+   * Idea: adapter clustering, S-LoRA (arXiv 2311.03285), section 4.3, with a bound on what it may cost others. Among sequences of the highest waiting priority, the earliest whose adapters are all
+   * in the batch comes first (the base model alone is always in the batch), then the earliest whose adapters are leased, then the earliest of all.
+   *
+   * Bound: a sequence counts how often one that arrived later, of its own priority or a lower one, was admitted before it. Once the count of the earliest reaches the bound it is next. So clustering delays
+   * a sequence by at most `bound` admissions beyond those that first come, first served, would put before it. Time that it spends loading its own adapter does not count against others.
+   *
+   * Cost: a scan of the queue per admission.
+   */
+  private final int bound;
+  private final Set<String> inBatch = new HashSet<>();
+
+  AdapterClustered(int bound) {
+    this.bound = bound;
+  }
+
+  @Override
+  public int next(List<Sequence> waiting, List<Sequence> running, long round) {
+    int first = AdmissionPolicy.firstArrived(waiting, round);
+    if (first < 0 || waiting.get(first).passedOver >= bound) {
+      return first;
+    }
+    inBatch.clear();
+    for (int i = 0; i < running.size(); i++) {
+      inBatch.addAll(running.get(i).adapters());
+    }
+    int priority = waiting.get(first).priority();
+    int best = first;
+    int bestDistance = distance(waiting.get(first));
+    for (int i = first + 1; i < waiting.size() && bestDistance > 0; i++) {
+      Sequence sequence = waiting.get(i);
+      if (sequence.triedInRound != round && sequence.priority() == priority) {
+        int distance = distance(sequence);
+        if (distance < bestDistance) {
+          best = i;
+          bestDistance = distance;
+        }
+      }
+    }
+    return best;
+  }
+
+  private int distance(Sequence sequence) {
+    if (inBatch.containsAll(sequence.adapters())) {
+      return 0;
+    }
+    return sequence.adapterState() == Sequence.AdapterState.LEASED ? 1 : 2;
+  }
+
+  @Override
+  public boolean precedes(Sequence first, Sequence second) {
+    return first.priority() > second.priority();
+  }
+
+  @Override
+  public void admitted(Sequence sequence, List<Sequence> waiting) {
+    for (int i = 0; i < waiting.size() && ARRIVAL.compare(waiting.get(i), sequence) < 0; i++) {
+      waiting.get(i).passedOver++;
+    }
+  }
+}

@@ -1,0 +1,97 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.host.telemetry.RequestTrace;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Consumer;
+
+/**
+ * Acquires leases without stalling the decoding thread: at once where the weights are in memory,
+ * else on a loader thread.
+ */
+final class AdapterLoader implements AutoCloseable {
+  /** What became of an attempt. */
+  sealed interface Outcome {
+    /** All leases are here; the receiver closes them. */
+    record Leased(List<AdapterLease> leases) implements Outcome {}
+
+    /** There is no room in the pool now. */
+    record NoRoom(LorikeetException reason) implements Outcome {}
+
+    /** It will not work later either. */
+    record Failed(LorikeetException reason) implements Outcome {}
+  }
+
+  private static final int THREADS = 2;
+
+  private final AdapterStore store;
+  private final ExecutorService threads;
+
+  AdapterLoader(AdapterStore store) {
+    this(
+        store,
+        Executors.newFixedThreadPool(
+            THREADS, Thread.ofPlatform().daemon().name("lorikeet-loader-", 0).factory()));
+  }
+
+  /** Loads on the given threads, which it closes in the end. */
+  AdapterLoader(AdapterStore store, ExecutorService threads) {
+    this.store = store;
+    this.threads = threads;
+  }
+
+  /** Acquires all adapters if all are in memory. */
+  Optional<List<AdapterLease>> acquireIfResident(List<String> adapters) {
+    List<AdapterLease> leases = new ArrayList<>(adapters.size());
+    for (String adapter : adapters) {
+      Optional<AdapterLease> lease = store.acquireIfResident(adapter);
+      if (lease.isEmpty()) {
+        leases.forEach(AdapterLease::close);
+        return Optional.empty();
+      }
+      leases.add(lease.get());
+    }
+    return Optional.of(leases);
+  }
+
+  /** Acquires all adapters or none on a loader thread and tells the outcome there. */
+  void load(List<String> adapters, RequestTrace trace, Consumer<Outcome> receiver) {
+    try {
+      threads.execute(() -> receiver.accept(acquire(adapters, trace)));
+    } catch (RejectedExecutionException e) {
+      receiver.accept(
+          new Outcome.Failed(new LorikeetException(Code.CLOSED, "the model was closed", e)));
+    }
+  }
+
+  private Outcome acquire(List<String> adapters, RequestTrace trace) {
+    List<AdapterLease> leases = new ArrayList<>(adapters.size());
+    try {
+      for (String adapter : adapters) {
+        leases.add(trace.adapterLoad(adapter, () -> store.acquire(adapter)));
+      }
+      return new Outcome.Leased(leases);
+    } catch (LorikeetException e) {
+      leases.forEach(AdapterLease::close);
+      return e.code() == Code.POOL_EXHAUSTED ? new Outcome.NoRoom(e) : new Outcome.Failed(e);
+    } catch (RuntimeException | Error e) {
+      leases.forEach(AdapterLease::close);
+      return new Outcome.Failed(
+          new LorikeetException(Code.INTERNAL, "adapter store failed: " + e, e));
+    }
+  }
+
+  /** Waits for attempts under way. */
+  @Override
+  public void close() {
+    threads.close();
+  }
+}

@@ -1,0 +1,174 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.model.AdapterChoice;
+import dev.lorikeet.routing.Experts;
+import dev.lorikeet.routing.LayerRouter;
+import dev.lorikeet.routing.Mixture;
+import dev.lorikeet.routing.RequestContext;
+import dev.lorikeet.routing.RequestRouter;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.routing.TokenRouter;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
+
+/** Resolves what a request says of adapters: names, mixtures and routers. Thread-safe. */
+final class AdapterSelector {
+  private static final int MAX_MIXTURE = 16;
+
+  private static final System.Logger LOGGER = System.getLogger(AdapterSelector.class.getName());
+
+  private final AdapterStore adapters;
+  private final RouterPolicy policy;
+  private final Map<String, Router> routers = new ConcurrentHashMap<>();
+
+  AdapterSelector(AdapterStore adapters, RouterPolicy policy) {
+    this.adapters = adapters;
+    this.policy = policy;
+  }
+
+  void addRouter(String name, Router router) {
+    routers.put(name, router);
+  }
+
+  /** Resolves a choice; asks request routers, and checks that all adapters are registered. */
+  Selection select(
+      AdapterChoice choice,
+      String text,
+      List<Integer> tokens,
+      String tenant,
+      Map<String, String> attributes) {
+    return switch (choice) {
+      case AdapterChoice.None none -> new Selection.Fixed(Mixture.none());
+      case AdapterChoice.Named(String adapter) -> fixed(Mixture.of(adapter));
+      case AdapterChoice.Mixed(Mixture mixture) -> fixed(mixture);
+      case AdapterChoice.Routed(String name) -> {
+        Router router = router(name);
+        try {
+          yield routed(name, router, text, tokens, tenant, attributes);
+        } catch (LorikeetException e) {
+          if (policy.fallback() == RouterPolicy.Fallback.FAIL) {
+            throw e;
+          }
+          LOGGER.log(
+              System.Logger.Level.WARNING,
+              "a request goes on with the base model alone: " + e.getMessage());
+          yield new Selection.Fixed(Mixture.none());
+        }
+      }
+    };
+  }
+
+  private Selection routed(
+      String name,
+      Router router,
+      String text,
+      List<Integer> tokens,
+      String tenant,
+      Map<String, String> attributes) {
+    return switch (router) {
+      case RequestRouter r -> new Selection.Fixed(ask(name, r, text, tokens, tenant, attributes));
+      case TokenRouter r ->
+          new Selection.ByToken(
+              name, r, experts(name, r::experts), told(name, "what context it wants", r::context));
+      case LayerRouter r -> new Selection.ByLayer(name, r, experts(name, r::experts));
+    };
+  }
+
+  private Selection fixed(Mixture mixture) {
+    if (mixture.shares().size() > MAX_MIXTURE) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
+          "mixture: expected at most "
+              + MAX_MIXTURE
+              + " adapters, found "
+              + mixture.shares().size());
+    }
+    for (Mixture.Share share : mixture.shares()) {
+      if (adapters.find(share.adapter()).isEmpty()) {
+        throw new LorikeetException(
+            Code.ADAPTER_NOT_FOUND, "adapter '" + share.adapter() + "' is not registered");
+      }
+    }
+    return new Selection.Fixed(mixture);
+  }
+
+  private Router router(String name) {
+    Router router = routers.get(name);
+    if (router == null) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
+          "router '"
+              + name
+              + "' is unknown, expected one of "
+              + routers.keySet().stream().sorted().toList());
+    }
+    return router;
+  }
+
+  private Mixture ask(
+      String name,
+      RequestRouter router,
+      String text,
+      List<Integer> tokens,
+      String tenant,
+      Map<String, String> attributes) {
+    RequestContext context =
+        new RequestContext(
+            text,
+            tokens,
+            tenant,
+            attributes,
+            adapters.list().stream().map(AdapterSpec::id).toList());
+    long begin = System.nanoTime();
+    Mixture mixture = told(name, "a mixture", () -> router.route(context));
+    long nanos = System.nanoTime() - begin;
+    if (policy.isTooLong(nanos)) {
+      throw failed(name, policy.tooLong(nanos), null);
+    }
+    try {
+      fixed(mixture);
+    } catch (LorikeetException e) {
+      throw failed(name, "chose " + mixture.shares() + ": " + e.getMessage(), e);
+    }
+    return mixture;
+  }
+
+  /** Asks a router that may throw or return null. */
+  private static <T> T told(String name, String what, Supplier<T> source) {
+    T answer;
+    try {
+      answer = source.get();
+    } catch (RuntimeException | Error e) {
+      throw failed(name, "failed: " + e, e);
+    }
+    if (answer == null) {
+      throw failed(name, "returned null, expected " + what, null);
+    }
+    return answer;
+  }
+
+  private Experts experts(String name, Supplier<Experts> source) {
+    Experts experts = told(name, "its adapters", source);
+    for (String adapter : experts.adapters()) {
+      if (adapters.find(adapter).isEmpty()) {
+        throw failed(
+            name, "chooses among adapters of which '" + adapter + "' is not registered", null);
+      }
+    }
+    return experts;
+  }
+
+  private static LorikeetException failed(
+      String name, String what, @org.jspecify.annotations.Nullable Throwable cause) {
+    String message = "router '" + name + "' " + what;
+    return cause == null
+        ? new LorikeetException(Code.ROUTER_FAILED, message)
+        : new LorikeetException(Code.ROUTER_FAILED, message, cause);
+  }
+}

@@ -1,0 +1,83 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.host.telemetry.RequestTrace;
+import dev.lorikeet.model.Score;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** Collects the log-probabilities of given tokens. */
+final class ScoreTask implements Task {
+  private final RequestTrace trace;
+  private final CompletableFuture<Score> future;
+  private final int[] tokens;
+  private final double[] logProbabilities;
+
+  ScoreTask(RequestTrace trace, int[] tokens, Runnable onCancel) {
+    this.trace = trace;
+    this.future =
+        new CompletableFuture<>() {
+          @Override
+          public boolean cancel(boolean mayInterruptIfRunning) {
+            onCancel.run();
+            return super.cancel(mayInterruptIfRunning);
+          }
+        };
+    this.tokens = tokens;
+    this.logProbabilities = new double[tokens.length - 1];
+  }
+
+  CompletableFuture<Score> future() {
+    return future;
+  }
+
+  @Override
+  public RequestTrace trace() {
+    return trace;
+  }
+
+  @Override
+  public int leastTokensToCome() {
+    return 0;
+  }
+
+  @Override
+  public int mostTokensToCome() {
+    return 0;
+  }
+
+  @Override
+  public int tokensToCome(double usual) {
+    return 1;
+  }
+
+  @Override
+  public boolean wantsAllLogits() {
+    return true;
+  }
+
+  /**
+   * Notes the log-probability of the token at a position, given those before. A position may come
+   * again after preemption.
+   */
+  void note(int position, double logProbability) {
+    logProbabilities[position - 1] = logProbability;
+  }
+
+  void finish() {
+    List<Double> values = new ArrayList<>(logProbabilities.length);
+    for (double value : logProbabilities) {
+      values.add(value);
+    }
+    trace.scored();
+    future.complete(new Score(Arrays.stream(tokens).boxed().toList(), values));
+  }
+
+  @Override
+  public void fail(LorikeetException failure) {
+    trace.failed(failure);
+    future.completeExceptionally(failure);
+  }
+}

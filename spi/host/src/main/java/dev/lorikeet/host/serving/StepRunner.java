@@ -1,0 +1,240 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.host.sampling.Sampler;
+import dev.lorikeet.host.step.StepBatch;
+import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.switching.SwitchStats;
+import dev.lorikeet.model.LogitsObserver;
+import dev.lorikeet.model.Sampling;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.LongSupplier;
+
+/**
+ * Runs one iteration: collects the sequences that take part, computes them as one batch and hands
+ * out what came of it. Used by the decoding thread alone.
+ */
+final class StepRunner implements AutoCloseable {
+  private final StepDecoder decoder;
+  private final Limits limits;
+  private final LongSupplier clock;
+  private final Arena arena = Arena.ofShared();
+  private final StepBatch batch;
+  private final BatchPlan plan;
+  private final Sampler sampler;
+  private final float[] logits;
+  private final List<Sequence> planned = new ArrayList<>();
+  private final int[] counts;
+  private int freeTokens;
+  private int freeScoreLogits;
+  private long steps;
+  private long prefillTokens;
+  private long decodeTokens;
+
+  StepRunner(
+      StepDecoder decoder,
+      Limits limits,
+      RouterPolicy routers,
+      int hidden,
+      int vocabulary,
+      LongSupplier clock) {
+    this.clock = clock;
+    this.decoder = decoder;
+    this.limits = limits;
+    this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
+    this.plan = new BatchPlan(arena, limits.batchTokens(), hidden, routers);
+    this.sampler = new Sampler(vocabulary);
+    this.logits = new float[vocabulary];
+    this.counts = new int[limits.batchSequences()];
+  }
+
+  /** Begins to collect a batch. */
+  void begin() {
+    planned.clear();
+    freeTokens = limits.batchTokens();
+    // Every sequence that generates has its row of logits; only the rest is for scores.
+    freeScoreLogits = limits.logits() - limits.batchSequences();
+  }
+
+  /** Returns how many more tokens the batch can take. */
+  int freeTokens() {
+    return freeTokens;
+  }
+
+  /** Returns how many of a sequence's remaining tokens the batch can take. */
+  int chunk(Sequence sequence) {
+    int chunk = Math.min(sequence.remaining(), freeTokens);
+    if (sequence.task().wantsAllLogits()) {
+      return Math.min(chunk, freeScoreLogits);
+    }
+    boolean oneByOne = sequence.oneByOne();
+    if (oneByOne && sequence.computed() >= sequence.promptLength()) {
+      return Math.min(chunk, 1);
+    }
+    return oneByOne ? Math.min(chunk, sequence.promptLength() - sequence.computed()) : chunk;
+  }
+
+  /** Lets a sequence take part with its next tokens. */
+  void add(Sequence sequence, int count) {
+    counts[planned.size()] = count;
+    planned.add(sequence);
+    freeTokens -= count;
+    freeScoreLogits -= sequence.task().wantsAllLogits() ? count : 0;
+  }
+
+  /** Takes a sequence out again, if it was in. */
+  void withdraw(Sequence sequence) {
+    int at = planned.indexOf(sequence);
+    if (at >= 0) {
+      planned.remove(at);
+      freeTokens += counts[at];
+      freeScoreLogits += sequence.task().wantsAllLogits() ? counts[at] : 0;
+      System.arraycopy(counts, at + 1, counts, at, planned.size() - at);
+    }
+  }
+
+  boolean isEmpty() {
+    return planned.isEmpty();
+  }
+
+  int size() {
+    return planned.size();
+  }
+
+  /**
+   * Computes the batch; adds the sequences that ended, with their completion set, to {@code ended}.
+   */
+  void run(List<Sequence> ended) {
+    batch.reset();
+    plan.reset();
+    long now = clock.getAsLong();
+    for (int i = 0; i < planned.size(); i++) {
+      Sequence sequence = planned.get(i);
+      int count = counts[i];
+      sequence.started(now);
+      int first = batch.tokens();
+      batch.add(sequence.kv(), sequence.tokens(), sequence.computed(), count);
+      plan.add(sequence, count);
+      if (sequence.task().wantsAllLogits()) {
+        for (int t = 0; t < count; t++) {
+          if (sequence.computed() + t + 1 < sequence.length()) {
+            batch.wantLogits(first + t);
+          }
+        }
+      } else if (count == sequence.remaining()) {
+        batch.wantLogits(first + count - 1);
+      }
+      if (sequence.computed() < sequence.promptLength()) {
+        prefillTokens += count;
+      } else {
+        decodeTokens += count;
+      }
+    }
+    decoder.forward(batch, plan);
+    steps++;
+    int row = 0;
+    for (int i = 0; i < planned.size(); i++) {
+      Sequence sequence = planned.get(i);
+      row += handOut(sequence, counts[i], row);
+      if (sequence.completion().isPresent()) {
+        ended.add(sequence);
+      }
+    }
+  }
+
+  /** Gives a sequence its results and returns how many rows of logits it had. */
+  private int handOut(Sequence sequence, int count, int row) {
+    int from = sequence.computed();
+    sequence.advance(count);
+    switch (sequence.task()) {
+      case ScoreTask score -> {
+        int rows = Math.min(count, sequence.length() - 1 - from);
+        for (int r = 0; r < rows; r++) {
+          int next = sequence.tokens()[from + r + 1];
+          score.note(from + r + 1, logProbability(row + r, next));
+        }
+        if (sequence.remaining() == 0) {
+          sequence.complete(score::finish);
+        }
+        return rows;
+      }
+      case GenerateTask generate -> {
+        if (sequence.remaining() > 0) {
+          return 0;
+        }
+        if (!sequence.failed()) {
+          draw(sequence, generate, row);
+        }
+        return 1;
+      }
+    }
+  }
+
+  private void draw(Sequence sequence, GenerateTask task, int row) {
+    Optional<LogitsObserver> observer = task.request().onLogits();
+    if (observer.isPresent()) {
+      try {
+        observer.get().onLogits(task.generated(), decoder.logits(row).asReadOnly());
+      } catch (RuntimeException | Error e) {
+        sequence.fail(GenerateTask.callbackFailed("onLogits", e));
+        return;
+      }
+    }
+    Sampling sampling = task.request().sampling();
+    int token;
+    if (sampling.isGreedy()) {
+      token = decoder.best(row);
+    } else {
+      MemorySegment.copy(decoder.logits(row), ValueLayout.JAVA_FLOAT, 0, logits, 0, logits.length);
+      token = sampler.draw(logits, logits.length, sampling, task.random());
+    }
+    sequence.append(token);
+    try {
+      if (task.accept(token, (float) logProbability(row, token))) {
+        long startedNanos = sequence.startedNanos();
+        plan.ended(task.generated());
+        sequence.complete(() -> task.finish(startedNanos));
+      }
+    } catch (RuntimeException | Error e) {
+      sequence.fail(GenerateTask.callbackFailed("onToken", e));
+    }
+  }
+
+  private double logProbability(int row, int token) {
+    return decoder.logit(row, token) - decoder.logSumExp(row);
+  }
+
+  long steps() {
+    return steps;
+  }
+
+  long prefillTokens() {
+    return prefillTokens;
+  }
+
+  long decodeTokens() {
+    return decodeTokens;
+  }
+
+  SwitchStats switchStats() {
+    return decoder.switchStats();
+  }
+
+  int blockTokens() {
+    return decoder.kv().blockTokens();
+  }
+
+  int kvCachePages() {
+    return decoder.kv().pagesInUse();
+  }
+
+  /** Releases the batch's memory, after the decoding thread has ended. */
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,50 @@
+package dev.lorikeet.host.step;
+
+import dev.lorikeet.host.kv.KvCache;
+import dev.lorikeet.host.switching.SwitchStats;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The forward pass of a model over one ragged batch at a time: what a base model's hardware has to
+ * offer to the engine. Used by one decoding thread. The logits of a token must not depend on the
+ * other tokens of the batch beyond what rule M3 of the specification allows.
+ */
+public interface StepDecoder extends AutoCloseable {
+  /** Returns the KV cache; the same every time. */
+  KvCache kv();
+
+  /**
+   * Computes a batch: keys and values of all its tokens, logits of those that want them.
+   *
+   * @param step the tokens, their positions and pages; must not change meanwhile
+   * @param adapters tells which adapters the tokens use; asked on the calling thread
+   */
+  void forward(StepBatch step, StepAdapters adapters);
+
+  /**
+   * Returns a row of logits of the last batch, {@code [vocabulary]} F32 in host memory, valid until
+   * the next; only read.
+   *
+   * @param row as {@link StepBatch#wantLogits} numbered it
+   */
+  MemorySegment logits(int row);
+
+  /** Returns one logit of a row of the last batch. */
+  float logit(int row, int token);
+
+  /** Returns the token with the largest logit of a row, the smallest id among equals. */
+  int best(int row);
+
+  /** Returns the logarithm of the sum of exponentials of a row of logits. */
+  double logSumExp(int row);
+
+  /** Returns how steps with adapters were computed so far; for the decoding thread. */
+  SwitchStats switchStats();
+
+  /**
+   * Releases what the decoder holds, after the decoding thread has ended; the pool, the executor
+   * and the weights belong to the caller.
+   */
+  @Override
+  void close();
+}

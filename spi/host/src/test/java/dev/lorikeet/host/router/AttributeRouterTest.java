@@ -1,0 +1,67 @@
+package dev.lorikeet.host.router;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.conformance.RouterConformance;
+import dev.lorikeet.routing.Mixture;
+import dev.lorikeet.routing.RequestContext;
+import dev.lorikeet.routing.RequestRouter;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.routing.RouterConfig;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+class AttributeRouterTest extends RouterConformance {
+  private static final Map<String, String> BY_LANGUAGE =
+      Map.of("attribute", "language", "when.de", "german", "when.fr", "french");
+
+  @Override
+  protected Router createRouter(RouterConfig config) {
+    return new AttributeRouterProvider()
+        .open(new RouterConfig(config.model(), Map.of("attribute", "language")));
+  }
+
+  private static RequestRouter open(Map<String, String> options) {
+    ModelInfo model =
+        new ModelInfo(
+            Path.of("none"), "llama", new ModelShape(1, 8, 8, 1, 1, 8, 10), "F32", 16, Set.of());
+    return (RequestRouter) new AttributeRouterProvider().open(new RouterConfig(model, options));
+  }
+
+  private static RequestContext context(String tenant, Map<String, String> attributes) {
+    return new RequestContext("", List.of(1), tenant, attributes, List.of("french", "german"));
+  }
+
+  @Test
+  void theAttributesValueNamesTheAdapter() {
+    try (RequestRouter router = open(BY_LANGUAGE)) {
+      assertEquals(Mixture.of("german"), router.route(context("", Map.of("language", "de"))));
+      assertEquals(Mixture.of("french"), router.route(context("", Map.of("language", "fr"))));
+      assertEquals(Mixture.none(), router.route(context("", Map.of("language", "it"))));
+      assertEquals(Mixture.none(), router.route(context("", Map.of())));
+    }
+  }
+
+  @Test
+  void theTenantCanBeTheAttribute() {
+    try (RequestRouter router =
+        open(Map.of("attribute", "tenant", "when.acme", "german", "otherwise", "french"))) {
+      assertEquals(Mixture.of("german"), router.route(context("acme", Map.of())));
+      assertEquals(Mixture.of("french"), router.route(context("other", Map.of())));
+    }
+  }
+
+  @Test
+  void withoutAnAttributeToLookAtItDoesNotOpen() {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> open(Map.of("when.de", "german")));
+    assertTrue(String.valueOf(e.getMessage()).contains("'attribute'"));
+  }
+}

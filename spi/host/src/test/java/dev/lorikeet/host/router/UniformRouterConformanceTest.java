@@ -1,0 +1,14 @@
+package dev.lorikeet.host.router;
+
+import dev.lorikeet.conformance.RouterConformance;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.routing.RouterConfig;
+import java.util.Map;
+
+class UniformRouterConformanceTest extends RouterConformance {
+  @Override
+  protected Router createRouter(RouterConfig config) {
+    return new UniformRouterProvider()
+        .open(new RouterConfig(config.model(), Map.of("adapters", "a,b,c")));
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.host.router;
+
+import org.jspecify.annotations.NullMarked;

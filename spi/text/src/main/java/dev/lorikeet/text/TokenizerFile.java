@@ -1,0 +1,187 @@
+package dev.lorikeet.text;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lorikeet.files.JsonFile;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * The tokenizer files of a model directory: {@code tokenizer.json}, and what {@code
+ * tokenizer_config.json} adds to it. Of the second, transformers takes the named special tokens and
+ * makes them special where the first does not say so; the same is done here.
+ */
+final class TokenizerFile {
+  private static final String FILE = "tokenizer.json";
+  private static final String CONFIG_FILE = "tokenizer_config.json";
+  private static final long MAX_BYTES = 256L << 20;
+  private static final int MAX_ID = (1 << 22) - 1;
+  private static final String[] NAMED = {
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
+  };
+
+  private final JsonFile json;
+  private final Optional<JsonFile> config;
+  private final Map<String, Integer> idOf = new HashMap<>();
+  private final Set<Integer> special = new HashSet<>();
+  private int highestId = -1;
+
+  private TokenizerFile(JsonFile json, Optional<JsonFile> config) {
+    this.json = json;
+    this.config = config;
+    readVocabulary();
+    readAddedTokens();
+    markSpecialTokens();
+  }
+
+  static TokenizerFile read(Path directory) {
+    return new TokenizerFile(
+        JsonFile.read(directory.resolve(FILE), MAX_BYTES),
+        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_BYTES));
+  }
+
+  private void readVocabulary() {
+    JsonFile model = json.object("model").orElseThrow(() -> json.missing("model", "an object"));
+    JsonNode vocabulary =
+        model.node("vocab").orElseThrow(() -> model.missing("vocab", "tokens and their ids"));
+    if (vocabulary.isObject()) {
+      for (var entry : vocabulary.properties()) {
+        put(entry.getKey(), model.integer("vocab", entry.getValue(), 0, MAX_ID));
+      }
+    } else if (vocabulary.isArray()) { // Unigram: pairs of piece and score, the id is the place
+      for (JsonNode piece : vocabulary) {
+        if (!piece.path(0).isTextual() || highestId == MAX_ID) {
+          throw model.wrong("vocab", piece, "a piece and its score");
+        }
+        put(piece.path(0).textValue(), highestId + 1);
+      }
+    } else {
+      throw model.wrong("vocab", vocabulary, "tokens and their ids");
+    }
+  }
+
+  private void put(String token, int id) {
+    idOf.put(token, id);
+    highestId = Math.max(highestId, id);
+  }
+
+  private void readAddedTokens() {
+    for (JsonNode token : json.root().path("added_tokens")) {
+      int id = json.integer("added_tokens", token.path("id"), 0, MAX_ID);
+      if (!token.path("content").isTextual()) {
+        throw json.wrong("added_tokens", token, "tokens with content");
+      }
+      put(token.path("content").textValue(), id);
+      if (token.path("special").asBoolean()) {
+        special.add(id);
+      }
+    }
+  }
+
+  /** Edits the tree that the native tokenizer is made from. */
+  private void markSpecialTokens() {
+    Map<String, ObjectNode> added = new HashMap<>();
+    JsonNode list = json.root().path("added_tokens");
+    list.forEach(token -> added.put(token.path("content").textValue(), (ObjectNode) token));
+    ArrayNode tokens =
+        list instanceof ArrayNode array ? array : json.root().putArray("added_tokens");
+    for (String content : namedTokens()) {
+      Integer id = idOf.get(content);
+      if (id == null) {
+        continue; // transformers gives it an id beyond the vocabulary, which no model has weights
+        // for
+      }
+      special.add(id);
+      ObjectNode entry = added.get(content);
+      if (entry == null) {
+        entry = tokens.addObject().put("id", id).put("content", content);
+        for (String flag : new String[] {"single_word", "lstrip", "rstrip", "normalized"}) {
+          entry.put(flag, false);
+        }
+        added.put(content, entry);
+      }
+      entry.put("special", true);
+    }
+  }
+
+  private Set<String> namedTokens() {
+    Set<String> named = new LinkedHashSet<>();
+    for (String name : NAMED) {
+      namedToken(name).ifPresent(named::add);
+    }
+    for (String name : new String[] {"additional_special_tokens", "extra_special_tokens"}) {
+      config
+          .flatMap(c -> c.node(name))
+          .ifPresent(list -> list.forEach(token -> content(token).ifPresent(named::add)));
+    }
+    return named;
+  }
+
+  /** Returns the text of a named special token, such as {@code bos_token}. */
+  Optional<String> namedToken(String name) {
+    return config.flatMap(c -> c.node(name)).flatMap(TokenizerFile::content);
+  }
+
+  private static Optional<String> content(JsonNode token) {
+    JsonNode content = token.isObject() ? token.path("content") : token;
+    return content.isTextual() ? Optional.of(content.textValue()) : Optional.empty();
+  }
+
+  /** Returns the id of a token. */
+  Optional<Integer> id(String token) {
+    return Optional.ofNullable(idOf.get(token));
+  }
+
+  /** Returns the text of every token by its id; empty where an id has none. */
+  List<Optional<String>> tokens() {
+    List<Optional<String>> tokens =
+        new ArrayList<>(Collections.nCopies(highestId + 1, Optional.empty()));
+    idOf.forEach((token, id) -> tokens.set(id, Optional.of(token)));
+    return tokens;
+  }
+
+  /** Returns the ids of special tokens. */
+  Set<Integer> special() {
+    return special;
+  }
+
+  /** Returns whether the configuration asks for a BOS before every text. */
+  boolean addsBos() {
+    return config.isPresent() && config.get().bool("add_bos_token", false);
+  }
+
+  /**
+   * Returns whether spaces are cleaned up after decoding. As in transformers 5 a BPE tokenizer, for
+   * which it does harm, needs a second key to be so treated.
+   */
+  boolean cleansUp() {
+    boolean bpe = json.root().path("model").path("type").asText("BPE").equals("BPE");
+    return config.isPresent()
+        && config.get().bool("clean_up_tokenization_spaces", false)
+        && (!bpe
+            || config
+                .get()
+                .bool(
+                    "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
+                    false));
+  }
+
+  /** Returns the decoder's description. */
+  Optional<JsonFile> decoder() {
+    return json.object("decoder");
+  }
+
+  /** Returns the {@code tokenizer.json} that the native tokenizer is made from. */
+  String text() {
+    return json.root().toString();
+  }
+}

@@ -1,0 +1,42 @@
+package dev.lorikeet.text.jinja;
+
+/** A template that cannot be parsed or rendered. */
+public final class JinjaException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  /** Who is at fault. */
+  public enum Kind {
+    /** The template is not Jinja, or uses what is not supported. */
+    SYNTAX,
+    /** The template refused its input with {@code raise_exception}. */
+    RAISED,
+    /** The template failed on its input, as it would in Python. */
+    EVALUATION,
+    /** The template took more steps or made more text than it may. */
+    LIMIT
+  }
+
+  private final Kind kind;
+
+  JinjaException(Kind kind, String message) {
+    super(message);
+    this.kind = kind;
+  }
+
+  static JinjaException syntax(int line, String message) {
+    return new JinjaException(Kind.SYNTAX, "line " + line + ": " + message);
+  }
+
+  static JinjaException evaluation(String message) {
+    return new JinjaException(Kind.EVALUATION, message);
+  }
+
+  static JinjaException limit(String message) {
+    return new JinjaException(Kind.LIMIT, message);
+  }
+
+  /** Returns who is at fault. */
+  public Kind kind() {
+    return kind;
+  }
+}

@@ -1,0 +1,88 @@
+package dev.lorikeet.text;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.Prompt.ChatMessage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ChatTemplateTest {
+  private static final List<ChatMessage> CHAT =
+      List.of(new ChatMessage("user", "Hi"), new ChatMessage("assistant", "Ho"));
+
+  @TempDir Path directory;
+
+  private ChatTemplate read() {
+    return ChatTemplate.read(directory).orElseThrow();
+  }
+
+  private void config(String json) throws IOException {
+    Files.writeString(directory.resolve("tokenizer_config.json"), json);
+  }
+
+  @Test
+  void aTemplateOfTheTokenizerConfigurationSeesItsSpecialTokens() throws IOException {
+    config(
+        """
+        {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template":
+         "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m['content'] }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"}
+        """);
+    assertEquals("<s>[user] Hi</s>[assistant] Ho</s>[assistant]", read().render(CHAT, true));
+    assertEquals("<s>[user] Hi</s>[assistant] Ho</s>", read().render(CHAT, false));
+  }
+
+  @Test
+  void aTemplateFileGoesBeforeTheConfiguration() throws IOException {
+    config("{\"chat_template\": \"config\"}");
+    Files.writeString(directory.resolve("chat_template.jinja"), "file {{ messages|length }}\n");
+    assertEquals("file 2", read().render(CHAT, true));
+  }
+
+  @Test
+  void ofNamedTemplatesTheDefaultIsTaken() throws IOException {
+    config(
+        """
+        {"chat_template": [{"name": "tool_use", "template": "tools"},
+                           {"name": "default", "template": "{{ messages[-1].content }}"}]}
+        """);
+    assertEquals("Ho", read().render(CHAT, true));
+  }
+
+  @Test
+  void aModelWithoutATemplateHasNone() throws IOException {
+    assertTrue(ChatTemplate.read(directory).isEmpty());
+    config("{\"chat_template\": null}");
+    assertTrue(ChatTemplate.read(directory).isEmpty());
+  }
+
+  @Test
+  void aConversationThatTheTemplateRefusesIsTheRequestsFault() throws IOException {
+    config("{\"chat_template\": \"{{ raise_exception('roles must alternate') }}\"}");
+    var error = assertThrows(LorikeetException.class, () -> read().render(CHAT, true));
+    assertEquals(Code.INVALID_REQUEST, error.code());
+    assertTrue(
+        String.valueOf(error.getMessage()).endsWith("refused: roles must alternate"),
+        error.getMessage());
+  }
+
+  @Test
+  void aTemplateThatIsNoneIsTheModelsFault() throws IOException {
+    config("{\"chat_template\": \"{% for %}\"}");
+    var error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
+    assertEquals(Code.MODEL_UNSUPPORTED, error.code());
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.contains("tokenizer_config.json: chat_template: line 1"), message);
+
+    config("{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"\"}]}");
+    error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
+    assertEquals(Code.MODEL_INVALID, error.code());
+  }
+}
