@@ -9,6 +9,7 @@ module dev.lorikeet.host {
   requires io.opentelemetry.context;
   requires jdk.incubator.vector;
 
+  exports dev.lorikeet.host;
   exports dev.lorikeet.host.kv;
   exports dev.lorikeet.host.sampling;
   exports dev.lorikeet.host.serving;

@@ -1,5 +1,12 @@
 package dev.lorikeet.jlama;
 
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.host.HostedModel;
+import dev.lorikeet.host.switching.Switching;
+import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
@@ -35,11 +42,41 @@ public final class JlamaModelProvider implements BaseModelProvider {
 
   @Override
   public ModelInfo describe(Path directory) {
-    return JlamaModel.describe(directory);
+    Architecture architecture = Architecture.read(directory);
+    try (ModelWeights weights = ModelWeights.open(directory, architecture)) {
+      return architecture.info(directory, weights.storage());
+    }
   }
 
   @Override
   public BaseModel open(ModelConfig config) {
-    return JlamaModel.open(config, ModelOptions.parse(config.options()));
+    ModelOptions options = ModelOptions.parse(config.options());
+    Architecture architecture = Architecture.read(config.directory());
+    try (HostedModel.Opening opening = HostedModel.opening(config, options.serving())) {
+      ModelWeights weights =
+          opening.owns(
+              ModelWeights.open(config.directory(), architecture, options.copiedWeights()));
+      WorkerTeam team = opening.owns(new WorkerTeam("lorikeet-worker", options.threads()));
+      LoraExecutor executor = opening.owns(config.executor().apply(team));
+      if (options.switching() == Switching.MERGE && !Decoder.canMerge(weights, executor)) {
+        throw new IllegalArgumentException(
+            "option 'switching': expected delta or auto, since the executor does not merge into "
+                + weights.storage()
+                + " weights, found 'merge'");
+      }
+      Decoder decoder =
+          opening.owns(
+              new Decoder(
+                  architecture,
+                  weights,
+                  config.pool(),
+                  team,
+                  executor,
+                  options.serving().limits().batchTokens(),
+                  options.serving().limits().logits(),
+                  options.kvType(),
+                  options.switching()));
+      return opening.open(architecture.info(config.directory(), weights.storage()), decoder);
+    }
   }
 }

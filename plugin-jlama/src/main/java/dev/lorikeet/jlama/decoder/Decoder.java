@@ -4,7 +4,7 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
-import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.host.step.StepAdapters;
@@ -106,7 +106,7 @@ public final class Decoder implements StepDecoder {
    *     executor does not merge into these weights
    */
   public Decoder(
-      ModelConfig config,
+      Architecture config,
       ModelWeights weights,
       PagePool pool,
       WorkerTeam team,

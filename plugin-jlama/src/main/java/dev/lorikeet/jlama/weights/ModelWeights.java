@@ -1,7 +1,7 @@
 package dev.lorikeet.jlama.weights;
 
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
@@ -47,7 +47,7 @@ public final class ModelWeights implements AutoCloseable {
   private final List<LayerWeights> layers;
   private final String storage;
 
-  private ModelWeights(Arena arena, Path directory, ModelConfig config, boolean copied) {
+  private ModelWeights(Arena arena, Path directory, Architecture config, boolean copied) {
     this.arena = arena;
     Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
     this.stored = copied ? copy(mapped, arena) : mapped;
@@ -74,15 +74,15 @@ public final class ModelWeights implements AutoCloseable {
    * @throws LorikeetException with {@code MODEL_INVALID} or {@code MODEL_UNSUPPORTED}, naming file
    *     and tensor, what was found and what was expected; nothing stays mapped then
    */
-  public static ModelWeights open(Path directory, ModelConfig config) {
+  public static ModelWeights open(Path directory, Architecture config) {
     return open(directory, config, false);
   }
 
   /**
-   * As {@link #open(Path, ModelConfig)}, and copies the weights into huge pages if asked to, which
+   * As {@link #open(Path, Architecture)}, and copies the weights into huge pages if asked to, which
    * kernels read faster, at the cost of memory that the operating system cannot drop.
    */
-  public static ModelWeights open(Path directory, ModelConfig config, boolean copied) {
+  public static ModelWeights open(Path directory, Architecture config, boolean copied) {
     Arena arena = Arena.ofShared();
     try {
       return new ModelWeights(arena, directory, config, copied);
@@ -110,7 +110,7 @@ public final class ModelWeights implements AutoCloseable {
     return (bytes + 63) / 64 * 64;
   }
 
-  private static LayerWeights layer(TensorReader reader, ModelConfig config, int layer) {
+  private static LayerWeights layer(TensorReader reader, Architecture config, int layer) {
     String prefix = "model.layers." + layer + ".";
     int hidden = config.shape().hidden();
     return new LayerWeights(
@@ -127,7 +127,7 @@ public final class ModelWeights implements AutoCloseable {
 
   private static Linear linear(
       TensorReader reader,
-      ModelConfig config,
+      Architecture config,
       String prefix,
       Projection projection,
       boolean biased) {
@@ -139,7 +139,7 @@ public final class ModelWeights implements AutoCloseable {
   }
 
   /** What old checkpoints carry along and transformers passes over without a word. */
-  private static boolean isHarmless(String name, ModelConfig config) {
+  private static boolean isHarmless(String name, Architecture config) {
     return name.contains(".rotary_emb.")
         || (config.tiedEmbeddings() && (name.equals(OUTPUT) || name.equals(OUTPUT + ".qb")));
   }

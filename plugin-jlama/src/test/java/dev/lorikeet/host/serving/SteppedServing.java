@@ -5,7 +5,7 @@ import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
-import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.host.telemetry.Telemetry;
 import dev.lorikeet.jlama.decoder.Decoder;
@@ -53,7 +53,7 @@ final class SteppedServing implements AutoCloseable {
 
   /** The model and the adapters' directories; written and opened once. */
   private record Model(
-      ModelConfig config, ModelWeights weights, HfTokenizer tokenizer, List<Path> adapters) {
+      Architecture config, ModelWeights weights, HfTokenizer tokenizer, List<Path> adapters) {
     static Model open() {
       try {
         Path root =
@@ -68,7 +68,7 @@ final class SteppedServing implements AutoCloseable {
           adapters.add(
               PeftAdapterWriter.write(root.resolve("adapter-" + i), 100 + i, 4 + 2 * i, SHAPE));
         }
-        ModelConfig config = ModelConfig.read(directory);
+        Architecture config = Architecture.read(directory);
         return new Model(
             config, ModelWeights.open(directory, config), HfTokenizer.open(directory), adapters);
       } catch (IOException e) {

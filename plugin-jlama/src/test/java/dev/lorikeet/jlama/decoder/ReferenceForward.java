@@ -1,6 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
-import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.weights.LayerWeights;
@@ -16,12 +16,12 @@ import java.nio.file.Path;
  * whatever is added to its products.
  */
 public final class ReferenceForward {
-  private final ModelConfig config;
+  private final Architecture config;
   private final ModelShape shape;
   private final ModelWeights weights;
   private final RopeFrequencies rope;
 
-  private ReferenceForward(ModelConfig config, ModelWeights weights) {
+  private ReferenceForward(Architecture config, ModelWeights weights) {
     this.config = config;
     this.shape = config.shape();
     this.weights = weights;
@@ -59,7 +59,7 @@ public final class ReferenceForward {
 
   /** Returns the logits after the last token, with deltas added. */
   public static double[] lastLogits(Path directory, Deltas deltas, int... tokens) {
-    ModelConfig config = ModelConfig.read(directory);
+    Architecture config = Architecture.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, config)) {
       return new ReferenceForward(config, weights).run(deltas, tokens);
     }

@@ -9,7 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.files.model.ModelConfig;
+import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -56,7 +56,7 @@ class HostileWeightsTest {
   }
 
   private void assertRefused(Code code, String... words) {
-    ModelConfig config = ModelConfig.read(model);
+    Architecture config = Architecture.read(model);
     var error = assertThrows(LorikeetException.class, () -> ModelWeights.open(model, config));
     String message = String.valueOf(error.getMessage());
     assertEquals(code, error.code(), message);
@@ -98,7 +98,7 @@ class HostileWeightsTest {
 
   @Test
   void theUntouchedModelOpens() {
-    ModelWeights.open(model, ModelConfig.read(model)).close();
+    ModelWeights.open(model, Architecture.read(model)).close();
   }
 
   @ParameterizedTest
@@ -239,7 +239,7 @@ class HostileWeightsTest {
         config,
         Files.readString(config)
             .replace("\"tie_word_embeddings\":false", "\"tie_word_embeddings\":true"));
-    ModelWeights.open(model, ModelConfig.read(model)).close();
+    ModelWeights.open(model, Architecture.read(model)).close();
   }
 
   @Test

@@ -131,6 +131,6 @@ final class Detokenizer {
     for (UnaryOperator<DecodeStage> stage : recipe.reversed()) {
       first = stage.apply(first);
     }
-    return new StreamDecoder(this, first, text, skipSpecialTokens);
+    return new StagedStreamDecoder(this, first, text, skipSpecialTokens);
   }
 }

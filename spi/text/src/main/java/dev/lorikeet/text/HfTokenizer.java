@@ -22,7 +22,7 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * unread when there is a {@code tokenizer.json}.) An {@code add_eos_token} is never followed: a
  * prompt does not end there.
  */
-public final class HfTokenizer implements AutoCloseable {
+public final class HfTokenizer implements Tokenizer {
   private final TokenizersLibrary library;
   private final long handle;
   private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -82,12 +82,7 @@ public final class HfTokenizer implements AutoCloseable {
     }
   }
 
-  /**
-   * Encodes a text. A surrogate without its partner is taken for U+FFFD, since it is no text.
-   *
-   * @param addSpecialTokens whether to add what belongs around a text, such as BOS; false for the
-   *     outcome of a {@link ChatTemplate}, which holds its own
-   */
+  @Override
   public int[] encode(String text, boolean addSpecialTokens) {
     int[] ids = encodeNatively(wellFormed(text), addSpecialTokens);
     if (!addSpecialTokens || !prependsBos) {
@@ -115,11 +110,7 @@ public final class HfTokenizer implements AutoCloseable {
     }
   }
 
-  /**
-   * Decodes token ids. Ids that the vocabulary does not have decode to nothing.
-   *
-   * @param skipSpecialTokens whether special tokens are left out
-   */
+  @Override
   public String decode(int[] ids, boolean skipSpecialTokens) {
     long[] wide = Arrays.stream(ids).filter(id -> id >= 0).asLongStream().toArray();
     Lock reading = lock.readLock();
@@ -132,7 +123,7 @@ public final class HfTokenizer implements AutoCloseable {
     }
   }
 
-  /** Returns a decoder for the tokens of one request. */
+  @Override
   public StreamDecoder stream(boolean skipSpecialTokens) {
     return detokenizer.stream(skipSpecialTokens);
   }
@@ -199,7 +190,6 @@ public final class HfTokenizer implements AutoCloseable {
         && (i == 0 || !Character.isHighSurrogate(text.charAt(i - 1)));
   }
 
-  /** Frees the native tokenizer once calls that run have returned. Closing twice is harmless. */
   @Override
   public void close() {
     Lock writing = lock.writeLock();

@@ -21,7 +21,7 @@ public final class RopeFrequencies {
   }
 
   /** Returns the frequencies of a model. */
-  public static RopeFrequencies of(ModelConfig config) {
+  public static RopeFrequencies of(Architecture config) {
     return of(config.shape().headDim(), config.ropeTheta(), config.ropeScaling());
   }
 

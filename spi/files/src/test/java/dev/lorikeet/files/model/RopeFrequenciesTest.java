@@ -34,9 +34,9 @@ class RopeFrequenciesTest {
                     reference.path("name").textValue(),
                     () -> {
                       Files.write(
-                          directory.resolve(ModelConfig.FILE),
+                          directory.resolve(Architecture.FILE),
                           JSON.writeValueAsBytes(reference.path("config")));
-                      var rope = RopeFrequencies.of(ModelConfig.read(directory));
+                      var rope = RopeFrequencies.of(Architecture.read(directory));
                       double[] expected =
                           JSON.convertValue(reference.path("inverse"), double[].class);
                       double[] inverse = rope.inverse();

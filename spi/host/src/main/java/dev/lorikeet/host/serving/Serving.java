@@ -23,7 +23,7 @@ import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
-import dev.lorikeet.text.HfTokenizer;
+import dev.lorikeet.text.Tokenizer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -42,7 +42,7 @@ import java.util.function.LongSupplier;
 public final class Serving implements AutoCloseable {
   private final ModelInfo info;
   private final StepDecoder decoder;
-  private final HfTokenizer tokenizer;
+  private final Tokenizer tokenizer;
   private final Optional<ChatTemplate> chatTemplate;
   private final AdapterStore adapters;
   private final PagePool pool;
@@ -59,7 +59,7 @@ public final class Serving implements AutoCloseable {
   public Serving(
       ModelInfo info,
       StepDecoder decoder,
-      HfTokenizer tokenizer,
+      Tokenizer tokenizer,
       Optional<ChatTemplate> chatTemplate,
       AdapterStore adapters,
       PagePool pool,
@@ -83,7 +83,7 @@ public final class Serving implements AutoCloseable {
   Serving(
       ModelInfo info,
       StepDecoder decoder,
-      HfTokenizer tokenizer,
+      Tokenizer tokenizer,
       Optional<ChatTemplate> chatTemplate,
       AdapterStore adapters,
       PagePool pool,

@@ -1,18 +1,13 @@
-package dev.lorikeet.jlama;
+package dev.lorikeet.host;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
 
 /** Resources to close in the reverse order of their opening, all of them even if one fails. */
 final class ClosingStack implements AutoCloseable {
-  /** A resource whose close throws nothing that must be declared. */
-  interface Resource {
-    void close();
-  }
+  private final Deque<AutoCloseable> resources = new ArrayDeque<>();
 
-  private final Deque<Resource> resources = new ArrayDeque<>();
-
-  void push(Resource resource) {
+  void push(AutoCloseable resource) {
     resources.push(resource);
   }
 
@@ -22,11 +17,13 @@ final class ClosingStack implements AutoCloseable {
     while (!resources.isEmpty()) {
       try {
         resources.pop().close();
-      } catch (RuntimeException e) {
+      } catch (Exception e) {
+        RuntimeException unchecked =
+            e instanceof RuntimeException runtime ? runtime : new IllegalStateException(e);
         if (failure == null) {
-          failure = e;
+          failure = unchecked;
         } else {
-          failure.addSuppressed(e);
+          failure.addSuppressed(unchecked);
         }
       }
     }

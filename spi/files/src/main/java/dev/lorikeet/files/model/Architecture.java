@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
@@ -30,7 +31,7 @@ import java.util.Set;
  * @param bosToken the token that begins a sequence
  * @param eosTokens the tokens that end a generation, of both files; may be empty
  */
-public record ModelConfig(
+public record Architecture(
     ModelFamily family,
     ModelShape shape,
     double rmsNormEps,
@@ -61,7 +62,7 @@ public record ModelConfig(
   private static final int MAX_POSITIONS = 1 << 24;
   private static final int MAX_EOS_TOKENS = 1 << 10;
 
-  public ModelConfig {
+  public Architecture {
     eosTokens = Set.copyOf(eosTokens);
   }
 
@@ -71,7 +72,7 @@ public record ModelConfig(
    * @throws LorikeetException with {@code MODEL_INVALID} for files that are missing or damaged,
    *     {@code MODEL_UNSUPPORTED} for models that the decoder does not compute
    */
-  public static ModelConfig read(Path directory) {
+  public static Architecture read(Path directory) {
     JsonFile json = JsonFile.read(directory.resolve(FILE), MAX_FILE_BYTES);
     ModelFamily family = family(json);
     refuseUnsupported(json, family);
@@ -83,7 +84,7 @@ public record ModelConfig(
         .ifPresent(generation -> addEosTokens(eosTokens, generation, shape.vocabulary()));
     boolean attentionBias = family == ModelFamily.LLAMA && json.bool("attention_bias", false);
     RopeParameters rope = RopeParameters.read(json, maxPositions, MAX_POSITIONS);
-    return new ModelConfig(
+    return new Architecture(
         family,
         shape,
         json.optionalNumber("rms_norm_eps", Double.MIN_NORMAL, 0.1).orElse(1e-6),
@@ -96,6 +97,22 @@ public record ModelConfig(
         maxPositions,
         slidingWindow(json, family, maxPositions),
         json.optionalInteger("bos_token_id", 0, shape.vocabulary() - 1),
+        eosTokens);
+  }
+
+  /**
+   * Returns what is known of the model without its weights. A sequence ends where a sliding window
+   * would begin to forget, so that attention over all positions is exact.
+   *
+   * @param weightType how the weights are stored
+   */
+  public ModelInfo info(Path directory, String weightType) {
+    return new ModelInfo(
+        directory,
+        family.modelType(),
+        shape,
+        weightType,
+        Math.min(maxPositions, slidingWindow.orElse(Integer.MAX_VALUE)),
         eosTokens);
   }
 

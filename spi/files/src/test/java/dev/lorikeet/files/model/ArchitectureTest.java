@@ -22,7 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class ModelConfigTest {
+class ArchitectureTest {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String LLAMA =
       """
@@ -33,13 +33,13 @@ class ModelConfigTest {
 
   @TempDir Path directory;
 
-  private ModelConfig read(String json) throws IOException {
-    Files.writeString(directory.resolve(ModelConfig.FILE), json);
-    return ModelConfig.read(directory);
+  private Architecture read(String json) throws IOException {
+    Files.writeString(directory.resolve(Architecture.FILE), json);
+    return Architecture.read(directory);
   }
 
   /** Reads the Llama with further keys, {@code key: value, ...}, which replace its own. */
-  private ModelConfig with(String keys) throws IOException {
+  private Architecture with(String keys) throws IOException {
     return read(merged(keys));
   }
 
@@ -57,7 +57,7 @@ class ModelConfigTest {
     LorikeetException error = refused(json);
     assertEquals(code, error.code(), error.getMessage());
     String message = String.valueOf(error.getMessage());
-    assertTrue(message.contains(ModelConfig.FILE), message);
+    assertTrue(message.contains(Architecture.FILE), message);
     for (String word : words) {
       assertTrue(message.contains(word), message);
     }
@@ -65,7 +65,7 @@ class ModelConfigTest {
 
   @Test
   void aPlainLlamaIsReadWithItsDefaults() throws IOException {
-    ModelConfig config = read(LLAMA);
+    Architecture config = read(LLAMA);
     assertEquals(ModelFamily.LLAMA, config.family());
     assertEquals(new ModelShape(3, 64, 160, 8, 2, 8, 100), config.shape());
     assertEquals(1e-5, config.rmsNormEps());
@@ -81,7 +81,7 @@ class ModelConfigTest {
 
   @Test
   void explicitKeysGoBeforeDefaults() throws IOException {
-    ModelConfig config =
+    Architecture config =
         with(
             """
             "head_dim": 16, "num_key_value_heads": null, "tie_word_embeddings": true,
@@ -96,7 +96,7 @@ class ModelConfigTest {
 
   @Test
   void qwen2HasBiasesOnQueriesKeysAndValuesAlone() throws IOException {
-    ModelConfig config =
+    Architecture config =
         with("\"model_type\": \"qwen2\", \"use_sliding_window\": false, \"sliding_window\": 4");
     assertTrue(config.qkvBias());
     assertFalse(config.outputBias() || config.mlpBias());
@@ -107,14 +107,14 @@ class ModelConfigTest {
   @CsvSource({"32, 32", "127, 127", "128, -1", "4096, -1", "null, -1"})
   void aMistralSeesThroughAWindowThatIsShorterThanItsSequences(String window, int expected)
       throws IOException {
-    ModelConfig config = with("\"model_type\": \"mistral\", \"sliding_window\": " + window);
+    Architecture config = with("\"model_type\": \"mistral\", \"sliding_window\": " + window);
     assertEquals(expected, config.slidingWindow().orElse(-1));
     assertFalse(config.qkvBias());
   }
 
   @Test
   void aMistralThatSaysNothingOfAWindowHasThatOfTheFirst() throws IOException {
-    ModelConfig config = with("\"model_type\": \"mistral\", \"max_position_embeddings\": 8192");
+    Architecture config = with("\"model_type\": \"mistral\", \"max_position_embeddings\": 8192");
     assertEquals(OptionalInt.of(4096), config.slidingWindow());
   }
 
@@ -245,16 +245,16 @@ class ModelConfigTest {
 
   @Test
   void aMissingFileIsNamed() {
-    var error = assertThrows(LorikeetException.class, () -> ModelConfig.read(directory));
+    var error = assertThrows(LorikeetException.class, () -> Architecture.read(directory));
     assertEquals(
-        directory.resolve(ModelConfig.FILE) + ": expected a file, found nothing",
+        directory.resolve(Architecture.FILE) + ": expected a file, found nothing",
         error.getMessage());
   }
 
   @Test
   void aHugeFileIsNotRead() throws IOException {
-    Files.writeString(directory.resolve(ModelConfig.FILE), LLAMA + " ".repeat((16 << 20) + 1));
-    var error = assertThrows(LorikeetException.class, () -> ModelConfig.read(directory));
+    Files.writeString(directory.resolve(Architecture.FILE), LLAMA + " ".repeat((16 << 20) + 1));
+    var error = assertThrows(LorikeetException.class, () -> Architecture.read(directory));
     assertTrue(String.valueOf(error.getMessage()).contains("at most 16777216 bytes"));
   }
 }

@@ -1,0 +1,207 @@
+package dev.lorikeet.host;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.host.serving.Serving;
+import dev.lorikeet.host.serving.ServingOptions;
+import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.telemetry.Telemetry;
+import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.Generation;
+import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.ModelConfig;
+import dev.lorikeet.model.ModelStats;
+import dev.lorikeet.model.Score;
+import dev.lorikeet.model.ScoreRequest;
+import dev.lorikeet.routing.Router;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.text.ChatTemplate;
+import dev.lorikeet.text.HfTokenizer;
+import dev.lorikeet.text.Tokenizer;
+import io.opentelemetry.api.GlobalOpenTelemetry;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
+
+/**
+ * A base model around a decoder: takes requests, batches them, and streams what comes of them. All
+ * of a base model but its weights and their arithmetic, whatever the hardware.
+ */
+public final class HostedModel implements BaseModel {
+  private final ModelInfo info;
+  private final Tokenizer tokenizer;
+  private final Serving serving;
+  private final ClosingStack resources;
+  private volatile boolean closed;
+
+  private HostedModel(
+      ModelInfo info, Tokenizer tokenizer, Serving serving, ClosingStack resources) {
+    this.info = info;
+    this.tokenizer = tokenizer;
+    this.serving = serving;
+    this.resources = resources;
+  }
+
+  /**
+   * Begins to open a model. What the provider opens on the way it hands to {@link Opening#owns};
+   * the model closes it in the end, or the opening does if it fails before.
+   *
+   * <pre>{@code
+   * try (HostedModel.Opening opening = HostedModel.opening(config, options)) {
+   *   LoraExecutor executor = opening.owns(config.executor().apply(workers));
+   *   StepDecoder decoder = opening.owns(new MyDecoder(config.pool(), executor));
+   *   return opening.open(info, decoder);
+   * }
+   * }</pre>
+   *
+   * @param config what the application asks for
+   * @param options how requests are served
+   */
+  public static Opening opening(ModelConfig config, ServingOptions options) {
+    return new Opening(config, options);
+  }
+
+  /** A model that is being opened, by one thread. */
+  public static final class Opening implements AutoCloseable {
+    private final ModelConfig config;
+    private final ServingOptions options;
+    private ClosingStack resources = new ClosingStack();
+
+    private Opening(ModelConfig config, ServingOptions options) {
+      this.config = config;
+      this.options = options;
+    }
+
+    /**
+     * Takes over a resource, which is closed after everything that was taken over later.
+     *
+     * @return the resource
+     */
+    public <R extends AutoCloseable> R owns(R resource) {
+      resources.push(resource);
+      return resource;
+    }
+
+    /**
+     * Reads tokenizer and chat template of the model directory and starts to serve.
+     *
+     * @param info what is known of the model
+     * @param decoder computes its steps; owned by this opening, or closed by the caller after the
+     *     model
+     * @throws LorikeetException with code {@code MODEL_INVALID} or {@code MODEL_UNSUPPORTED}
+     */
+    public HostedModel open(ModelInfo info, StepDecoder decoder) {
+      HfTokenizer tokenizer = owns(HfTokenizer.open(config.directory()));
+      return open(info, decoder, tokenizer, ChatTemplate.read(config.directory()));
+    }
+
+    /** Starts to serve with any tokenizer, which is closed like the decoder. */
+    public HostedModel open(
+        ModelInfo info,
+        StepDecoder decoder,
+        Tokenizer tokenizer,
+        Optional<ChatTemplate> chatTemplate) {
+      Telemetry telemetry = new Telemetry(GlobalOpenTelemetry.getOrNoop(), config.directory());
+      Serving serving =
+          owns(
+              new Serving(
+                  info,
+                  decoder,
+                  tokenizer,
+                  chatTemplate,
+                  config.adapters(),
+                  config.pool(),
+                  options,
+                  telemetry));
+      owns(
+          telemetry.observe(
+              serving::stats,
+              serving::prefixStats,
+              config.pool()::stats,
+              config.adapters()::stats));
+      HostedModel model = new HostedModel(info, tokenizer, serving, resources);
+      resources = new ClosingStack();
+      return model;
+    }
+
+    /** Closes what was taken over, unless a model has it now. */
+    @Override
+    public void close() {
+      resources.close();
+    }
+  }
+
+  @Override
+  public ModelInfo info() {
+    return info;
+  }
+
+  @Override
+  public Generation submit(GenerationRequest request) {
+    return whileOpen(() -> serving.submit(request));
+  }
+
+  @Override
+  public CompletableFuture<Score> score(ScoreRequest request) {
+    try {
+      return whileOpen(() -> serving.score(request));
+    } catch (LorikeetException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+  }
+
+  /**
+   * The tokenizer may be closed under a request that comes at the same moment; that is the model
+   * being closed, too.
+   */
+  private <T> T whileOpen(Supplier<T> action) {
+    if (!closed) {
+      try {
+        return action.get();
+      } catch (IllegalStateException e) {
+        if (!closed) {
+          throw e;
+        }
+      }
+    }
+    throw new LorikeetException(Code.CLOSED, "the model was closed");
+  }
+
+  @Override
+  public void addRouter(String name, Router router) {
+    serving.addRouter(name, router);
+  }
+
+  @Override
+  public List<Integer> encode(String text) {
+    return whileOpen(() -> Arrays.stream(tokenizer.encode(text, true)).boxed().toList());
+  }
+
+  @Override
+  public String decode(List<Integer> tokens) {
+    for (int token : tokens) {
+      if (token < 0 || token >= info.shape().vocabulary()) {
+        throw new LorikeetException(
+            Code.INVALID_REQUEST,
+            "token id: expected 0 to " + (info.shape().vocabulary() - 1) + ", found " + token);
+      }
+    }
+    return whileOpen(
+        () -> tokenizer.decode(tokens.stream().mapToInt(Integer::intValue).toArray(), true));
+  }
+
+  @Override
+  public ModelStats stats() {
+    return serving.stats();
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      resources.close();
+    }
+  }
+}
