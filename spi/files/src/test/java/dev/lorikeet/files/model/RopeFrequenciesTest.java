@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 class RopeFrequenciesTest {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final Path REFERENCES =
-      Path.of("src/test/resources/dev/lorikeet/jlama/loading/rope.json");
+      Path.of("src/test/resources/dev/lorikeet/files/model/rope.json");
 
   /** transformers takes powers in float32. */
   private static final double TOLERANCE = 2e-6;
