@@ -4,5 +4,5 @@ module dev.lorikeet.cuda {
   requires static org.jspecify;
 
   provides dev.lorikeet.executor.LoraExecutorProvider with
-      dev.lorikeet.cuda.CudaLoraExecutorProvider;
+      dev.lorikeet.cuda.lora.CudaLoraExecutorProvider;
 }

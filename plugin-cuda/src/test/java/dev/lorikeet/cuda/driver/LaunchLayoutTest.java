@@ -3,7 +3,7 @@ package dev.lorikeet.cuda.driver;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.lorikeet.cuda.Toolkit;
+import dev.lorikeet.cuda.emulation.Toolkit;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.StructLayout;
