@@ -1,10 +1,11 @@
-"""Times what gpu-check compares with, in PyTorch on the same GPU: per-adapter matrix products (cuBLAS), gather and batched products, addmm_ loops.
+"""Times what gpu-check compares with, in PyTorch on the same GPU: per-adapter matrix products (cuBLAS), gather and
+batched products, addmm_ loops.
 
 usage: torch_comparators.py GPU-CHECK.JSON [--minutes N] [--device cuda]
 
-Takes the SGMV cases and the switch from what gpu-check wrote, adds its own times to them as it goes, and prints how many times as long PyTorch takes.
-Each way is timed by itself, calls against calls, and replayed from a CUDA graph, graphs against graphs. Medians of event-timed repeats over
-buffers in rotation that together exceed twice the cache.
+Takes the SGMV cases and the switch from what gpu-check wrote, adds its own times to them as it goes, and prints how
+many times as long PyTorch takes. Each way is timed by itself, calls against calls, and replayed from a CUDA graph,
+graphs against graphs. Medians of event-timed repeats over buffers in rotation that together exceed twice the cache.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 // A CUDA driver without a GPU: the functions that the plugin uses, over host memory and emulated kernels.
 //
-// It is as unkind as the real one may be. Work on a stream runs as late as it can: only when someone synchronizes with it, and of other streams only what an
-// event makes it wait for. So a missing wait, or a pinned buffer that is written again too early, gives wrong numbers here. Device memory
-// starts as NaN and ends at a page that cannot be touched.
+// It is as unkind as the real one may be. Work on a stream runs as late as it can: only when someone synchronizes with
+// it, and of other streams only what an event makes it wait for. So a missing wait, or a pinned buffer that is written
+// again too early, gives wrong numbers here. Device memory starts as NaN and ends at a page that cannot be touched.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -49,7 +49,8 @@ struct Event {
   bool captured = false;
 };
 
-// One piece of a stream's work. `early` is there for a kernel that may begin before the kernel in front of it has ended.
+// One piece of a stream's work. `early` is there for a kernel that may begin before the kernel in front of it has
+// ended.
 struct Work {
   std::function<Result()> run;
   std::function<void()> early;

@@ -1,5 +1,6 @@
-// Stands in for the CUDA language when the kernels are compiled for a CPU by a C++17 compiler: the threads of a block are fibers, which are switched
-// only at barriers and warp operations. A barrier that only some threads reach is found and reported.
+// Stands in for the CUDA language when the kernels are compiled for a CPU by a C++17 compiler: the threads of a thread
+// block are fibers, which are switched only at barriers and warp operations. A barrier that only some threads reach is
+// found and reported.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -1,6 +1,7 @@
-// Runs a kernel's blocks one after another, each thread of a block as a fiber. Barriers count the threads that arrive; when every living thread waits and
-// none can go on, the block is stuck: a barrier in divergent code. A launch that may overlap the one before it has some blocks started early, up to
-// where they await it; shared memory is one for all blocks, so a kernel that touched it before would give wrong numbers, as reading too early does.
+// Runs a kernel's thread blocks one after another, each thread as a fiber. Barriers count the threads that arrive; when
+// every living thread waits and none can go on, the thread block is stuck: a barrier in divergent code. A launch that
+// may overlap the one before it has some thread blocks started early, up to where they await it; shared memory is one
+// for all of them, so a kernel that touched it before would give wrong numbers, as reading too early does.
 #include "fibers.h"
 
 #include <memory>
