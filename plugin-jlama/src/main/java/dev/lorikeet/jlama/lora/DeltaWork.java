@@ -15,23 +15,23 @@ import java.util.List;
 final class DeltaWork {
   private static final int TOKENS = 4;
 
-  private final DeltaPlan plan;
+  private final DeltaCall call;
   private final Scratch scratch;
   private final ShrinkKernel shrinkKernel;
   private final ExpandKernel expandKernel;
   private boolean packedSplit;
   private int packedBlocks;
 
-  DeltaWork(DeltaPlan plan, Arena arena) {
-    this.plan = plan;
+  DeltaWork(DeltaCall call, Arena arena) {
+    this.call = call;
     scratch = new Scratch(arena);
     shrinkKernel = new ShrinkKernel(scratch);
     expandKernel = new ExpandKernel(scratch);
   }
 
-  /** Makes room for a plan; called before the shards run. */
+  /** Makes room for a call; called before the shards run. */
   void reserve() {
-    scratch.reserve(plan.widestInput());
+    scratch.reserve(call.widestInput());
   }
 
   /** Computes the entries {@code [from, to)} for all targets. */
@@ -39,13 +39,13 @@ final class DeltaWork {
     for (int s = 0; s < batch.segments(); s++) {
       int start = Math.max(from, batch.segmentStart(s));
       int end = Math.min(to, batch.segmentEnd(s));
-      int tile = scratch.tokensPerTile(plan.widestInput());
+      int tile = scratch.tokensPerTile(call.widestInput());
       for (int e = start; e < end; e += tile) {
         int count = Math.min(tile, end - e);
         packedBlocks = 0;
-        for (int unit = plan.firstUnit(s); unit < plan.firstUnit(s + 1); unit++) {
-          shrink(batch, x, shrunk, unit, e, count, 0, plan.weights(unit).rank());
-          int out = plan.weights(unit).b().width();
+        for (int unit = call.firstUnit(s); unit < call.firstUnit(s + 1); unit++) {
+          shrink(batch, x, shrunk, unit, e, count, 0, call.weights(unit).rank());
+          int out = call.weights(unit).b().width();
           expand(batch, y, shrunk, unit, e, e + count, 0, out);
         }
       }
@@ -55,24 +55,24 @@ final class DeltaWork {
   /** Shrinks all entries for this shard's share of the rows of A. */
   void rows(LoraBatch batch, Tensor x, long shrunk, int shard, int shards) {
     double total = 0;
-    for (int unit = 0; unit < plan.units(); unit++) {
-      total += plan.cost(unit, batch);
+    for (int unit = 0; unit < call.units(); unit++) {
+      total += call.cost(unit, batch);
     }
     double from = total * shard / shards;
     double to = shard + 1 == shards ? Double.MAX_VALUE : total * (shard + 1) / shards;
     double before = 0;
     int segment = -1;
-    for (int unit = 0; unit < plan.units(); unit++) {
-      double cost = plan.cost(unit, batch);
-      int rank = plan.weights(unit).rank();
+    for (int unit = 0; unit < call.units(); unit++) {
+      double cost = call.cost(unit, batch);
+      int rank = call.weights(unit).rank();
       int first = boundary(from, before, cost, rank, TOKENS);
       int last = boundary(to, before, cost, rank, TOKENS);
       before += cost;
       if (first >= last) {
         continue;
       }
-      int tile = scratch.tokensPerTile(plan.widestInput());
-      int s = plan.segment(unit);
+      int tile = scratch.tokensPerTile(call.widestInput());
+      int s = call.segment(unit);
       int start = batch.segmentStart(s);
       int end = batch.segmentEnd(s);
       if (s != segment || end - start > tile) {
@@ -93,11 +93,11 @@ final class DeltaWork {
    * shard wrote when it multiplied, so that y need not move from one core to another.
    */
   void outputs(LoraBatch batch, List<Tensor> y, long shrunk, int shard, int shards) {
-    for (int unit = 0; unit < plan.units(); unit++) {
-      int out = plan.weights(unit).b().width();
+    for (int unit = 0; unit < call.units(); unit++) {
+      int out = call.weights(unit).b().width();
       int first = firstOutput(shard, shards, out);
       int last = firstOutput(shard + 1, shards, out);
-      int s = plan.segment(unit);
+      int s = call.segment(unit);
       expand(batch, y, shrunk, unit, batch.segmentStart(s), batch.segmentEnd(s), first, last);
     }
   }
@@ -124,7 +124,7 @@ final class DeltaWork {
 
   private void shrink(
       LoraBatch batch, Tensor x, long shrunk, int unit, int e, int count, int from, int to) {
-    LoraWeights weights = plan.weights(unit);
+    LoraWeights weights = call.weights(unit);
     LoraFactor a = weights.a();
     pack(batch, x, a, e, count);
     for (int t = 0; t < count; t++) {
@@ -169,8 +169,8 @@ final class DeltaWork {
       int entryTo,
       int from,
       int to) {
-    LoraWeights weights = plan.weights(unit);
-    Tensor output = y.get(plan.target(unit));
+    LoraWeights weights = call.weights(unit);
+    Tensor output = y.get(call.target(unit));
     long stride = 4L * weights.rank();
     for (int e = entryFrom; e < entryTo; e += TOKENS) {
       int count = Math.min(TOKENS, entryTo - e);
@@ -184,7 +184,7 @@ final class DeltaWork {
   }
 
   private long shrunkAddress(LoraBatch batch, long shrunk, int unit, int e) {
-    int entry = e - batch.segmentStart(plan.segment(unit));
-    return shrunk + 4 * (plan.shrunk(unit) + (long) entry * plan.weights(unit).rank());
+    int entry = e - batch.segmentStart(call.segment(unit));
+    return shrunk + 4 * (call.shrunk(unit) + (long) entry * call.weights(unit).rank());
   }
 }

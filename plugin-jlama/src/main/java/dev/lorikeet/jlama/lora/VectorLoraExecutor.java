@@ -48,7 +48,7 @@ final class VectorLoraExecutor implements LoraExecutor {
   private final Workers workers;
   private final Arena arena = Arena.ofShared();
   private final ScalarLoraExecutor scalar = new ScalarLoraExecutor();
-  private final DeltaPlan plan = new DeltaPlan();
+  private final DeltaCall call = new DeltaCall();
   private final DeltaWork[] works;
   private final ShardTask entriesTask = this::runEntries;
   private final ShardTask rowsTask = this::runRows;
@@ -59,14 +59,14 @@ final class VectorLoraExecutor implements LoraExecutor {
   private @Nullable List<Tensor> y;
   private long shrunk;
   private long shrunkCapacity;
-  private DeltaPlan.@Nullable Split forced;
+  private DeltaCall.@Nullable Split forced;
   private boolean closed;
 
   VectorLoraExecutor(Workers workers) {
     this.workers = workers;
     works = new DeltaWork[workers.parallelism()];
     for (int shard = 0; shard < works.length; shard++) {
-      works[shard] = new DeltaWork(plan, arena);
+      works[shard] = new DeltaWork(call, arena);
     }
     merging = new Merging(workers, arena);
   }
@@ -85,11 +85,11 @@ final class VectorLoraExecutor implements LoraExecutor {
   public void addDelta(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {
     checkOpen();
     try {
-      plan.prepare(targets, batch, x, y);
-      if (plan.units() == 0) {
+      call.prepare(targets, batch, x, y);
+      if (call.units() == 0) {
         return;
       }
-      if (plan.touchesHeap()) {
+      if (call.touchesHeap()) {
         scalar.addDelta(targets, batch, x, y);
         return;
       }
@@ -97,7 +97,7 @@ final class VectorLoraExecutor implements LoraExecutor {
       this.x = x;
       this.y = y;
       reserve();
-      switch (plan.split(batch, works.length, forced)) {
+      switch (call.split(batch, works.length, forced)) {
         case NONE -> runEntries(0, 1);
         case BY_ENTRIES -> workers.run(entriesTask);
         case BY_FEATURES -> {
@@ -106,18 +106,18 @@ final class VectorLoraExecutor implements LoraExecutor {
         }
       }
     } finally {
-      plan.clear();
+      call.clear();
     }
   }
 
   /** Makes the next calls use this split where it is allowed, for tests and measurements. */
-  void force(DeltaPlan.@Nullable Split split) {
+  void force(DeltaCall.@Nullable Split split) {
     forced = split;
   }
 
   private void reserve() {
-    if (shrunkCapacity < plan.shrunkFloats()) {
-      shrunkCapacity = Math.max(1024, 2 * plan.shrunkFloats());
+    if (shrunkCapacity < call.shrunkFloats()) {
+      shrunkCapacity = Math.max(1024, 2 * call.shrunkFloats());
       shrunk = arena.allocate(4 * shrunkCapacity, 64).address();
     }
     for (DeltaWork work : works) {
@@ -130,7 +130,7 @@ final class VectorLoraExecutor implements LoraExecutor {
     Tensor in = x;
     List<Tensor> out = y;
     if (b != null && in != null && out != null) {
-      works[shard].entries(b, in, out, shrunk, plan.firstEntry(shard), plan.firstEntry(shard + 1));
+      works[shard].entries(b, in, out, shrunk, call.firstEntry(shard), call.firstEntry(shard + 1));
     }
   }
 

@@ -74,7 +74,7 @@ class LoraDeltaTest {
         LoraCase drawn = LoraCase.random(arena, seed);
         List<Tensor> expected = drawn.run(executors.getFirst(), arena);
         for (VectorLoraExecutor executor : executors) {
-          for (DeltaPlan.Split split : DeltaPlan.Split.values()) {
+          for (DeltaCall.Split split : DeltaCall.Split.values()) {
             executor.force(split);
             List<Tensor> found = drawn.run(executor, arena);
             drawn.assertSameBits(expected, found, split.toString());
@@ -204,7 +204,7 @@ class LoraDeltaTest {
               LoraCase.activations(arena, random, 6, 49),
               LoraCase.activations(arena, random, 6, 49),
               LoraCase.activations(arena, random, 6, 49));
-      for (DeltaPlan.Split split : DeltaPlan.Split.values()) {
+      for (DeltaCall.Split split : DeltaCall.Split.values()) {
         vector.force(split);
         Runnable step =
             () -> {

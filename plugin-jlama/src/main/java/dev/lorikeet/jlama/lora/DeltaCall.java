@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * unit is the pair of a segment and a target module that the segment's adapter changes. Reused;
  * steady use allocates nothing.
  */
-final class DeltaPlan {
+final class DeltaCall {
   /** How a call is split. */
   enum Split {
     /** The caller does it all: handing it over would take longer. */
