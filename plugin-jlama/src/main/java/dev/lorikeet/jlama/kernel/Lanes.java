@@ -11,50 +11,82 @@ import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The vector shapes of all kernels, and sums across lanes in a fixed order. */
-final class Lanes {
+public final class Lanes {
+  /*
+   * A block is two vectors of float32: 2 L elements. 16-bit elements are loaded as L ints, of which a shift makes the
+   * even elements and a mask the odd ones: two operations per block, where widening shorts lane by lane takes four and
+   * the one shuffle port. So every float32 companion of 16-bit weights (packed inputs, sums under way) is kept in the
+   * order evens, odds, block by block, and brought back to natural order once at the end.
+   *
+   * Loops call the Vector API directly, not through small methods of ours: in a large compilation the compiler stops
+   * inlining such methods, and a vector that is passed or returned becomes an object.
+   *
+   * Sums over lanes are trees of fixed shape, never reduceLanes, whose order is not specified and differs between
+   * interpreter and compiler.
+   */
+
   /** The machine's preferred width, at most 512 bits. */
-  static final VectorSpecies<Float> F =
+  public static final VectorSpecies<Float> F =
       FloatVector.SPECIES_PREFERRED.length() > 16
           ? FloatVector.SPECIES_512
           : FloatVector.SPECIES_PREFERRED;
 
-  static final VectorSpecies<Integer> I =
+  /** As many ints. */
+  public static final VectorSpecies<Integer> I =
       IntVector.SPECIES_PREFERRED.length() > 16
           ? IntVector.SPECIES_512
           : IntVector.SPECIES_PREFERRED;
 
-  static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
+  /** The order of bytes in memory. */
+  public static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
 
   /** Lanes of a vector: 4, 8 or 16. */
-  static final int L = F.length();
+  public static final int L = F.length();
 
   /** Bytes of a vector. */
-  static final long BYTES = F.vectorByteSize();
+  public static final long BYTES = F.vectorByteSize();
 
   /**
    * Elements of a block: what one vector of BF16 pairs holds. A block of x is packed as a vector of
    * its even and a vector of its odd elements.
    */
-  static final int BLOCK = 2 * L;
+  public static final int BLOCK = 2 * L;
 
   /** Bytes of a block of float32. */
-  static final long BLOCK_BYTES = 2 * BYTES;
+  public static final long BLOCK_BYTES = 2 * BYTES;
 
-  static final VectorShuffle<Float> EVEN = VectorShuffle.makeUnzip(F, 0);
-  static final VectorShuffle<Float> ODD = VectorShuffle.makeUnzip(F, 1);
-  static final VectorShuffle<Float> JOIN_LOW = VectorShuffle.makeZip(F, 0);
-  static final VectorShuffle<Float> JOIN_HIGH = VectorShuffle.makeZip(F, 1);
+  /** The even elements of a block in natural order, of its two vectors. */
+  public static final VectorShuffle<Float> EVEN = VectorShuffle.makeUnzip(F, 0);
 
+  /** The odd elements of a block in natural order. */
+  public static final VectorShuffle<Float> ODD = VectorShuffle.makeUnzip(F, 1);
+
+  /** The first vector of a block in natural order, of its even and its odd elements. */
+  public static final VectorShuffle<Float> JOIN_LOW = VectorShuffle.makeZip(F, 0);
+
+  /** The second vector of a block in natural order. */
+  public static final VectorShuffle<Float> JOIN_HIGH = VectorShuffle.makeZip(F, 1);
+
+  static final VectorShuffle<Float> XOR1 = swap(1);
+  static final VectorShuffle<Float> XOR2 = swap(2);
+  static final VectorShuffle<Float> XOR4 = swap(4);
+  static final VectorShuffle<Float> XOR8 = swap(8);
+  private static final VectorShuffle<Float> SWAP_HALVES = swap(L / 2);
+  private static final VectorShuffle<Float> SWAP_QUARTERS = swap(L / 4);
+  private static final VectorShuffle<Float> SWAP_EIGHTHS = swap(L / 8);
+  private static final VectorShuffle<Float> SWAP_SIXTEENTHS = swap(L / 16);
   private static final VectorMask<Float> BIT1 = laneBit(1);
   private static final VectorMask<Float> BIT2 = laneBit(2);
   private static final VectorMask<Float> BIT4 = laneBit(4);
   private static final VectorMask<Float> BIT8 = laneBit(8);
-  static final VectorShuffle<Float> XOR1 = VectorShuffle.fromOp(F, i -> (i ^ 1) & L - 1);
-  static final VectorShuffle<Float> XOR2 = VectorShuffle.fromOp(F, i -> (i ^ 2) & L - 1);
-  static final VectorShuffle<Float> XOR4 = VectorShuffle.fromOp(F, i -> (i ^ 4) & L - 1);
-  static final VectorShuffle<Float> XOR8 = VectorShuffle.fromOp(F, i -> (i ^ 8) & L - 1);
+  private static final VectorMask<Float> SECOND_HALF = laneBit(L / 2);
+  private static final VectorMask<Float> SECOND_QUARTERS = laneBit(L / 4);
 
   private Lanes() {}
+
+  private static VectorShuffle<Float> swap(int bit) {
+    return VectorShuffle.fromOp(F, i -> (i ^ bit) & L - 1);
+  }
 
   private static VectorMask<Float> laneBit(int bit) {
     VectorMask<Float> mask = F.maskAll(false);
@@ -63,6 +95,43 @@ final class Lanes {
       bits |= (i & bit) != 0 ? 1L << i : 0;
     }
     return mask.or(VectorMask.fromLong(F, bits));
+  }
+
+  /** Returns how many blocks cover so many elements. */
+  public static int blocks(int elements) {
+    return (elements + BLOCK - 1) / BLOCK;
+  }
+
+  /** Zeroes blocks of float32. */
+  public static void zeroBlocks(long address, int blocks) {
+    FloatVector zero = FloatVector.zero(F);
+    for (int b = 0; b < blocks; b++) {
+      long block = address + b * BLOCK_BYTES;
+      zero.intoMemorySegment(ALL, block & ADDRESS, LE);
+      zero.intoMemorySegment(ALL, (block + BYTES) & ADDRESS, LE);
+    }
+  }
+
+  /**
+   * Sums the lanes of four stored vectors. The sums replace the first of them: that of vector k is
+   * in lane k L / 4.
+   */
+  public static void sumFour(long address) {
+    FloatVector a = FloatVector.fromMemorySegment(F, ALL, address & ADDRESS, LE);
+    FloatVector b = FloatVector.fromMemorySegment(F, ALL, (address + BYTES) & ADDRESS, LE);
+    FloatVector c = FloatVector.fromMemorySegment(F, ALL, (address + 2L * BYTES) & ADDRESS, LE);
+    FloatVector d = FloatVector.fromMemorySegment(F, ALL, (address + 3L * BYTES) & ADDRESS, LE);
+    FloatVector ac = a.blend(c, SECOND_HALF).add(c.blend(a, SECOND_HALF).rearrange(SWAP_HALVES));
+    FloatVector bd = b.blend(d, SECOND_HALF).add(d.blend(b, SECOND_HALF).rearrange(SWAP_HALVES));
+    FloatVector sum =
+        ac.blend(bd, SECOND_QUARTERS).add(bd.blend(ac, SECOND_QUARTERS).rearrange(SWAP_QUARTERS));
+    if (L >= 8) {
+      sum = sum.add(sum.rearrange(SWAP_EIGHTHS));
+    }
+    if (L >= 16) {
+      sum = sum.add(sum.rearrange(SWAP_SIXTEENTHS));
+    }
+    sum.intoMemorySegment(ALL, address & ADDRESS, LE);
   }
 
   /**

@@ -1,6 +1,8 @@
 package dev.lorikeet.jlama.kernel;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 
 /**
  * How kernels reach memory: an address inside one constant segment that spans the address space.
@@ -13,14 +15,33 @@ import java.lang.foreign.MemorySegment;
  * inside a kernel: every public entry checks its operands once per call with {@link #address}, and
  * callers keep the memory alive while the call runs.
  */
-final class NativeMemory {
+public final class NativeMemory {
   /** All of memory; offsets are addresses. */
-  static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+  public static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
   /** The bits of a user-space address on all 64-bit platforms of the JDK. */
-  static final long ADDRESS = (1L << 56) - 1;
+  public static final long ADDRESS = (1L << 56) - 1;
+
+  /** A float32 at any alignment. */
+  public static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private NativeMemory() {}
+
+  /** Returns the float32 at an address. */
+  public static float get(long address) {
+    return ALL.get(FLOAT, address & ADDRESS);
+  }
+
+  /** Writes a float32 at an address. */
+  public static void set(long address, float value) {
+    ALL.set(FLOAT, address & ADDRESS, value);
+  }
+
+  /** Copies bytes from one address to another. */
+  public static void copy(long from, long to, long bytes) {
+    MemorySegment.copy(ALL, from, ALL, to, bytes);
+  }
 
   /**
    * Returns the address of a native segment after checking that {@code rows} rows of {@code

@@ -4,6 +4,7 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
+import dev.lorikeet.jlama.kernel.Lanes;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.ArrayList;

@@ -1,11 +1,13 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -128,7 +130,7 @@ final class DeltaWork {
     LoraFactor a = weights.a();
     pack(batch, x, a, e, count);
     for (int t = 0; t < count; t++) {
-      Lanes.set(scratch.scales + 4L * t, batch.weight(e + t) * weights.scaling());
+      NativeMemory.set(scratch.scales + 4L * t, batch.weight(e + t) * weights.scaling());
     }
     long stride = 4L * weights.rank();
     long values = shrunkAddress(batch, shrunk, unit, e);

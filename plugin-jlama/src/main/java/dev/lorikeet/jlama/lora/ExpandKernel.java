@@ -1,16 +1,15 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.ADDRESS;
-import static dev.lorikeet.jlama.lora.Lanes.ALL;
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.F;
-import static dev.lorikeet.jlama.lora.Lanes.LITTLE;
-import static dev.lorikeet.jlama.lora.Lanes.ODD;
-import static dev.lorikeet.jlama.lora.Lanes.TWICE_FIRST;
-import static dev.lorikeet.jlama.lora.Lanes.TWICE_SECOND;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.F;
+import static dev.lorikeet.jlama.kernel.Lanes.LE;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
 import dev.lorikeet.adapter.LoraFactor;
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import jdk.incubator.vector.FloatVector;
 
@@ -119,10 +118,10 @@ final class ExpandKernel {
       long bytes = (long) rest * type.bytes();
       long tail = scratch.tail;
       Lanes.zeroBlocks(tail, ROWS);
-      Lanes.copy(row0 + done, tail, bytes);
-      Lanes.copy(row1 + done, tail + 2L * BYTES, bytes);
-      Lanes.copy(row2 + done, tail + 4L * BYTES, bytes);
-      Lanes.copy(row3 + done, tail + 6L * BYTES, bytes);
+      NativeMemory.copy(row0 + done, tail, bytes);
+      NativeMemory.copy(row1 + done, tail + 2L * BYTES, bytes);
+      NativeMemory.copy(row2 + done, tail + 4L * BYTES, bytes);
+      NativeMemory.copy(row3 + done, tail + 6L * BYTES, bytes);
       ExpandLoops.add(
           narrow,
           rows,
@@ -147,9 +146,9 @@ final class ExpandKernel {
     if (rest > 0) {
       long tail = scratch.tail;
       Lanes.zeroBlocks(tail, 1);
-      Lanes.copy(y + full * 2L * BYTES, tail, 4L * rest);
+      NativeMemory.copy(y + full * 2L * BYTES, tail, 4L * rest);
       addBlocks(sums + full * 2L * BYTES, 1, tail, split);
-      Lanes.copy(tail, y + full * 2L * BYTES, 4L * rest);
+      NativeMemory.copy(tail, y + full * 2L * BYTES, 4L * rest);
     }
   }
 
@@ -164,23 +163,23 @@ final class ExpandKernel {
   private static void addSplit(long sums, int blocks, long y) {
     for (int i = 0; i < blocks; i++) {
       long v = i * 2L * BYTES;
-      FloatVector even = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector odd = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first = even.rearrange(TWICE_FIRST).blend(odd.rearrange(TWICE_FIRST), ODD);
-      FloatVector second = even.rearrange(TWICE_SECOND).blend(odd.rearrange(TWICE_SECOND), ODD);
-      FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, (y + v) & ADDRESS, LITTLE);
-      FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, (y + v + BYTES) & ADDRESS, LITTLE);
-      y0.add(first).intoMemorySegment(ALL, (y + v) & ADDRESS, LITTLE);
-      y1.add(second).intoMemorySegment(ALL, (y + v + BYTES) & ADDRESS, LITTLE);
+      FloatVector even = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
+      FloatVector odd = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
+      FloatVector first = even.rearrange(Lanes.JOIN_LOW, odd);
+      FloatVector second = even.rearrange(Lanes.JOIN_HIGH, odd);
+      FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, (y + v) & ADDRESS, LE);
+      FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, (y + v + BYTES) & ADDRESS, LE);
+      y0.add(first).intoMemorySegment(ALL, (y + v) & ADDRESS, LE);
+      y1.add(second).intoMemorySegment(ALL, (y + v + BYTES) & ADDRESS, LE);
     }
   }
 
   private static void addNatural(long sums, int blocks, long y) {
     for (int i = 0; i < 2 * blocks; i++) {
       long v = (long) i * BYTES;
-      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (y + v) & ADDRESS, LITTLE);
-      FloatVector delta = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
-      before.add(delta).intoMemorySegment(ALL, (y + v) & ADDRESS, LITTLE);
+      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (y + v) & ADDRESS, LE);
+      FloatVector delta = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
+      before.add(delta).intoMemorySegment(ALL, (y + v) & ADDRESS, LE);
     }
   }
 }

@@ -1,12 +1,12 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.ADDRESS;
-import static dev.lorikeet.jlama.lora.Lanes.ALL;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.F;
-import static dev.lorikeet.jlama.lora.Lanes.FLOAT;
-import static dev.lorikeet.jlama.lora.Lanes.I;
-import static dev.lorikeet.jlama.lora.Lanes.LITTLE;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.F;
+import static dev.lorikeet.jlama.kernel.Lanes.I;
+import static dev.lorikeet.jlama.kernel.Lanes.LE;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
+import static dev.lorikeet.jlama.kernel.NativeMemory.FLOAT;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -73,18 +73,17 @@ final class ExpandLoops {
 
   private static void bfloat16Rows1By1(long a, int blocks, long factors, long sums) {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
-    long end = blocks * (long) BYTES;
+    long end = blocks * BYTES;
     for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
-      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
+      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -94,33 +93,32 @@ final class ExpandLoops {
     FloatVector b0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + apart) & ADDRESS));
     FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 2 * apart) & ADDRESS));
     FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
-    long end = blocks * (long) BYTES;
+    long end = blocks * BYTES;
     for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
-      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
+      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
-      IntVector bw = IntVector.fromMemorySegment(I, ALL, (b + w) & ADDRESS, LITTLE);
+      IntVector bw = IntVector.fromMemorySegment(I, ALL, (b + w) & ADDRESS, LE);
       FloatVector bFirst = bw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector bSecond = bw.and(0xffff0000).reinterpretAsFloats();
-      IntVector cw = IntVector.fromMemorySegment(I, ALL, (c + w) & ADDRESS, LITTLE);
+      IntVector cw = IntVector.fromMemorySegment(I, ALL, (c + w) & ADDRESS, LE);
       FloatVector cFirst = cw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector cSecond = cw.and(0xffff0000).reinterpretAsFloats();
-      IntVector dw = IntVector.fromMemorySegment(I, ALL, (d + w) & ADDRESS, LITTLE);
+      IntVector dw = IntVector.fromMemorySegment(I, ALL, (d + w) & ADDRESS, LE);
       FloatVector dFirst = dw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector dSecond = dw.and(0xffff0000).reinterpretAsFloats();
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
       first0 = bFirst.fma(b0, first0);
       first0 = cFirst.fma(c0, first0);
       first0 = dFirst.fma(d0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
       second0 = bSecond.fma(b0, second0);
       second0 = cSecond.fma(c0, second0);
       second0 = dSecond.fma(d0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -162,72 +160,68 @@ final class ExpandLoops {
     long y1 = sums + step;
     long y2 = sums + 2 * step;
     long y3 = sums + 3 * step;
-    long end = blocks * (long) BYTES;
+    long end = blocks * BYTES;
     for (long w = 0, v = 0; w < end; w += BYTES, v += 2L * BYTES) {
-      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LITTLE);
+      IntVector aw = IntVector.fromMemorySegment(I, ALL, (a + w) & ADDRESS, LE);
       FloatVector aFirst = aw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector aSecond = aw.and(0xffff0000).reinterpretAsFloats();
-      IntVector bw = IntVector.fromMemorySegment(I, ALL, (b + w) & ADDRESS, LITTLE);
+      IntVector bw = IntVector.fromMemorySegment(I, ALL, (b + w) & ADDRESS, LE);
       FloatVector bFirst = bw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector bSecond = bw.and(0xffff0000).reinterpretAsFloats();
-      IntVector cw = IntVector.fromMemorySegment(I, ALL, (c + w) & ADDRESS, LITTLE);
+      IntVector cw = IntVector.fromMemorySegment(I, ALL, (c + w) & ADDRESS, LE);
       FloatVector cFirst = cw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector cSecond = cw.and(0xffff0000).reinterpretAsFloats();
-      IntVector dw = IntVector.fromMemorySegment(I, ALL, (d + w) & ADDRESS, LITTLE);
+      IntVector dw = IntVector.fromMemorySegment(I, ALL, (d + w) & ADDRESS, LE);
       FloatVector dFirst = dw.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
       FloatVector dSecond = dw.and(0xffff0000).reinterpretAsFloats();
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
       first0 = bFirst.fma(b0, first0);
       first0 = cFirst.fma(c0, first0);
       first0 = dFirst.fma(d0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
       second0 = bSecond.fma(b0, second0);
       second0 = cSecond.fma(c0, second0);
       second0 = dSecond.fma(d0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
+      FloatVector first1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v) & ADDRESS, LE);
       first1 = aFirst.fma(a1, first1);
       first1 = bFirst.fma(b1, first1);
       first1 = cFirst.fma(c1, first1);
       first1 = dFirst.fma(d1, first1);
-      first1.intoMemorySegment(ALL, (y1 + v) & ADDRESS, LITTLE);
-      FloatVector second1 =
-          FloatVector.fromMemorySegment(F, ALL, (y1 + v + BYTES) & ADDRESS, LITTLE);
+      first1.intoMemorySegment(ALL, (y1 + v) & ADDRESS, LE);
+      FloatVector second1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v + BYTES) & ADDRESS, LE);
       second1 = aSecond.fma(a1, second1);
       second1 = bSecond.fma(b1, second1);
       second1 = cSecond.fma(c1, second1);
       second1 = dSecond.fma(d1, second1);
-      second1.intoMemorySegment(ALL, (y1 + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v) & ADDRESS, LITTLE);
+      second1.intoMemorySegment(ALL, (y1 + v + BYTES) & ADDRESS, LE);
+      FloatVector first2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v) & ADDRESS, LE);
       first2 = aFirst.fma(a2, first2);
       first2 = bFirst.fma(b2, first2);
       first2 = cFirst.fma(c2, first2);
       first2 = dFirst.fma(d2, first2);
-      first2.intoMemorySegment(ALL, (y2 + v) & ADDRESS, LITTLE);
-      FloatVector second2 =
-          FloatVector.fromMemorySegment(F, ALL, (y2 + v + BYTES) & ADDRESS, LITTLE);
+      first2.intoMemorySegment(ALL, (y2 + v) & ADDRESS, LE);
+      FloatVector second2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v + BYTES) & ADDRESS, LE);
       second2 = aSecond.fma(a2, second2);
       second2 = bSecond.fma(b2, second2);
       second2 = cSecond.fma(c2, second2);
       second2 = dSecond.fma(d2, second2);
-      second2.intoMemorySegment(ALL, (y2 + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v) & ADDRESS, LITTLE);
+      second2.intoMemorySegment(ALL, (y2 + v + BYTES) & ADDRESS, LE);
+      FloatVector first3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v) & ADDRESS, LE);
       first3 = aFirst.fma(a3, first3);
       first3 = bFirst.fma(b3, first3);
       first3 = cFirst.fma(c3, first3);
       first3 = dFirst.fma(d3, first3);
-      first3.intoMemorySegment(ALL, (y3 + v) & ADDRESS, LITTLE);
-      FloatVector second3 =
-          FloatVector.fromMemorySegment(F, ALL, (y3 + v + BYTES) & ADDRESS, LITTLE);
+      first3.intoMemorySegment(ALL, (y3 + v) & ADDRESS, LE);
+      FloatVector second3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v + BYTES) & ADDRESS, LE);
       second3 = aSecond.fma(a3, second3);
       second3 = bSecond.fma(b3, second3);
       second3 = cSecond.fma(c3, second3);
       second3 = dSecond.fma(d3, second3);
-      second3.intoMemorySegment(ALL, (y3 + v + BYTES) & ADDRESS, LITTLE);
+      second3.intoMemorySegment(ALL, (y3 + v + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -235,16 +229,14 @@ final class ExpandLoops {
     FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
     long end = blocks * 2L * BYTES;
     for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
-      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
-      FloatVector aSecond =
-          FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LE);
+      FloatVector aSecond = FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -256,31 +248,26 @@ final class ExpandLoops {
     FloatVector d0 = FloatVector.broadcast(F, ALL.get(FLOAT, (factors + 3 * apart) & ADDRESS));
     long end = blocks * 2L * BYTES;
     for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
-      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
-      FloatVector aSecond =
-          FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector bFirst = FloatVector.fromMemorySegment(F, ALL, (b + w) & ADDRESS, LITTLE);
-      FloatVector bSecond =
-          FloatVector.fromMemorySegment(F, ALL, (b + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector cFirst = FloatVector.fromMemorySegment(F, ALL, (c + w) & ADDRESS, LITTLE);
-      FloatVector cSecond =
-          FloatVector.fromMemorySegment(F, ALL, (c + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector dFirst = FloatVector.fromMemorySegment(F, ALL, (d + w) & ADDRESS, LITTLE);
-      FloatVector dSecond =
-          FloatVector.fromMemorySegment(F, ALL, (d + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LE);
+      FloatVector aSecond = FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LE);
+      FloatVector bFirst = FloatVector.fromMemorySegment(F, ALL, (b + w) & ADDRESS, LE);
+      FloatVector bSecond = FloatVector.fromMemorySegment(F, ALL, (b + w + BYTES) & ADDRESS, LE);
+      FloatVector cFirst = FloatVector.fromMemorySegment(F, ALL, (c + w) & ADDRESS, LE);
+      FloatVector cSecond = FloatVector.fromMemorySegment(F, ALL, (c + w + BYTES) & ADDRESS, LE);
+      FloatVector dFirst = FloatVector.fromMemorySegment(F, ALL, (d + w) & ADDRESS, LE);
+      FloatVector dSecond = FloatVector.fromMemorySegment(F, ALL, (d + w + BYTES) & ADDRESS, LE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
       first0 = bFirst.fma(b0, first0);
       first0 = cFirst.fma(c0, first0);
       first0 = dFirst.fma(d0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
       second0 = bSecond.fma(b0, second0);
       second0 = cSecond.fma(c0, second0);
       second0 = dSecond.fma(d0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -324,70 +311,62 @@ final class ExpandLoops {
     long y3 = sums + 3 * step;
     long end = blocks * 2L * BYTES;
     for (long w = 0, v = 0; w < end; w += 2L * BYTES, v += 2L * BYTES) {
-      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LITTLE);
-      FloatVector aSecond =
-          FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector bFirst = FloatVector.fromMemorySegment(F, ALL, (b + w) & ADDRESS, LITTLE);
-      FloatVector bSecond =
-          FloatVector.fromMemorySegment(F, ALL, (b + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector cFirst = FloatVector.fromMemorySegment(F, ALL, (c + w) & ADDRESS, LITTLE);
-      FloatVector cSecond =
-          FloatVector.fromMemorySegment(F, ALL, (c + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector dFirst = FloatVector.fromMemorySegment(F, ALL, (d + w) & ADDRESS, LITTLE);
-      FloatVector dSecond =
-          FloatVector.fromMemorySegment(F, ALL, (d + w + BYTES) & ADDRESS, LITTLE);
-      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LITTLE);
+      FloatVector aFirst = FloatVector.fromMemorySegment(F, ALL, (a + w) & ADDRESS, LE);
+      FloatVector aSecond = FloatVector.fromMemorySegment(F, ALL, (a + w + BYTES) & ADDRESS, LE);
+      FloatVector bFirst = FloatVector.fromMemorySegment(F, ALL, (b + w) & ADDRESS, LE);
+      FloatVector bSecond = FloatVector.fromMemorySegment(F, ALL, (b + w + BYTES) & ADDRESS, LE);
+      FloatVector cFirst = FloatVector.fromMemorySegment(F, ALL, (c + w) & ADDRESS, LE);
+      FloatVector cSecond = FloatVector.fromMemorySegment(F, ALL, (c + w + BYTES) & ADDRESS, LE);
+      FloatVector dFirst = FloatVector.fromMemorySegment(F, ALL, (d + w) & ADDRESS, LE);
+      FloatVector dSecond = FloatVector.fromMemorySegment(F, ALL, (d + w + BYTES) & ADDRESS, LE);
+      FloatVector first0 = FloatVector.fromMemorySegment(F, ALL, (sums + v) & ADDRESS, LE);
       first0 = aFirst.fma(a0, first0);
       first0 = bFirst.fma(b0, first0);
       first0 = cFirst.fma(c0, first0);
       first0 = dFirst.fma(d0, first0);
-      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LITTLE);
-      FloatVector second0 =
-          FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, (sums + v) & ADDRESS, LE);
+      FloatVector second0 = FloatVector.fromMemorySegment(F, ALL, (sums + v + BYTES) & ADDRESS, LE);
       second0 = aSecond.fma(a0, second0);
       second0 = bSecond.fma(b0, second0);
       second0 = cSecond.fma(c0, second0);
       second0 = dSecond.fma(d0, second0);
-      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v) & ADDRESS, LITTLE);
+      second0.intoMemorySegment(ALL, (sums + v + BYTES) & ADDRESS, LE);
+      FloatVector first1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v) & ADDRESS, LE);
       first1 = aFirst.fma(a1, first1);
       first1 = bFirst.fma(b1, first1);
       first1 = cFirst.fma(c1, first1);
       first1 = dFirst.fma(d1, first1);
-      first1.intoMemorySegment(ALL, (y1 + v) & ADDRESS, LITTLE);
-      FloatVector second1 =
-          FloatVector.fromMemorySegment(F, ALL, (y1 + v + BYTES) & ADDRESS, LITTLE);
+      first1.intoMemorySegment(ALL, (y1 + v) & ADDRESS, LE);
+      FloatVector second1 = FloatVector.fromMemorySegment(F, ALL, (y1 + v + BYTES) & ADDRESS, LE);
       second1 = aSecond.fma(a1, second1);
       second1 = bSecond.fma(b1, second1);
       second1 = cSecond.fma(c1, second1);
       second1 = dSecond.fma(d1, second1);
-      second1.intoMemorySegment(ALL, (y1 + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v) & ADDRESS, LITTLE);
+      second1.intoMemorySegment(ALL, (y1 + v + BYTES) & ADDRESS, LE);
+      FloatVector first2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v) & ADDRESS, LE);
       first2 = aFirst.fma(a2, first2);
       first2 = bFirst.fma(b2, first2);
       first2 = cFirst.fma(c2, first2);
       first2 = dFirst.fma(d2, first2);
-      first2.intoMemorySegment(ALL, (y2 + v) & ADDRESS, LITTLE);
-      FloatVector second2 =
-          FloatVector.fromMemorySegment(F, ALL, (y2 + v + BYTES) & ADDRESS, LITTLE);
+      first2.intoMemorySegment(ALL, (y2 + v) & ADDRESS, LE);
+      FloatVector second2 = FloatVector.fromMemorySegment(F, ALL, (y2 + v + BYTES) & ADDRESS, LE);
       second2 = aSecond.fma(a2, second2);
       second2 = bSecond.fma(b2, second2);
       second2 = cSecond.fma(c2, second2);
       second2 = dSecond.fma(d2, second2);
-      second2.intoMemorySegment(ALL, (y2 + v + BYTES) & ADDRESS, LITTLE);
-      FloatVector first3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v) & ADDRESS, LITTLE);
+      second2.intoMemorySegment(ALL, (y2 + v + BYTES) & ADDRESS, LE);
+      FloatVector first3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v) & ADDRESS, LE);
       first3 = aFirst.fma(a3, first3);
       first3 = bFirst.fma(b3, first3);
       first3 = cFirst.fma(c3, first3);
       first3 = dFirst.fma(d3, first3);
-      first3.intoMemorySegment(ALL, (y3 + v) & ADDRESS, LITTLE);
-      FloatVector second3 =
-          FloatVector.fromMemorySegment(F, ALL, (y3 + v + BYTES) & ADDRESS, LITTLE);
+      first3.intoMemorySegment(ALL, (y3 + v) & ADDRESS, LE);
+      FloatVector second3 = FloatVector.fromMemorySegment(F, ALL, (y3 + v + BYTES) & ADDRESS, LE);
       second3 = aSecond.fma(a3, second3);
       second3 = bSecond.fma(b3, second3);
       second3 = cSecond.fma(c3, second3);
       second3 = dSecond.fma(d3, second3);
-      second3.intoMemorySegment(ALL, (y3 + v + BYTES) & ADDRESS, LITTLE);
+      second3.intoMemorySegment(ALL, (y3 + v + BYTES) & ADDRESS, LE);
     }
   }
 }

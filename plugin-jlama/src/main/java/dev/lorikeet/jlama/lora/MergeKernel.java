@@ -1,19 +1,21 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.ADDRESS;
-import static dev.lorikeet.jlama.lora.Lanes.ALL;
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.F;
-import static dev.lorikeet.jlama.lora.Lanes.FLOAT;
-import static dev.lorikeet.jlama.lora.Lanes.I;
-import static dev.lorikeet.jlama.lora.Lanes.LITTLE;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.F;
+import static dev.lorikeet.jlama.kernel.Lanes.I;
+import static dev.lorikeet.jlama.kernel.Lanes.LE;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
+import static dev.lorikeet.jlama.kernel.NativeMemory.FLOAT;
 import static jdk.incubator.vector.VectorOperators.GE;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 import static jdk.incubator.vector.VectorOperators.NE;
 
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -76,10 +78,9 @@ final class MergeKernel {
       long block = a + (long) i * ranks * 2L * BYTES;
       for (int r = 0; r < ranks; r++) {
         FloatVector first =
-            FloatVector.fromMemorySegment(F, ALL, (block + r * 2L * BYTES) & ADDRESS, LITTLE);
+            FloatVector.fromMemorySegment(F, ALL, (block + r * 2L * BYTES) & ADDRESS, LE);
         FloatVector second =
-            FloatVector.fromMemorySegment(
-                F, ALL, (block + r * 2L * BYTES + BYTES) & ADDRESS, LITTLE);
+            FloatVector.fromMemorySegment(F, ALL, (block + r * 2L * BYTES + BYTES) & ADDRESS, LE);
         long factors = c + r * step;
         FloatVector c0 = FloatVector.broadcast(F, ALL.get(FLOAT, factors & ADDRESS));
         first0 = first.fma(c0, first0);
@@ -107,22 +108,22 @@ final class MergeKernel {
         second7 = second.fma(c7, second7);
       }
       long to = delta + i * 2L * BYTES;
-      first0.intoMemorySegment(ALL, to & ADDRESS, LITTLE);
-      second0.intoMemorySegment(ALL, (to + BYTES) & ADDRESS, LITTLE);
-      first1.intoMemorySegment(ALL, (to + row) & ADDRESS, LITTLE);
-      second1.intoMemorySegment(ALL, (to + row + BYTES) & ADDRESS, LITTLE);
-      first2.intoMemorySegment(ALL, (to + 2 * row) & ADDRESS, LITTLE);
-      second2.intoMemorySegment(ALL, (to + 2 * row + BYTES) & ADDRESS, LITTLE);
-      first3.intoMemorySegment(ALL, (to + 3 * row) & ADDRESS, LITTLE);
-      second3.intoMemorySegment(ALL, (to + 3 * row + BYTES) & ADDRESS, LITTLE);
-      first4.intoMemorySegment(ALL, (to + 4 * row) & ADDRESS, LITTLE);
-      second4.intoMemorySegment(ALL, (to + 4 * row + BYTES) & ADDRESS, LITTLE);
-      first5.intoMemorySegment(ALL, (to + 5 * row) & ADDRESS, LITTLE);
-      second5.intoMemorySegment(ALL, (to + 5 * row + BYTES) & ADDRESS, LITTLE);
-      first6.intoMemorySegment(ALL, (to + 6 * row) & ADDRESS, LITTLE);
-      second6.intoMemorySegment(ALL, (to + 6 * row + BYTES) & ADDRESS, LITTLE);
-      first7.intoMemorySegment(ALL, (to + 7 * row) & ADDRESS, LITTLE);
-      second7.intoMemorySegment(ALL, (to + 7 * row + BYTES) & ADDRESS, LITTLE);
+      first0.intoMemorySegment(ALL, to & ADDRESS, LE);
+      second0.intoMemorySegment(ALL, (to + BYTES) & ADDRESS, LE);
+      first1.intoMemorySegment(ALL, (to + row) & ADDRESS, LE);
+      second1.intoMemorySegment(ALL, (to + row + BYTES) & ADDRESS, LE);
+      first2.intoMemorySegment(ALL, (to + 2 * row) & ADDRESS, LE);
+      second2.intoMemorySegment(ALL, (to + 2 * row + BYTES) & ADDRESS, LE);
+      first3.intoMemorySegment(ALL, (to + 3 * row) & ADDRESS, LE);
+      second3.intoMemorySegment(ALL, (to + 3 * row + BYTES) & ADDRESS, LE);
+      first4.intoMemorySegment(ALL, (to + 4 * row) & ADDRESS, LE);
+      second4.intoMemorySegment(ALL, (to + 4 * row + BYTES) & ADDRESS, LE);
+      first5.intoMemorySegment(ALL, (to + 5 * row) & ADDRESS, LE);
+      second5.intoMemorySegment(ALL, (to + 5 * row + BYTES) & ADDRESS, LE);
+      first6.intoMemorySegment(ALL, (to + 6 * row) & ADDRESS, LE);
+      second6.intoMemorySegment(ALL, (to + 6 * row + BYTES) & ADDRESS, LE);
+      first7.intoMemorySegment(ALL, (to + 7 * row) & ADDRESS, LE);
+      second7.intoMemorySegment(ALL, (to + 7 * row + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -144,12 +145,12 @@ final class MergeKernel {
     long wide = scratch + 2L * BYTES;
     if (rest > 0) {
       Lanes.zeroBlocks(scratch, 1);
-      Lanes.copy(pristine + done, scratch, bytes);
+      NativeMemory.copy(pristine + done, scratch, bytes);
     }
     addBlocks(type, pristine, delta, merged, full, wide);
     if (rest > 0) {
       addBlocks(type, scratch, delta + full * 2L * BYTES, scratch, 1, wide);
-      Lanes.copy(scratch, merged + done, bytes);
+      NativeMemory.copy(scratch, merged + done, bytes);
     }
   }
 
@@ -169,9 +170,9 @@ final class MergeKernel {
   private static void addFloat32(long pristine, long delta, long merged, int blocks) {
     for (int i = 0; i < 2 * blocks; i++) {
       long v = (long) i * BYTES;
-      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (pristine + v) & ADDRESS, LITTLE);
-      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
-      before.add(change).intoMemorySegment(ALL, (merged + v) & ADDRESS, LITTLE);
+      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (pristine + v) & ADDRESS, LE);
+      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LE);
+      before.add(change).intoMemorySegment(ALL, (merged + v) & ADDRESS, LE);
     }
   }
 
@@ -179,10 +180,10 @@ final class MergeKernel {
     for (int i = 0; i < blocks; i++) {
       long v = i * 2L * BYTES;
       IntVector pairs =
-          IntVector.fromMemorySegment(I, ALL, (pristine + (long) i * BYTES) & ADDRESS, LITTLE);
-      FloatVector evenChange = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
+          IntVector.fromMemorySegment(I, ALL, (pristine + (long) i * BYTES) & ADDRESS, LE);
+      FloatVector evenChange = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LE);
       FloatVector oddChange =
-          FloatVector.fromMemorySegment(F, ALL, (delta + v + BYTES) & ADDRESS, LITTLE);
+          FloatVector.fromMemorySegment(F, ALL, (delta + v + BYTES) & ADDRESS, LE);
       FloatVector even = pairs.lanewise(LSHL, 16).reinterpretAsFloats().add(evenChange);
       FloatVector odd = pairs.and(0xffff0000).reinterpretAsFloats().add(oddChange);
       IntVector e = even.reinterpretAsInts();
@@ -192,7 +193,7 @@ final class MergeKernel {
       IntVector oddRounded =
           o.add(0x7fff).add(o.lanewise(LSHR, 16).and(1)).blend(NAN, odd.compare(NE, odd).cast(I));
       IntVector both = evenRounded.lanewise(LSHR, 16).or(oddRounded.and(0xffff0000));
-      both.intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
+      both.intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LE);
     }
   }
 
@@ -203,8 +204,8 @@ final class MergeKernel {
   private static void roundToFloat16(long wide, long delta, int blocks) {
     for (int i = 0; i < 2 * blocks; i++) {
       long v = (long) i * BYTES;
-      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (wide + v) & ADDRESS, LITTLE);
-      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LITTLE);
+      FloatVector before = FloatVector.fromMemorySegment(F, ALL, (wide + v) & ADDRESS, LE);
+      FloatVector change = FloatVector.fromMemorySegment(F, ALL, (delta + v) & ADDRESS, LE);
       IntVector bits = before.add(change).reinterpretAsInts();
       IntVector magnitude = bits.and(0x7fffffff);
       IntVector normal =
@@ -220,17 +221,17 @@ final class MergeKernel {
               .blend(0x7c00, magnitude.compare(GE, 143 << 23))
               .blend(0x7e00, magnitude.compare(GT, 0x7f800000))
               .or(bits.lanewise(LSHR, 16).and(0x8000));
-      rounded.intoMemorySegment(ALL, (wide + v) & ADDRESS, LITTLE);
+      rounded.intoMemorySegment(ALL, (wide + v) & ADDRESS, LE);
     }
   }
 
   private static void joinFloat16(long wide, long merged, int blocks) {
     for (int i = 0; i < blocks; i++) {
       long v = i * 2L * BYTES;
-      IntVector even = IntVector.fromMemorySegment(I, ALL, (wide + v) & ADDRESS, LITTLE);
-      IntVector odd = IntVector.fromMemorySegment(I, ALL, (wide + v + BYTES) & ADDRESS, LITTLE);
+      IntVector even = IntVector.fromMemorySegment(I, ALL, (wide + v) & ADDRESS, LE);
+      IntVector odd = IntVector.fromMemorySegment(I, ALL, (wide + v + BYTES) & ADDRESS, LE);
       even.or(odd.lanewise(LSHL, 16))
-          .intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LITTLE);
+          .intoMemorySegment(ALL, (merged + (long) i * BYTES) & ADDRESS, LE);
     }
   }
 
@@ -238,8 +239,8 @@ final class MergeKernel {
   static void scale(long address, int blocks, float factor) {
     for (int i = 0; i < 2 * blocks; i++) {
       long v = address + (long) i * BYTES;
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, v & ADDRESS, LITTLE);
-      value.mul(factor).intoMemorySegment(ALL, v & ADDRESS, LITTLE);
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, v & ADDRESS, LE);
+      value.mul(factor).intoMemorySegment(ALL, v & ADDRESS, LE);
     }
   }
 }

@@ -1,13 +1,15 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.L;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.L;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -131,11 +133,11 @@ final class Merging {
     long from = pristine.segment().address() + first * pristine.rowStrideBytes();
     long to = merged.segment().address() + first * merged.rowStrideBytes();
     if (pristine.rowStrideBytes() == rowBytes && merged.rowStrideBytes() == rowBytes) {
-      Lanes.copy(from, to, (last - first) * rowBytes);
+      NativeMemory.copy(from, to, (last - first) * rowBytes);
       return;
     }
     for (long o = first; o < last; o++) {
-      Lanes.copy(from, to, rowBytes);
+      NativeMemory.copy(from, to, rowBytes);
       from += pristine.rowStrideBytes();
       to += merged.rowStrideBytes();
     }
@@ -212,7 +214,7 @@ final class Merging {
       int i = feature % BLOCK;
       int lane = split ? i / 2 + i % 2 * L : i;
       long offset = a.rowOffset(r) + (long) j * a.type().bytes();
-      Lanes.set(
+      NativeMemory.set(
           to + feature / BLOCK * step + 4L * lane, Elements.get(a.memory(), a.type(), offset));
     }
   }
@@ -241,7 +243,7 @@ final class Merging {
           for (int o = begin; o < end; o++) {
             float element =
                 Elements.get(b.memory(), b.type(), offset + (long) (o - begin) * b.type().bytes());
-            Lanes.set(next + 4L * (o - first), element);
+            NativeMemory.set(next + 4L * (o - first), element);
           }
         }
         MergeKernel.scale(next, blocks, scale);

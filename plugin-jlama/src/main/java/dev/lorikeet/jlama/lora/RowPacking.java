@@ -1,27 +1,26 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.ADDRESS;
-import static dev.lorikeet.jlama.lora.Lanes.ALL;
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.EVENS;
-import static dev.lorikeet.jlama.lora.Lanes.F;
-import static dev.lorikeet.jlama.lora.Lanes.I;
-import static dev.lorikeet.jlama.lora.Lanes.LITTLE;
-import static dev.lorikeet.jlama.lora.Lanes.ODD;
-import static dev.lorikeet.jlama.lora.Lanes.ODDS;
-import static dev.lorikeet.jlama.lora.Lanes.SECOND_HALF;
-import static dev.lorikeet.jlama.lora.Lanes.TWICE_FIRST;
-import static dev.lorikeet.jlama.lora.Lanes.TWICE_SECOND;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.F;
+import static dev.lorikeet.jlama.kernel.Lanes.I;
+import static dev.lorikeet.jlama.kernel.Lanes.LE;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
+import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 import static jdk.incubator.vector.VectorOperators.GE;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
-/** Widens a row to F32 blocks, in natural order or evens before odds, the last one zero-padded. */
+/**
+ * Widens a row to F32 blocks, the last one zero-padded: in natural order beside F32 weights, evens
+ * before odds beside 16-bit ones.
+ */
 final class RowPacking {
   private RowPacking() {}
 
@@ -40,7 +39,8 @@ final class RowPacking {
     int rest = length - full * BLOCK;
     if (rest > 0) {
       Lanes.zeroBlocks(tail, 1);
-      Lanes.copy(from + (long) full * BLOCK * type.bytes(), tail, (long) rest * type.bytes());
+      NativeMemory.copy(
+          from + (long) full * BLOCK * type.bytes(), tail, (long) rest * type.bytes());
     }
     long source = from;
     long target = to;
@@ -78,11 +78,10 @@ final class RowPacking {
     for (int i = 0; i < blocks; i++) {
       long source = from + i * 2L * BYTES;
       long target = to + i * step;
-      FloatVector first = FloatVector.fromMemorySegment(F, ALL, source & ADDRESS, LITTLE);
-      FloatVector second =
-          FloatVector.fromMemorySegment(F, ALL, (source + BYTES) & ADDRESS, LITTLE);
-      first.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
-      second.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LITTLE);
+      FloatVector first = FloatVector.fromMemorySegment(F, ALL, source & ADDRESS, LE);
+      FloatVector second = FloatVector.fromMemorySegment(F, ALL, (source + BYTES) & ADDRESS, LE);
+      first.intoMemorySegment(ALL, target & ADDRESS, LE);
+      second.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -90,13 +89,12 @@ final class RowPacking {
     for (int i = 0; i < blocks; i++) {
       long source = from + i * 2L * BYTES;
       long target = to + i * step;
-      FloatVector first = FloatVector.fromMemorySegment(F, ALL, source & ADDRESS, LITTLE);
-      FloatVector second =
-          FloatVector.fromMemorySegment(F, ALL, (source + BYTES) & ADDRESS, LITTLE);
-      FloatVector even = first.rearrange(EVENS).blend(second.rearrange(EVENS), SECOND_HALF);
-      FloatVector odd = first.rearrange(ODDS).blend(second.rearrange(ODDS), SECOND_HALF);
-      even.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
-      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LITTLE);
+      FloatVector first = FloatVector.fromMemorySegment(F, ALL, source & ADDRESS, LE);
+      FloatVector second = FloatVector.fromMemorySegment(F, ALL, (source + BYTES) & ADDRESS, LE);
+      FloatVector even = first.rearrange(Lanes.EVEN, second);
+      FloatVector odd = first.rearrange(Lanes.ODD, second);
+      even.intoMemorySegment(ALL, target & ADDRESS, LE);
+      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -104,11 +102,11 @@ final class RowPacking {
     for (int i = 0; i < blocks; i++) {
       long target = to + i * step;
       IntVector pairs =
-          IntVector.fromMemorySegment(I, ALL, (from + (long) i * BYTES) & ADDRESS, LITTLE);
+          IntVector.fromMemorySegment(I, ALL, (from + (long) i * BYTES) & ADDRESS, LE);
       IntVector even = pairs.lanewise(LSHL, 16);
       IntVector odd = pairs.and(0xffff0000);
-      even.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
-      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LITTLE);
+      even.intoMemorySegment(ALL, target & ADDRESS, LE);
+      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -117,11 +115,11 @@ final class RowPacking {
     for (int i = 0; i < blocks; i++) {
       long target = to + i * step;
       IntVector pairs =
-          IntVector.fromMemorySegment(I, ALL, (from + (long) i * BYTES) & ADDRESS, LITTLE);
+          IntVector.fromMemorySegment(I, ALL, (from + (long) i * BYTES) & ADDRESS, LE);
       IntVector even = pairs.and(0xffff);
       IntVector odd = pairs.lanewise(LSHR, 16);
-      even.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
-      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LITTLE);
+      even.intoMemorySegment(ALL, target & ADDRESS, LE);
+      odd.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LE);
     }
   }
 
@@ -131,8 +129,8 @@ final class RowPacking {
    */
   private static void widenFloat16(int blocks, long to, long step) {
     for (int i = 0; i < 2 * blocks; i++) {
-      long target = to + i / 2 * step + i % 2 * (long) BYTES;
-      IntVector bits = IntVector.fromMemorySegment(I, ALL, target & ADDRESS, LITTLE);
+      long target = to + i / 2 * step + i % 2 * BYTES;
+      IntVector bits = IntVector.fromMemorySegment(I, ALL, target & ADDRESS, LE);
       IntVector sign = bits.and(0x8000).lanewise(LSHL, 16);
       IntVector magnitude = bits.and(0x7fff).lanewise(LSHL, 13);
       IntVector subnormal =
@@ -143,7 +141,7 @@ final class RowPacking {
               .blend(subnormal, magnitude.lt(1 << 23))
               .blend(magnitude.add(224 << 23), magnitude.compare(GE, 31 << 23))
               .or(sign);
-      wide.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
+      wide.intoMemorySegment(ALL, target & ADDRESS, LE);
     }
   }
 
@@ -151,12 +149,12 @@ final class RowPacking {
   private static void joinBlocks(int blocks, long to, long step) {
     for (int i = 0; i < blocks; i++) {
       long target = to + i * step;
-      FloatVector even = FloatVector.fromMemorySegment(F, ALL, target & ADDRESS, LITTLE);
-      FloatVector odd = FloatVector.fromMemorySegment(F, ALL, (target + BYTES) & ADDRESS, LITTLE);
-      FloatVector first = even.rearrange(TWICE_FIRST).blend(odd.rearrange(TWICE_FIRST), ODD);
-      FloatVector second = even.rearrange(TWICE_SECOND).blend(odd.rearrange(TWICE_SECOND), ODD);
-      first.intoMemorySegment(ALL, target & ADDRESS, LITTLE);
-      second.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LITTLE);
+      FloatVector even = FloatVector.fromMemorySegment(F, ALL, target & ADDRESS, LE);
+      FloatVector odd = FloatVector.fromMemorySegment(F, ALL, (target + BYTES) & ADDRESS, LE);
+      FloatVector first = even.rearrange(Lanes.JOIN_LOW, odd);
+      FloatVector second = even.rearrange(Lanes.JOIN_HIGH, odd);
+      first.intoMemorySegment(ALL, target & ADDRESS, LE);
+      second.intoMemorySegment(ALL, (target + BYTES) & ADDRESS, LE);
     }
   }
 }

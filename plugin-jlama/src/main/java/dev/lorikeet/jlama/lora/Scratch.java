@@ -1,7 +1,8 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 
+import dev.lorikeet.jlama.kernel.Lanes;
 import java.lang.foreign.Arena;
 
 /**

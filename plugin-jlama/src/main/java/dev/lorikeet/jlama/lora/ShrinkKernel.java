@@ -1,10 +1,12 @@
 package dev.lorikeet.jlama.lora;
 
-import static dev.lorikeet.jlama.lora.Lanes.BLOCK;
-import static dev.lorikeet.jlama.lora.Lanes.BYTES;
-import static dev.lorikeet.jlama.lora.Lanes.L;
+import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
+import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
+import static dev.lorikeet.jlama.kernel.Lanes.L;
 
 import dev.lorikeet.adapter.LoraFactor;
+import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 
 /** v[t][r] = A[r] . x[t]: the shrink half of a LoRA delta. */
@@ -98,10 +100,10 @@ final class ShrinkKernel {
       long bytes = (long) rest * type.bytes();
       long tail = scratch.tail;
       Lanes.zeroBlocks(tail, ROWS);
-      Lanes.copy(row0 + done, tail, bytes);
-      Lanes.copy(row1 + done, tail + 2L * BYTES, bytes);
-      Lanes.copy(row2 + done, tail + 4L * BYTES, bytes);
-      Lanes.copy(row3 + done, tail + 6L * BYTES, bytes);
+      NativeMemory.copy(row0 + done, tail, bytes);
+      NativeMemory.copy(row1 + done, tail + 2L * BYTES, bytes);
+      NativeMemory.copy(row2 + done, tail + 4L * BYTES, bytes);
+      NativeMemory.copy(row3 + done, tail + 6L * BYTES, bytes);
       ShrinkLoops.multiply(
           type,
           tail,
@@ -115,14 +117,14 @@ final class ShrinkKernel {
           scratch.tailSums);
     }
     for (int t = 0; t < tokens; t++) {
-      float scale = Lanes.get(scales + 4L * t);
+      float scale = NativeMemory.get(scales + 4L * t);
       for (int k = 0; k < rows; k++) {
         long lane = 4L * t * BYTES + k * (long) L;
-        float sum = Lanes.get(scratch.sums + lane);
+        float sum = NativeMemory.get(scratch.sums + lane);
         if (rest > 0) {
-          sum += Lanes.get(scratch.tailSums + lane);
+          sum += NativeMemory.get(scratch.tailSums + lane);
         }
-        Lanes.set(to + t * stride + 4L * (r + k * step), scale * sum);
+        NativeMemory.set(to + t * stride + 4L * (r + k * step), scale * sum);
       }
     }
   }
