@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.shape.ModelShape;
 import java.lang.foreign.Arena;
 

@@ -3,7 +3,6 @@ package dev.lorikeet.jlama.decoder;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
-import dev.lorikeet.executor.Workers;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.host.kv.KvCache;
@@ -20,6 +19,9 @@ import dev.lorikeet.jlama.kernel.Elementwise;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
 import dev.lorikeet.jlama.kernel.PagedAttention;
+import dev.lorikeet.jlama.kernel.RopeTable;
+import dev.lorikeet.jlama.kernel.Rows;
+import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.LayerWeights;
@@ -31,9 +33,9 @@ import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The forward pass of a Llama-like decoder over a ragged batch, with LoRA on every projection. Used
@@ -67,9 +69,14 @@ public final class Decoder implements StepDecoder {
   private final KvCache kv;
   private final MemorySegment poolMemory;
   private final List<Groups> groups = new ArrayList<>();
+  private final Tensor residual;
+  private final Tensor normed;
+  private final Tensor attended;
+  private final Tensor gated;
   private final List<Tensor> qkvOut;
   private final List<Tensor> blockOut;
   private final List<Tensor> gateUpOut;
+  private final List<MemorySegment> logitRows;
   private final int[] best;
   private final double[] logSumExp;
   private final SwitchPlanner planner;
@@ -82,12 +89,12 @@ public final class Decoder implements StepDecoder {
   private boolean wantsFinalHidden;
   private boolean applyDeltas;
   private long deltaNanos;
-  private final Workers.ShardTask embed = this::embed;
-  private final Workers.ShardTask queryKeyValue = this::queryKeyValue;
-  private final Workers.ShardTask attend = this::attend;
-  private final Workers.ShardTask gateUp = this::gateUp;
-  private final Workers.ShardTask down = this::down;
-  private final Workers.ShardTask output = this::output;
+  private final WorkerTeam.Task embed = this::embed;
+  private final WorkerTeam.Task queryKeyValue = this::queryKeyValue;
+  private final WorkerTeam.Task attend = this::attend;
+  private final WorkerTeam.Task gateUp = this::gateUp;
+  private final WorkerTeam.Task down = this::down;
+  private final WorkerTeam.Task output = this::output;
 
   /** The target groups of a layer. */
   private record Groups(TargetGroup qkv, TargetGroup o, TargetGroup gateUp, TargetGroup down) {}
@@ -130,7 +137,8 @@ public final class Decoder implements StepDecoder {
         new AttentionShape(
             shape.heads(), shape.kvHeads(), shape.headDim(), kv.geometry().blockTokens(), kvType);
     this.attentionScratch = new AttentionScratch(attentionShape, threads);
-    this.rope = new RopeTable(RopeFrequencies.of(config));
+    RopeFrequencies frequencies = RopeFrequencies.of(config);
+    this.rope = new RopeTable(frequencies.inverse(), frequencies.scale());
     for (int l = 0; l < shape.layers(); l++) {
       groups.add(
           new Groups(
@@ -139,9 +147,14 @@ public final class Decoder implements StepDecoder {
               TargetGroup.of(l, Projection.GATE, Projection.UP),
               TargetGroup.of(l, Projection.DOWN)));
     }
+    this.residual = a.residual().tensor();
+    this.normed = a.normed().tensor();
+    this.attended = a.attention().tensor();
+    this.gated = a.gate().tensor();
     this.qkvOut = List.of(a.q().tensor(), a.k().tensor(), a.v().tensor());
     this.blockOut = List.of(a.block().tensor());
     this.gateUpOut = List.of(a.gate().tensor(), a.up().tensor());
+    this.logitRows = IntStream.range(0, maxLogits).mapToObj(a.logits()::row).toList();
     this.best = new int[maxLogits];
     this.logSumExp = new double[maxLogits];
     boolean merges = MergedWeights.possible(weights.layers(), executor);
@@ -163,7 +176,7 @@ public final class Decoder implements StepDecoder {
     wantsFinalHidden = adapters.wantsFinalHidden();
     rope.cover(step.endPosition());
     team.run(embed);
-    LoraBatch lora = adapters.beforeLayers(a.residual().tensor());
+    LoraBatch lora = adapters.beforeLayers(residual);
     boolean useMerged =
         !adapters.perLayer() && lora.entries() > 0 && useMerged(lora, adapters.stepsToCome());
     applyDeltas = !useMerged;
@@ -173,15 +186,15 @@ public final class Decoder implements StepDecoder {
       Groups targets = groups.get(layer);
       team.run(queryKeyValue);
       if (adapters.perLayer()) {
-        lora = adapters.atLayer(layer, a.normed().tensor());
+        lora = adapters.atLayer(layer, normed);
       }
-      addDelta(targets.qkv(), lora, a.normed(), qkvOut);
+      addDelta(targets.qkv(), lora, normed, qkvOut);
       team.run(attend);
-      addDelta(targets.o(), lora, a.attention(), blockOut);
+      addDelta(targets.o(), lora, attended, blockOut);
       team.run(gateUp);
-      addDelta(targets.gateUp(), lora, a.normed(), gateUpOut);
+      addDelta(targets.gateUp(), lora, normed, gateUpOut);
       team.run(down);
-      addDelta(targets.down(), lora, a.gate(), blockOut);
+      addDelta(targets.down(), lora, gated, blockOut);
     }
     team.run(output);
     if (lora.entries() > 0) {
@@ -192,20 +205,20 @@ public final class Decoder implements StepDecoder {
       }
     }
     if (wantsFinalHidden) {
-      adapters.afterLayers(a.normed().tensor());
+      adapters.afterLayers(normed);
     }
   }
 
-  private void addDelta(TargetGroup targets, LoraBatch lora, Rows x, List<Tensor> y) {
+  private void addDelta(TargetGroup targets, LoraBatch lora, Tensor x, List<Tensor> y) {
     if (!applyDeltas || lora.entries() == 0) {
       return;
     }
     if (planner.measures()) {
       long start = System.nanoTime();
-      executor.addDelta(targets, lora, x.tensor(), y);
+      executor.addDelta(targets, lora, x, y);
       deltaNanos += System.nanoTime() - start;
     } else {
-      executor.addDelta(targets, lora, x.tensor(), y);
+      executor.addDelta(targets, lora, x, y);
     }
   }
 
@@ -242,200 +255,118 @@ public final class Decoder implements StepDecoder {
     return MergedWeights.possible(weights.layers(), executor);
   }
 
-  private void embed(int shard, int shards) {
+  private void embed(Shard shard) {
     WeightMatrix table = weights.embedding();
-    for (int t = shard; t < batch.tokens(); t += shards) {
-      MemorySegment row = a.residual().row(t);
+    for (int t = shard.first(batch.tokens()); t < shard.end(batch.tokens()); t++) {
       for (int i = 0; i < shape.hidden(); i++) {
-        row.setAtIndex(ValueLayout.JAVA_FLOAT, i, table.get(batch.tokenId(t), i));
+        a.residual().set(t, i, table.get(batch.tokenId(t), i));
       }
     }
   }
 
-  private void queryKeyValue(int shard, int shards) {
+  private void queryKeyValue(Shard shard) {
     if (layer > 0) {
-      addBlockToResidual(shard, shards);
+      addBlockToResidual(shard);
     }
-    normalize(layerWeights.inputNorm(), shard, shards);
-    multiply(layerWeights.q(), a.q(), shard, shards);
-    multiply(layerWeights.k(), a.k(), shard, shards);
-    multiply(layerWeights.v(), a.v(), shard, shards);
+    normalize(layerWeights.inputNorm(), shard);
+    multiply(layerWeights.q(), a.q(), shard);
+    multiply(layerWeights.k(), a.k(), shard);
+    multiply(layerWeights.v(), a.v(), shard);
   }
 
-  private void attend(int shard, int shards) {
+  private void attend(Shard shard) {
     int tokens = batch.tokens();
-    rotate(a.q(), shape.heads(), shard, shards);
-    rotate(a.k(), shape.kvHeads(), shard, shards);
-    attention.write(
-        attentionShape,
-        batch,
-        layer,
-        a.k().segment(),
-        a.k().stride(),
-        a.v().segment(),
-        a.v().stride(),
-        poolMemory,
-        shard,
-        shards);
+    elementwise.rope(a.q(), rope, batch, tokens, shard);
+    elementwise.rope(a.k(), rope, batch, tokens, shard);
+    attention.write(attentionShape, batch, layer, a.k(), a.v(), poolMemory, shard);
     team.barrier();
     attention.attend(
-        attentionShape,
-        batch,
-        layer,
-        poolMemory,
-        a.q().segment(),
-        a.q().stride(),
-        a.attention().segment(),
-        a.attention().stride(),
-        attentionScratch,
-        shard,
-        shards);
+        attentionShape, batch, layer, poolMemory, a.q(), a.attention(), attentionScratch, shard);
     team.barrier();
-    pack(a.attention(), tokens, shard, shards);
-    multiply(layerWeights.o(), a.block(), shard, shards);
+    pack(a.attention(), tokens, shard);
+    multiply(layerWeights.o(), a.block(), shard);
   }
 
-  private void gateUp(int shard, int shards) {
-    addBlockToResidual(shard, shards);
-    normalize(layerWeights.postAttentionNorm(), shard, shards);
-    multiply(layerWeights.gate(), a.gate(), shard, shards);
-    multiply(layerWeights.up(), a.up(), shard, shards);
+  private void gateUp(Shard shard) {
+    addBlockToResidual(shard);
+    normalize(layerWeights.postAttentionNorm(), shard);
+    multiply(layerWeights.gate(), a.gate(), shard);
+    multiply(layerWeights.up(), a.up(), shard);
   }
 
-  private void down(int shard, int shards) {
-    Rows gate = a.gate();
-    elementwise.swiGlu(
-        gate.segment(),
-        gate.stride(),
-        a.up().segment(),
-        a.up().stride(),
-        gate.segment(),
-        gate.stride(),
-        batch.tokens(),
-        gate.columns(),
-        shard,
-        shards);
-    pack(gate, batch.tokens(), shard, shards);
-    multiply(layerWeights.down(), a.block(), shard, shards);
+  private void down(Shard shard) {
+    elementwise.swiGlu(a.gate(), a.up(), a.gate(), batch.tokens(), shard);
+    pack(a.gate(), batch.tokens(), shard);
+    multiply(layerWeights.down(), a.block(), shard);
   }
 
   /**
    * Final norm, output matrix, and for each row of logits its largest and the logarithm of the sum
    * of exponentials.
    */
-  private void output(int shard, int shards) {
-    addBlockToResidual(shard, shards);
-    team.barrier();
-    int rows = batch.logits();
-    Rows last = a.last();
-    for (int r = shard; r < rows; r += shards) {
-      MemorySegment row = a.residual().row(batch.logitToken(r));
-      elementwise.rmsNorm(
-          row,
-          a.residual().stride(),
-          weights.finalNorm(),
-          epsilon,
-          last.row(r),
-          last.stride(),
-          1,
-          shape.hidden(),
-          0,
-          1);
-    }
+  private void output(Shard shard) {
+    addBlockToResidual(shard);
     if (wantsFinalHidden) {
-      rmsNorm(weights.finalNorm(), shard, shards);
+      rmsNorm(a.residual(), weights.finalNorm(), a.normed(), batch.tokens(), shard);
     }
+    int rows = batch.logits();
     if (rows == 0) {
       return;
     }
     team.barrier();
-    pack(last, rows, shard, shards);
-    Rows logits = a.logits();
-    matMul.multiply(weights.output(), panel, logits.segment(), logits.stride(), shard, shards);
+    Rows last = a.last();
+    for (int r = shard.first(rows); r < shard.end(rows); r++) {
+      a.residual().copyRow(batch.logitToken(r), last, r);
+    }
+    rmsNorm(last, weights.finalNorm(), last, rows, shard);
+    pack(last, rows, shard);
+    matMul.multiply(weights.output(), panel, a.logits(), shard);
     team.barrier();
-    MemorySegment scratch = a.probabilities().row(shard);
-    for (int r = shard; r < rows; r += shards) {
-      MemorySegment row = logits.row(r);
-      best[r] = elementwise.argmax(row, shape.vocabulary());
+    for (int r = shard.first(rows); r < shard.end(rows); r++) {
+      best[r] = elementwise.argmax(a.logits(), r);
       // The largest probability is 1 / sum of exp(logit - max), which gives the sum.
-      MemorySegment.copy(row, 0, scratch, 0, row.byteSize());
-      elementwise.softmax(scratch, shape.vocabulary());
-      logSumExp[r] =
-          row.getAtIndex(ValueLayout.JAVA_FLOAT, best[r])
-              - Math.log(scratch.getAtIndex(ValueLayout.JAVA_FLOAT, best[r]));
+      a.logits().copyRow(r, a.probabilities(), shard.index());
+      elementwise.softmax(a.probabilities(), shard.index());
+      float largest = a.probabilities().get(shard.index(), best[r]);
+      logSumExp[r] = a.logits().get(r, best[r]) - Math.log(largest);
     }
   }
 
-  private void addBlockToResidual(int shard, int shards) {
-    Rows block = a.block();
-    Rows residual = a.residual();
-    elementwise.add(
-        block.segment(),
-        block.stride(),
-        residual.segment(),
-        residual.stride(),
-        batch.tokens(),
-        shape.hidden(),
-        shard,
-        shards);
+  private void addBlockToResidual(Shard shard) {
+    elementwise.add(a.block(), a.residual(), batch.tokens(), shard);
   }
 
   /** Writes the norm of the residual stream and packs it for the products that follow. */
-  private void normalize(MemorySegment norm, int shard, int shards) {
-    rmsNorm(norm, shard, shards);
-    pack(a.normed(), batch.tokens(), shard, shards);
+  private void normalize(MemorySegment norm, Shard shard) {
+    rmsNorm(a.residual(), norm, a.normed(), batch.tokens(), shard);
+    pack(a.normed(), batch.tokens(), shard);
   }
 
-  private void rmsNorm(MemorySegment norm, int shard, int shards) {
-    elementwise.rmsNorm(
-        a.residual().segment(),
-        a.residual().stride(),
-        norm,
-        epsilon,
-        a.normed().segment(),
-        a.normed().stride(),
-        batch.tokens(),
-        shape.hidden(),
-        shard,
-        shards);
+  private void rmsNorm(Rows x, MemorySegment weight, Rows y, int rows, Shard shard) {
+    elementwise.rmsNorm(x, weight, epsilon, y, rows, shard);
   }
 
-  private void pack(Rows x, int rows, int shard, int shards) {
-    matMul.pack(panel, x.segment(), x.stride(), rows, x.columns(), shard, shards);
+  private void pack(Rows x, int rows, Shard shard) {
+    matMul.pack(panel, x, rows, shard);
     team.barrier();
   }
 
-  private void multiply(LayerWeights.Linear linear, Rows y, int shard, int shards) {
-    matMul.multiply(linear.weight(), panel, y.segment(), y.stride(), shard, shards);
+  private void multiply(LayerWeights.Linear linear, Rows y, Shard shard) {
+    matMul.multiply(linear.weight(), panel, y, shard);
     if (linear.bias().isPresent()) {
       team.barrier();
-      elementwise.addBias(
-          linear.bias().get(), y.segment(), y.stride(), batch.tokens(), y.columns(), shard, shards);
+      elementwise.addBias(linear.bias().get(), y, batch.tokens(), shard);
     }
-  }
-
-  private void rotate(Rows x, int heads, int shard, int shards) {
-    elementwise.rope(
-        x.segment(),
-        x.stride(),
-        heads,
-        shape.headDim(),
-        rope.cos(),
-        rope.sin(),
-        batch,
-        batch.tokens(),
-        shard,
-        shards);
   }
 
   @Override
   public float logit(int row, int token) {
-    return logits(row).getAtIndex(ValueLayout.JAVA_FLOAT, token);
+    return a.logits().get(row, token);
   }
 
   @Override
   public MemorySegment logits(int row) {
-    return a.logits().row(row);
+    return logitRows.get(row);
   }
 
   @Override

@@ -71,8 +71,8 @@ public final class ActivationPanel implements AutoCloseable {
     return packed;
   }
 
-  MemorySegment scratch(int shard) {
-    return scratch[shard];
+  MemorySegment scratch(Shard shard) {
+    return scratch[shard.index()];
   }
 
   /** Every shard sets the same values, so that none depends on the order in which they start. */

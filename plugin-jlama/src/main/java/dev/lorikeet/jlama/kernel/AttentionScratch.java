@@ -32,12 +32,12 @@ public final class AttentionScratch implements AutoCloseable {
     }
   }
 
-  MemorySegment of(AttentionShape expected, int shard) {
+  MemorySegment of(AttentionShape expected, Shard shard) {
     if (!shape.equals(expected)) {
       throw new IllegalArgumentException(
           "attention scratch: expected " + expected + ", found " + shape);
     }
-    return scratch[shard];
+    return scratch[shard.index()];
   }
 
   AttentionTile tile() {

@@ -1,27 +1,25 @@
 package dev.lorikeet.jlama.kernel;
 
-import java.lang.foreign.MemorySegment;
-
 /**
  * y = x W^T for a batch of tokens: x {@code [tokens, in]}, W {@code [out, in]}, y {@code [tokens,
- * out]}; x and y are float32 rows at a given distance.
+ * out]}.
  *
  * <p>A product takes two steps, so that several weights share the first:
  *
  * <pre>{@code
- * matMul.pack(panel, x, xStride, tokens, columns, shard, shards);
- * team.barrier();                                     // all of x is packed
- * matMul.multiply(q, panel, yq, yqStride, shard, shards);
- * matMul.multiply(k, panel, yk, ykStride, shard, shards);
- * team.barrier();                                     // all of yq and yk is written, and the panel may be packed anew
+ * matMul.pack(panel, x, tokens, shard);
+ * team.barrier();                          // all of x is packed
+ * matMul.multiply(q, panel, yq, shard);
+ * matMul.multiply(k, panel, yk, shard);
+ * team.barrier();                          // all of yq and yk is written, and the panel may be packed anew
  * }</pre>
  *
  * <p>The result for a token depends on that token's x and on W alone: not on the other tokens, on
  * how many there are, or on the number of shards, bit for bit. It depends on the implementation and
  * on the width of the vector unit. Sums are float32.
  *
- * <p>Implementations are stateless and allocate nothing. Segments must be native and stay alive
- * while a call runs; sizes are checked once per call, with {@link IllegalArgumentException}.
+ * <p>Implementations are stateless and allocate nothing. Memory must stay alive while a call runs;
+ * sizes are checked once per call, with {@link IllegalArgumentException}.
  */
 public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   /**
@@ -43,40 +41,20 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
    * Copies one shard's part of x into the panel.
    *
    * @param panel receives x; its former content is lost
-   * @param x float32 rows
-   * @param xStride bytes between rows of x
-   * @param tokens the number of rows
-   * @param columns the number of features
-   * @param shard this shard
-   * @param shards the number of shards; all must call, and all must be done before any calls {@link
-   *     #multiply}
+   * @param x {@code [tokens, features]}
+   * @param tokens the number of rows, at least 1
+   * @param shard this shard; all must call, and all must be done before any calls {@link #multiply}
    */
-  void pack(
-      ActivationPanel panel,
-      MemorySegment x,
-      long xStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards);
+  void pack(ActivationPanel panel, Rows x, int tokens, Shard shard);
 
   /**
    * Computes one shard's slice of the output features for all packed tokens.
    *
    * @param weights W; as many columns as were packed
    * @param panel the packed activations
-   * @param y receives the product, float32 rows; overwritten
-   * @param yStride bytes between rows of y
-   * @param shard this shard
-   * @param shards the number of shards
+   * @param y receives the product, {@code [tokens, rows of W]}; overwritten
    */
-  void multiply(
-      WeightMatrix weights,
-      ActivationPanel panel,
-      MemorySegment y,
-      long yStride,
-      int shard,
-      int shards);
+  void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard);
 
   /**
    * Returns the bytes of scratch memory that each shard needs for rows of at most {@code
@@ -93,9 +71,8 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   }
 
   /** Checks the operands of {@link #multiply} and returns the address of y. */
-  static long checkOutput(
-      WeightMatrix weights, ActivationPanel panel, MemorySegment y, long yStride) {
+  static long checkOutput(WeightMatrix weights, ActivationPanel panel, Rows y) {
     panel.checkFits(weights);
-    return NativeMemory.address("y", y, panel.tokens(), weights.rows() * 4L, yStride);
+    return y.address("y", panel.tokens(), weights.rows());
   }
 }

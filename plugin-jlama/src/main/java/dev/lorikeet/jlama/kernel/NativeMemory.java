@@ -11,9 +11,9 @@ import java.nio.ByteOrder;
  * rewrites a loop of long offsets into a nest with a check of every operand, which costs more than
  * a row of 576 weights; and the type of the segments seen so far (mapped, allocated, heap) leaks
  * into every kernel. Against a constant segment of length 2^63 - 1 a check folds away once the type
- * of the offset shows that it is not negative, hence {@code & ADDRESS}. So nothing is checked
- * inside a kernel: every public entry checks its operands once per call with {@link #address}, and
- * callers keep the memory alive while the call runs.
+ * of the offset shows that it is not negative, hence {@code & ADDRESS}. So nothing is checked here
+ * or inside a kernel: {@link Rows} lie in their segment, every public entry checks once per call
+ * that its operands fit one another, and callers keep the memory alive while the call runs.
  */
 public final class NativeMemory {
   /** All of memory; offsets are addresses. */
@@ -80,13 +80,5 @@ public final class NativeMemory {
               + segment.byteSize());
     }
     return segment.address();
-  }
-
-  /**
-   * Returns the first of {@code count} items of shard {@code shard}: contiguous, in order, sizes
-   * differ by at most one.
-   */
-  static int firstOf(int shard, int shards, int count) {
-    return (int) ((long) count * shard / shards);
   }
 }

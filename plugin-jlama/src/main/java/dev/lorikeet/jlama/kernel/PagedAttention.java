@@ -11,16 +11,16 @@ import java.lang.foreign.MemorySegment;
  * <p>A step writes the batch's own keys and values first, then attends:
  *
  * <pre>{@code
- * attention.write(shape, batch, layer, k, kStride, v, vStride, pool, shard, shards);
+ * attention.write(shape, batch, layer, k, v, pool, shard);
  * team.barrier();
- * attention.attend(shape, batch, layer, pool, q, qStride, out, outStride, scratch, shard, shards);
+ * attention.attend(shape, batch, layer, pool, q, out, scratch, shard);
  * team.barrier();
  * }</pre>
  *
  * <p>A token's result depends on its q and on the keys and values of its positions alone, bit for
  * bit: not on the other tokens, the chunk it came in, the number of shards or {@code blockTokens}.
- * Implementations are stateless and allocate nothing. Segments must be native and stay alive while
- * a call runs. Every block that is touched is checked to lie in the pool, with {@link
+ * Implementations are stateless and allocate nothing. Memory must be native and stay alive while a
+ * call runs. Every block that is touched is checked to lie in the pool, with {@link
  * IllegalArgumentException}.
  */
 public sealed interface PagedAttention permits ScalarPagedAttention, VectorPagedAttention {
@@ -28,46 +28,36 @@ public sealed interface PagedAttention permits ScalarPagedAttention, VectorPaged
    * Stores keys and values of one shard's tokens, rounded to the nearest even where the cache is
    * F16.
    *
-   * @param k float32 {@code [tokens, kvHeads * headDim]}, after RoPE
-   * @param kStride bytes between rows of k
+   * @param k {@code [tokens, kvHeads * headDim]}, after RoPE
    * @param v as {@code k}
-   * @param vStride bytes between rows of v
    * @param pool all blocks
    */
   void write(
       AttentionShape shape,
       AttentionBatch batch,
       int layer,
-      MemorySegment k,
-      long kStride,
-      MemorySegment v,
-      long vStride,
+      Rows k,
+      Rows v,
       MemorySegment pool,
-      int shard,
-      int shards);
+      Shard shard);
 
   /**
    * Computes one shard's part of the tokens and heads.
    *
    * @param pool all blocks, with the keys and values of all positions of all tokens
-   * @param q float32 {@code [tokens, heads * headDim]}, after RoPE
-   * @param qStride bytes between rows of q
-   * @param out receives float32 {@code [tokens, heads * headDim]}; may be q
-   * @param outStride bytes between rows of out
-   * @param scratch of this shape and at least {@code shards} shards
+   * @param q {@code [tokens, heads * headDim]}, after RoPE
+   * @param out receives {@code [tokens, heads * headDim]}; may be q
+   * @param scratch of this shape and for as many shards
    */
   void attend(
       AttentionShape shape,
       AttentionBatch batch,
       int layer,
       MemorySegment pool,
-      MemorySegment q,
-      long qStride,
-      MemorySegment out,
-      long outStride,
+      Rows q,
+      Rows out,
       AttentionScratch scratch,
-      int shard,
-      int shards);
+      Shard shard);
 
   /** Checks that a block lies in the pool and returns its address. */
   static long block(

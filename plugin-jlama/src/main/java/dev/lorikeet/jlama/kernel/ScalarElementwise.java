@@ -6,153 +6,103 @@ import java.lang.foreign.ValueLayout;
 
 /** The plain twin of {@link VectorElementwise}: transcendental functions and sums in float64. */
 final class ScalarElementwise implements Elementwise {
-  private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
+  private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
 
   @Override
   public void rmsNorm(
-      MemorySegment x,
-      long xStride,
-      MemorySegment weight,
-      float epsilon,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    for (int token = NativeMemory.firstOf(shard, shards, tokens);
-        token < NativeMemory.firstOf(shard + 1, shards, tokens);
-        token++) {
+      Rows x, MemorySegment weight, float epsilon, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    x.check("x", tokens, columns);
+    y.check("y", tokens, columns);
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
       double squares = 0;
       for (int i = 0; i < columns; i++) {
-        double value = x.get(F32, token * xStride + i * 4L);
+        double value = x.get(token, i);
         squares += value * value;
       }
       float scale = (float) (1 / Math.sqrt(squares / columns + epsilon));
       for (int i = 0; i < columns; i++) {
-        y.set(
-            F32,
-            token * yStride + i * 4L,
-            x.get(F32, token * xStride + i * 4L) * scale * weight.get(F32, i * 4L));
+        y.set(token, i, x.get(token, i) * scale * weight.getAtIndex(F32, i));
       }
     }
   }
 
   @Override
-  public void add(
-      MemorySegment x,
-      long xStride,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    for (int token = NativeMemory.firstOf(shard, shards, tokens);
-        token < NativeMemory.firstOf(shard + 1, shards, tokens);
-        token++) {
-      for (int i = 0; i < columns; i++) {
-        long at = token * yStride + i * 4L;
-        y.set(F32, at, y.get(F32, at) + x.get(F32, token * xStride + i * 4L));
+  public void add(Rows x, Rows y, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    y.check("y", tokens, x.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < x.columns(); i++) {
+        y.set(token, i, y.get(token, i) + x.get(token, i));
       }
     }
   }
 
   @Override
-  public void addBias(
-      MemorySegment bias,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
+  public void addBias(MemorySegment bias, Rows y, int tokens, Shard shard) {
+    y.check("y", tokens, y.columns());
     for (int token = 0; token < tokens; token++) {
-      for (int i = NativeMemory.firstOf(shard, shards, columns);
-          i < NativeMemory.firstOf(shard + 1, shards, columns);
-          i++) {
-        long at = token * yStride + i * 4L;
-        y.set(F32, at, y.get(F32, at) + bias.get(F32, i * 4L));
+      for (int i = shard.first(y.columns()); i < shard.end(y.columns()); i++) {
+        y.set(token, i, y.get(token, i) + bias.getAtIndex(F32, i));
       }
     }
   }
 
   @Override
-  public void swiGlu(
-      MemorySegment gate,
-      long gateStride,
-      MemorySegment up,
-      long upStride,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    for (int token = NativeMemory.firstOf(shard, shards, tokens);
-        token < NativeMemory.firstOf(shard + 1, shards, tokens);
-        token++) {
-      for (int i = 0; i < columns; i++) {
-        double g = gate.get(F32, token * gateStride + i * 4L);
+  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    gate.check("gate", tokens, gate.columns());
+    up.check("up", tokens, gate.columns());
+    y.check("y", tokens, gate.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < gate.columns(); i++) {
+        double g = gate.get(token, i);
         float silu = (float) (g / (1 + Math.exp(-g)));
-        y.set(F32, token * yStride + i * 4L, silu * up.get(F32, token * upStride + i * 4L));
+        y.set(token, i, silu * up.get(token, i));
       }
     }
   }
 
   @Override
-  public void rope(
-      MemorySegment x,
-      long xStride,
-      int heads,
-      int headDim,
-      MemorySegment cos,
-      MemorySegment sin,
-      Positions positions,
-      int tokens,
-      int shard,
-      int shards) {
-    int half = headDim / 2;
-    for (int token = NativeMemory.firstOf(shard, shards, tokens);
-        token < NativeMemory.firstOf(shard + 1, shards, tokens);
-        token++) {
-      long row = (long) positions.position(token) * half;
-      for (int head = 0; head < heads; head++) {
+  public void rope(Rows x, RopeTable table, Positions positions, int tokens, Shard shard) {
+    int half = table.headDim() / 2;
+    x.check("x", tokens, table.heads(x) * table.headDim());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      int position = table.checkPosition(positions.position(token));
+      for (int head = 0; head < table.heads(x); head++) {
         for (int i = 0; i < half; i++) {
-          long low = token * xStride + ((long) head * headDim + i) * 4;
-          long high = low + half * 4L;
-          float a = x.get(F32, low);
-          float b = x.get(F32, high);
-          float c = cos.get(F32, (row + i) * 4);
-          float s = sin.get(F32, (row + i) * 4);
-          x.set(F32, low, a * c - b * s);
-          x.set(F32, high, b * c + a * s);
+          int low = head * table.headDim() + i;
+          float a = x.get(token, low);
+          float b = x.get(token, low + half);
+          float c = table.cos().get(position, i);
+          float s = table.sin().get(position, i);
+          x.set(token, low, a * c - b * s);
+          x.set(token, low + half, b * c + a * s);
         }
       }
     }
   }
 
   @Override
-  public void softmax(MemorySegment x, int columns) {
+  public void softmax(Rows x, int row) {
     double max = Double.NEGATIVE_INFINITY;
-    for (int i = 0; i < columns; i++) {
-      max = Math.max(max, x.get(F32, i * 4L));
+    for (int i = 0; i < x.columns(); i++) {
+      max = Math.max(max, x.get(row, i));
     }
     double sum = 0;
-    for (int i = 0; i < columns; i++) {
-      sum += Math.exp(x.get(F32, i * 4L) - max);
+    for (int i = 0; i < x.columns(); i++) {
+      sum += Math.exp(x.get(row, i) - max);
     }
-    for (int i = 0; i < columns; i++) {
-      x.set(F32, i * 4L, (float) (Math.exp(x.get(F32, i * 4L) - max) / sum));
+    for (int i = 0; i < x.columns(); i++) {
+      x.set(row, i, (float) (Math.exp(x.get(row, i) - max) / sum));
     }
   }
 
   @Override
-  public int argmax(MemorySegment x, int columns) {
+  public int argmax(Rows x, int row) {
     int best = 0;
     float most = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < columns; i++) {
-      float value = x.get(F32, i * 4L);
+    for (int i = 0; i < x.columns(); i++) {
+      float value = x.get(row, i);
       if (value > most) {
         most = value;
         best = i;

@@ -9,35 +9,21 @@ import java.lang.foreign.ValueLayout;
  */
 final class ScalarMatMul implements MatMul {
   @Override
-  public void pack(
-      ActivationPanel panel,
-      MemorySegment x,
-      long xStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
+  public void pack(ActivationPanel panel, Rows x, int tokens, Shard shard) {
+    int columns = x.columns();
     panel.reshape(tokens, columns);
-    NativeMemory.address("x", x, tokens, columns * 4L, xStride);
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      MemorySegment.copy(
-          x, token * xStride, panel.packed(), (long) token * columns * 4, columns * 4L);
+    x.check("x", tokens, columns);
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      long to = (long) token * columns * 4;
+      MemorySegment.copy(x.segment(), token * x.stride(), panel.packed(), to, columns * 4L);
     }
   }
 
   @Override
-  public void multiply(
-      WeightMatrix weights,
-      ActivationPanel panel,
-      MemorySegment y,
-      long yStride,
-      int shard,
-      int shards) {
-    MatMul.checkOutput(weights, panel, y, yStride);
+  public void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard) {
+    MatMul.checkOutput(weights, panel, y);
     int columns = panel.columns();
-    int end = NativeMemory.firstOf(shard + 1, shards, weights.rows());
-    for (int row = NativeMemory.firstOf(shard, shards, weights.rows()); row < end; row++) {
+    for (int row = shard.first(weights.rows()); row < shard.end(weights.rows()); row++) {
       for (int token = 0; token < panel.tokens(); token++) {
         double sum = 0;
         for (int column = 0; column < columns; column++) {
@@ -45,7 +31,7 @@ final class ScalarMatMul implements MatMul {
               panel.packed().get(ValueLayout.JAVA_FLOAT, ((long) token * columns + column) * 4);
           sum += (double) weights.get(row, column) * value;
         }
-        y.set(ValueLayout.JAVA_FLOAT_UNALIGNED, token * yStride + row * 4L, (float) sum);
+        y.set(token, row, (float) sum);
       }
     }
   }

@@ -4,31 +4,25 @@ import dev.lorikeet.host.step.AttentionBatch;
 import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * The plain twin of {@link VectorPagedAttention}: a token and a head at a time, with a running
  * maximum over the positions, in float64. Shards share out the tokens.
  */
 final class ScalarPagedAttention implements PagedAttention {
-  private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
-
   @Override
   public void write(
       AttentionShape shape,
       AttentionBatch batch,
       int layer,
-      MemorySegment k,
-      long kStride,
-      MemorySegment v,
-      long vStride,
+      Rows k,
+      Rows v,
       MemorySegment pool,
-      int shard,
-      int shards) {
+      Shard shard) {
     int headDim = shape.headDim();
-    for (int token = NativeMemory.firstOf(shard, shards, batch.tokens());
-        token < NativeMemory.firstOf(shard + 1, shards, batch.tokens());
-        token++) {
+    k.check("k", batch.tokens(), shape.kvHeads() * headDim);
+    v.check("v", batch.tokens(), shape.kvHeads() * headDim);
+    for (int token = shard.first(batch.tokens()); token < shard.end(batch.tokens()); token++) {
       int position = batch.position(token);
       int sequence = batch.sequenceOf(token);
       int number = position / shape.blockTokens();
@@ -39,9 +33,8 @@ final class ScalarPagedAttention implements PagedAttention {
         long key = block + shape.keyOffset(head, place);
         long value = block + shape.valueOffset(head, place);
         for (int i = 0; i < headDim; i++) {
-          long at = ((long) head * headDim + i) * 4;
-          store(pool, shape.type(), key, i, k.get(F32, token * kStride + at));
-          store(pool, shape.type(), value, i, v.get(F32, token * vStride + at));
+          store(pool, shape.type(), key, i, k.get(token, head * headDim + i));
+          store(pool, shape.type(), value, i, v.get(token, head * headDim + i));
         }
       }
     }
@@ -61,19 +54,16 @@ final class ScalarPagedAttention implements PagedAttention {
       AttentionBatch batch,
       int layer,
       MemorySegment pool,
-      MemorySegment q,
-      long qStride,
-      MemorySegment out,
-      long outStride,
+      Rows q,
+      Rows out,
       AttentionScratch scratch,
-      int shard,
-      int shards) {
-    double[] sums = new double[shape.headDim()];
-    for (int token = NativeMemory.firstOf(shard, shards, batch.tokens());
-        token < NativeMemory.firstOf(shard + 1, shards, batch.tokens());
-        token++) {
+      Shard shard) {
+    int headDim = shape.headDim();
+    q.check("q", batch.tokens(), shape.heads() * headDim);
+    out.check("out", batch.tokens(), shape.heads() * headDim);
+    double[] sums = new double[headDim];
+    for (int token = shard.first(batch.tokens()); token < shard.end(batch.tokens()); token++) {
       for (int head = 0; head < shape.heads(); head++) {
-        long qAt = token * qStride + (long) head * shape.headDim() * 4;
         double max = Double.NEGATIVE_INFINITY;
         double total = 0;
         java.util.Arrays.fill(sums, 0);
@@ -92,9 +82,9 @@ final class ScalarPagedAttention implements PagedAttention {
           long key = block + shape.keyOffset(kvHead, place);
           long value = block + shape.valueOffset(kvHead, place);
           double score = 0;
-          for (int i = 0; i < shape.headDim(); i++) {
+          for (int i = 0; i < headDim; i++) {
             score +=
-                (double) q.get(F32, qAt + i * 4L)
+                (double) q.get(token, head * headDim + i)
                     * WeightMatrix.element(
                         pool, shape.type(), key + (long) i * shape.type().bytes());
           }
@@ -104,7 +94,7 @@ final class ScalarPagedAttention implements PagedAttention {
           double weight = Math.exp(score - newMax);
           max = newMax;
           total = total * shrink + weight;
-          for (int i = 0; i < shape.headDim(); i++) {
+          for (int i = 0; i < headDim; i++) {
             sums[i] =
                 sums[i] * shrink
                     + weight
@@ -112,11 +102,8 @@ final class ScalarPagedAttention implements PagedAttention {
                             pool, shape.type(), value + (long) i * shape.type().bytes());
           }
         }
-        for (int i = 0; i < shape.headDim(); i++) {
-          out.set(
-              F32,
-              token * outStride + ((long) head * shape.headDim() + i) * 4,
-              (float) (sums[i] / total));
+        for (int i = 0; i < headDim; i++) {
+          out.set(token, head * headDim + i, (float) (sums[i] / total));
         }
       }
     }

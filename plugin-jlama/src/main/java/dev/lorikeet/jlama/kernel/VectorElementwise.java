@@ -41,24 +41,19 @@ final class VectorElementwise implements Elementwise {
   private static final float C6 = 1.9875691500e-4f;
   private static final int ONE_BITS = 0x3f800000;
 
+  /** Floats of a cache line. */
+  private static final int LINE_FLOATS = 16;
+
   @Override
   public void rmsNorm(
-      MemorySegment x,
-      long xStride,
-      MemorySegment weight,
-      float epsilon,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    long xa = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
-    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
+      Rows x, MemorySegment weight, float epsilon, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
     long wa = NativeMemory.address("weight", weight, 1, columns * 4L, 0);
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      rmsNorm(xa + token * xStride, wa, epsilon, ya + token * yStride, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      rmsNorm(xa + token * x.stride(), wa, epsilon, ya + token * y.stride(), columns);
     }
   }
 
@@ -100,38 +95,26 @@ final class VectorElementwise implements Elementwise {
   }
 
   @Override
-  public void add(
-      MemorySegment x,
-      long xStride,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    long xa = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
-    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      add(xa + token * xStride, ya + token * yStride, columns);
+  public void add(Rows x, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      add(xa + token * x.stride(), ya + token * y.stride(), columns);
     }
   }
 
   @Override
-  public void addBias(
-      MemorySegment bias,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
+  public void addBias(MemorySegment bias, Rows y, int tokens, Shard shard) {
+    int columns = y.columns();
     long from = NativeMemory.address("bias", bias, 1, columns * 4L, 0);
-    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
-    int first = firstColumn(shard, shards, columns);
-    int count = firstColumn(shard + 1, shards, columns) - first;
+    long ya = y.address("y", tokens, columns);
+    int lines = (columns + LINE_FLOATS - 1) / LINE_FLOATS;
+    int first = Math.min(columns, shard.first(lines) * LINE_FLOATS);
+    int count = Math.min(columns, shard.end(lines) * LINE_FLOATS) - first;
     for (int token = 0; token < tokens; token++) {
-      add(from + first * 4L, ya + token * yStride + first * 4L, count);
+      add(from + first * 4L, ya + token * y.stride() + first * 4L, count);
     }
   }
 
@@ -156,30 +139,16 @@ final class VectorElementwise implements Elementwise {
     }
   }
 
-  /** Returns the first column of a shard: whole cache lines. */
-  private static int firstColumn(int shard, int shards, int columns) {
-    int lines = (columns + 15) / 16;
-    return Math.min(columns, NativeMemory.firstOf(shard, shards, lines) * 16);
-  }
-
   @Override
-  public void swiGlu(
-      MemorySegment gate,
-      long gateStride,
-      MemorySegment up,
-      long upStride,
-      MemorySegment y,
-      long yStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
-    long ga = NativeMemory.address("gate", gate, tokens, columns * 4L, gateStride);
-    long ua = NativeMemory.address("up", up, tokens, columns * 4L, upStride);
-    long ya = NativeMemory.address("y", y, tokens, columns * 4L, yStride);
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      swiGlu(ga + token * gateStride, ua + token * upStride, ya + token * yStride, columns);
+  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    int columns = gate.columns();
+    long ga = gate.address("gate", tokens, columns);
+    long ua = up.address("up", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      swiGlu(
+          ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
     }
   }
 
@@ -255,29 +224,18 @@ final class VectorElementwise implements Elementwise {
   }
 
   @Override
-  public void rope(
-      MemorySegment x,
-      long xStride,
-      int heads,
-      int headDim,
-      MemorySegment cos,
-      MemorySegment sin,
-      Positions positions,
-      int tokens,
-      int shard,
-      int shards) {
-    if (headDim % 2 != 0) {
-      throw new IllegalArgumentException("rope: expected an even headDim, found " + headDim);
-    }
-    long xa = NativeMemory.address("x", x, tokens, (long) heads * headDim * 4, xStride);
-    long rowBytes = headDim * 2L;
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
-      long row = positions.position(token);
-      long ca = NativeMemory.address("cos", cos, row + 1, rowBytes, rowBytes) + row * rowBytes;
-      long sa = NativeMemory.address("sin", sin, row + 1, rowBytes, rowBytes) + row * rowBytes;
+  public void rope(Rows x, RopeTable table, Positions positions, int tokens, Shard shard) {
+    int headDim = table.headDim();
+    int heads = table.heads(x);
+    long xa = x.address("x", tokens, heads * headDim);
+    long cos = table.cos().segment().address();
+    long sin = table.sin().segment().address();
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      long row = table.checkPosition(positions.position(token)) * table.cos().stride();
       for (int head = 0; head < heads; head++) {
-        rotate(xa + token * xStride + (long) head * headDim * 4, headDim / 2, ca, sa);
+        long at = xa + token * x.stride() + (long) head * headDim * 4;
+        rotate(at, headDim / 2, cos + row, sin + row);
       }
     }
   }
@@ -307,8 +265,9 @@ final class VectorElementwise implements Elementwise {
   }
 
   @Override
-  public void softmax(MemorySegment x, int columns) {
-    long at = NativeMemory.address("x", x, 1, columns * 4L, 0) & ADDRESS;
+  public void softmax(Rows x, int row) {
+    int columns = x.columns();
+    long at = x.address("x", row + 1, columns) + row * x.stride() & ADDRESS;
     int vectors = columns / L;
     long tail = vectors * BYTES;
     VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
@@ -342,8 +301,9 @@ final class VectorElementwise implements Elementwise {
   }
 
   @Override
-  public int argmax(MemorySegment x, int columns) {
-    long at = NativeMemory.address("x", x, 1, columns * 4L, 0) & ADDRESS;
+  public int argmax(Rows x, int row) {
+    int columns = x.columns();
+    long at = x.address("x", row + 1, columns) + row * x.stride() & ADDRESS;
     int vectors = columns / L;
     float most = Float.NEGATIVE_INFINITY;
     int best = 0;

@@ -9,7 +9,6 @@ import static dev.lorikeet.jlama.kernel.NativeMemory.ADDRESS;
 import static dev.lorikeet.jlama.kernel.NativeMemory.ALL;
 
 import dev.lorikeet.tensor.ElementType;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 
@@ -56,24 +55,18 @@ final class VectorMatMul implements MatMul {
   private static final long TILE_OFFSET = RESULT_OFFSET + TILE_ROWS * Float.BYTES;
 
   @Override
-  public void pack(
-      ActivationPanel panel,
-      MemorySegment x,
-      long xStride,
-      int tokens,
-      int columns,
-      int shard,
-      int shards) {
+  public void pack(ActivationPanel panel, Rows x, int tokens, Shard shard) {
+    int columns = x.columns();
     panel.reshape(tokens, columns);
-    long from = NativeMemory.address("x", x, tokens, columns * 4L, xStride);
+    long from = x.address("x", tokens, columns);
     long padded = ActivationPanel.roundUp(columns, BLOCK);
     long to = panel.packed().address();
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
       int first = token / MAX_TOKEN_BLOCK * MAX_TOKEN_BLOCK;
       int width = MatMul.blockWidth(tokens - first);
       packToken(
-          from + token * xStride,
+          from + token * x.stride(),
           columns,
           to + ((long) first * padded + (long) (token - first) * BLOCK) * Float.BYTES,
           width * BLOCK_BYTES);
@@ -108,17 +101,12 @@ final class VectorMatMul implements MatMul {
   }
 
   @Override
-  public void multiply(
-      WeightMatrix weights,
-      ActivationPanel panel,
-      MemorySegment y,
-      long yStride,
-      int shard,
-      int shards) {
-    long out = MatMul.checkOutput(weights, panel, y, yStride);
+  public void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard) {
+    long out = MatMul.checkOutput(weights, panel, y);
+    long yStride = y.stride();
     int tiles = (weights.rows() + TILE_ROWS - 1) / TILE_ROWS;
-    int first = NativeMemory.firstOf(shard, shards, tiles) * TILE_ROWS;
-    int end = Math.min(weights.rows(), NativeMemory.firstOf(shard + 1, shards, tiles) * TILE_ROWS);
+    int first = shard.first(tiles) * TILE_ROWS;
+    int end = Math.min(weights.rows(), shard.end(tiles) * TILE_ROWS);
     long scratch = panel.scratch(shard).address();
     int quarter = Math.max(0, end - first) / STREAMS;
     int chunk = chunk(weights.columns());

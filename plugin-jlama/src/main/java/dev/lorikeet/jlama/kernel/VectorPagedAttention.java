@@ -39,19 +39,16 @@ final class VectorPagedAttention implements PagedAttention {
       AttentionShape shape,
       AttentionBatch batch,
       int layer,
-      MemorySegment k,
-      long kStride,
-      MemorySegment v,
-      long vStride,
+      Rows k,
+      Rows v,
       MemorySegment pool,
-      int shard,
-      int shards) {
+      Shard shard) {
     int tokens = batch.tokens();
     int width = shape.kvHeads() * shape.headDim();
-    long ka = NativeMemory.address("k", k, tokens, width * 4L, kStride);
-    long va = NativeMemory.address("v", v, tokens, width * 4L, vStride);
-    int end = NativeMemory.firstOf(shard + 1, shards, tokens);
-    for (int token = NativeMemory.firstOf(shard, shards, tokens); token < end; token++) {
+    long ka = k.address("k", tokens, width);
+    long va = v.address("v", tokens, width);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
       int position = batch.position(token);
       long block =
           PagedAttention.block(
@@ -61,8 +58,8 @@ final class VectorPagedAttention implements PagedAttention {
         long skip = 4L * head * shape.headDim();
         long key = block + shape.keyOffset(head, place);
         long value = block + shape.valueOffset(head, place);
-        store(shape.type(), ka + token * kStride + skip, shape.headDim(), key);
-        store(shape.type(), va + token * vStride + skip, shape.headDim(), value);
+        store(shape.type(), ka + token * k.stride() + skip, shape.headDim(), key);
+        store(shape.type(), va + token * v.stride() + skip, shape.headDim(), value);
       }
     }
   }
@@ -86,17 +83,14 @@ final class VectorPagedAttention implements PagedAttention {
       AttentionBatch batch,
       int layer,
       MemorySegment pool,
-      MemorySegment q,
-      long qStride,
-      MemorySegment out,
-      long outStride,
+      Rows q,
+      Rows out,
       AttentionScratch scratch,
-      int shard,
-      int shards) {
+      Shard shard) {
     int tokens = batch.tokens();
-    long rowBytes = (long) shape.heads() * shape.headDim() * 4;
-    long qa = NativeMemory.address("q", q, tokens, rowBytes, qStride);
-    long oa = NativeMemory.address("out", out, tokens, rowBytes, outStride);
+    int width = shape.heads() * shape.headDim();
+    q.check("q", tokens, width);
+    out.check("out", tokens, width);
     long memory = scratch.of(shape, shard).address();
     AttentionTile tile = scratch.tile();
     long total = 0;
@@ -109,10 +103,8 @@ final class VectorPagedAttention implements PagedAttention {
       long cost = cost(batch, token);
       for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
         // A unit belongs to the shard in whose part of the total cost it begins.
-        if (done * shards / total == shard) {
-          run(
-              shape, tile, batch, layer, pool, token, end, kvHead, qa, qStride, oa, outStride,
-              memory);
+        if (done * shard.count() / total == shard.index()) {
+          run(shape, tile, batch, layer, pool, token, end, kvHead, q, out, memory);
         }
         done += cost;
       }
@@ -145,10 +137,8 @@ final class VectorPagedAttention implements PagedAttention {
       int first,
       int end,
       int kvHead,
-      long q,
-      long qStride,
-      long out,
-      long outStride,
+      Rows q,
+      Rows out,
       long memory) {
     int slots = tile.slots();
     int group = shape.group();
@@ -157,7 +147,7 @@ final class VectorPagedAttention implements PagedAttention {
       int slot = (token - first) * slots;
       packQueries(
           shape,
-          q + token * qStride + headBytes,
+          q.segment().address() + token * q.stride() + headBytes,
           memory + tile.queries() + (long) slot * tile.padded() * 4);
       clear(tile, memory, slot, slots);
     }
@@ -175,12 +165,12 @@ final class VectorPagedAttention implements PagedAttention {
     }
     for (int token = first; token < end; token++) {
       for (int g = 0; g < group; g++) {
-        long to = out + token * outStride + headBytes + (long) g * shape.headDim() * 4;
+        long to = out.segment().address() + token * out.stride();
         AttentionKernels.finish(
             memory + tile.out() + ((long) (token - first) * slots + g) * tile.padded() * 4,
             memory + tile.state() + ((long) (token - first) * slots + g) * LANES * 4,
             shape.headDim(),
-            to);
+            to + headBytes + (long) g * shape.headDim() * 4);
       }
     }
   }

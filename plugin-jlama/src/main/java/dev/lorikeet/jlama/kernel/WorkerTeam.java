@@ -5,19 +5,20 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A fixed team of threads that runs one task at a time, split into shards. The caller of {@link
- * #run} is shard 0; the others are daemon platform threads, started at the first run. Nothing is
- * allocated and no lock is taken per run.
+ * #run(Task)} is shard 0; the others are daemon platform threads, started at the first run. Nothing
+ * is allocated and no lock is taken per run.
  *
- * <p>Threading: {@link #run} is not reentrant and must not be called from two threads at once; it
- * need not always be the same thread. {@link #barrier} may be called only from inside a task, by
- * every shard the same number of times. {@link #close()} must not overlap a run; it ends the
- * threads and is idempotent.
+ * <p>Threading: {@link #run(Task)} is not reentrant and must not be called from two threads at
+ * once; it need not always be the same thread. {@link #barrier} may be called only from inside a
+ * task, by every shard the same number of times. {@link #close()} must not overlap a run; it ends
+ * the threads and is idempotent.
  */
 public final class WorkerTeam implements Workers, AutoCloseable {
   /*
@@ -49,8 +50,18 @@ public final class WorkerTeam implements Workers, AutoCloseable {
   private final long[] words;
   private final @Nullable Throwable[] failures;
   private final List<Thread> threads = new ArrayList<>();
-  private @Nullable ShardTask task;
+  private final Shard[] shards;
+  private final Task lentTask = this::runLent;
+  private @Nullable Task task;
+  private @Nullable ShardTask lent;
   private volatile boolean closed;
+
+  /** Work that is split over the team. */
+  @FunctionalInterface
+  public interface Task {
+    /** Does one shard's part. */
+    void run(Shard shard);
+  }
 
   /**
    * Creates a team whose idle threads spin for 200 microseconds before they park.
@@ -71,6 +82,10 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     this.spinNanos = spinNanos;
     this.words = new long[FIRST_DONE + 2 * LINE * (parallelism + 1)];
     this.failures = new Throwable[parallelism];
+    this.shards = new Shard[parallelism];
+    for (int shard = 0; shard < parallelism; shard++) {
+      shards[shard] = new Shard(shard, parallelism);
+    }
   }
 
   @Override
@@ -78,13 +93,27 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     return parallelism;
   }
 
+  /** Runs the task of an executor that the team is lent to. */
   @Override
   public void run(ShardTask task) {
+    lent = task;
+    run(lentTask);
+  }
+
+  private void runLent(Shard shard) {
+    Objects.requireNonNull(lent).run(shard.index(), shard.count());
+  }
+
+  /**
+   * Runs a task once per shard, concurrently, and waits for all. The first exception that a shard
+   * throws is rethrown here after all shards have ended.
+   */
+  public void run(Task task) {
     if (closed) {
       throw new IllegalStateException("worker team " + name + " is closed");
     }
     if (parallelism == 1) {
-      task.run(0, 1);
+      task.run(shards[0]);
       return;
     }
     if (threads.isEmpty()) {
@@ -110,7 +139,7 @@ public final class WorkerTeam implements Workers, AutoCloseable {
   /**
    * Waits until every shard of the running task has called this method; what each wrote before is
    * then visible to all. When a shard has failed, the others leave the barrier with an exception,
-   * so that {@link #run} can end.
+   * so that {@link #run(Task)} can end.
    */
   public void barrier() {
     if (parallelism == 1) {
@@ -163,7 +192,7 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     long last = seen;
     while (true) {
       last = awaitNextEpoch(shard, last);
-      ShardTask current = task;
+      Task current = task;
       if (closed || current == null) {
         return;
       }
@@ -172,9 +201,9 @@ public final class WorkerTeam implements Workers, AutoCloseable {
     }
   }
 
-  private void runShard(ShardTask current, int shard) {
+  private void runShard(Task current, int shard) {
     try {
-      current.run(shard, parallelism);
+      current.run(shards[shard]);
     } catch (Throwable t) {
       failures[shard] = t;
       WORD.setVolatile(words, FAILED, 1L);

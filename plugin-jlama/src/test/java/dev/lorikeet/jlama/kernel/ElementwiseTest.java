@@ -1,13 +1,14 @@
 package dev.lorikeet.jlama.kernel;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
-import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
 class ElementwiseTest {
@@ -16,51 +17,43 @@ class ElementwiseTest {
 
   /** An operation on one shard of x, with a second operand. */
   private interface Operation {
-    void apply(
-        Elementwise kernels,
-        MemorySegment x,
-        long stride,
-        MemorySegment other,
-        int tokens,
-        int columns,
-        int shard,
-        int shards);
+    void apply(Elementwise kernels, Rows x, Rows other, Shard shard);
   }
 
   private void twinsAgree(double relative, double absolute, Operation operation) {
     for (int round = 0; round < 60; round++) {
       int tokens = 1 + random.nextInt(6);
       int columns = 2 * (1 + random.nextInt(80));
-      long stride = (columns + random.nextInt(4)) * 4L;
+      int gap = random.nextInt(4);
       try (Arena arena = Arena.ofConfined()) {
-        MemorySegment x = RandomWeights.floats(arena, random, tokens * stride / 4);
-        for (long i = 0; i < tokens * stride / 4; i += 3) {
+        Rows expected = RandomWeights.rows(arena, random, tokens, columns, gap);
+        MemorySegment x = expected.segment();
+        long floats = x.byteSize() / 4;
+        for (long i = 0; i < floats; i += 3) {
           x.setAtIndex(ValueLayout.JAVA_FLOAT, i, x.getAtIndex(ValueLayout.JAVA_FLOAT, i) * 30);
         }
-        MemorySegment other = RandomWeights.floats(arena, random, tokens * stride / 4);
-        MemorySegment expected = arena.allocate(x.byteSize()).copyFrom(x);
-        MemorySegment found = arena.allocate(x.byteSize()).copyFrom(x);
-        split(
-            (s, n) ->
-                operation.apply(
-                    new ScalarElementwise(), expected, stride, other, tokens, columns, s, n));
-        split(
-            (s, n) ->
-                operation.apply(
-                    new VectorElementwise(), found, stride, other, tokens, columns, s, n));
-        for (long i = 0; i < tokens * stride / 4; i++) {
-          float e = expected.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-          float f = found.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+        Rows other = RandomWeights.rows(arena, random, tokens, columns, gap);
+        Rows found = copy(arena, expected);
+        split(shard -> operation.apply(new ScalarElementwise(), expected, other, shard));
+        split(shard -> operation.apply(new VectorElementwise(), found, other, shard));
+        for (long i = 0; i < floats; i++) {
+          float e = x.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+          float f = found.segment().getAtIndex(ValueLayout.JAVA_FLOAT, i);
           assertEquals(e, f, Math.abs(e) * relative + absolute, () -> "seed " + seed);
         }
       }
     }
   }
 
-  private void split(BiConsumer<Integer, Integer> shardTask) {
+  private static Rows copy(Arena arena, Rows x) {
+    MemorySegment segment = arena.allocate(x.segment().byteSize(), 4).copyFrom(x.segment());
+    return new Rows(segment, x.stride(), x.rows(), x.columns());
+  }
+
+  private void split(Consumer<Shard> shardTask) {
     int shards = 1 + random.nextInt(4);
     for (int shard = 0; shard < shards; shard++) {
-      shardTask.accept(shard, shards);
+      shardTask.accept(new Shard(shard, shards));
     }
   }
 
@@ -69,49 +62,60 @@ class ElementwiseTest {
     twinsAgree(
         0x1p-20,
         0,
-        (kernels, x, stride, w, tokens, columns, shard, shards) ->
-            kernels.rmsNorm(x, stride, w, 1e-5f, x, stride, tokens, columns, shard, shards));
+        (kernels, x, w, shard) -> kernels.rmsNorm(x, w.row(0), 1e-5f, x, x.rows(), shard));
   }
 
   @Test
   void sumsAgreeExactlyWithTheirTwin() {
-    twinsAgree(
-        0,
-        0,
-        (kernels, x, stride, o, tokens, columns, shard, shards) ->
-            kernels.add(o, stride, x, stride, tokens, columns, shard, shards));
-    twinsAgree(
-        0,
-        0,
-        (kernels, x, stride, o, tokens, columns, shard, shards) ->
-            kernels.addBias(o, x, stride, tokens, columns, shard, shards));
+    twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.add(o, x, x.rows(), shard));
+    twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addBias(o.row(0), x, x.rows(), shard));
   }
 
   @Test
   void swiGluAgreesWithItsTwin() {
-    twinsAgree(
-        0x1p-21,
-        1e-35,
-        (kernels, x, stride, o, tokens, columns, shard, shards) ->
-            kernels.swiGlu(x, stride, o, stride, x, stride, tokens, columns, shard, shards));
+    twinsAgree(0x1p-21, 1e-35, (kernels, x, o, shard) -> kernels.swiGlu(x, o, x, x.rows(), shard));
   }
 
   @Test
   void ropeAgreesExactlyWithItsTwin() {
     for (int headDim : new int[] {2, 6, 16, 64, 80}) {
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment cos = RandomWeights.floats(arena, random, 50L * headDim / 2);
-        MemorySegment sin = RandomWeights.floats(arena, random, 50L * headDim / 2);
-        MemorySegment x = RandomWeights.floats(arena, random, 4L * 3 * headDim);
-        MemorySegment y = arena.allocate(x.byteSize()).copyFrom(x);
-        long stride = 3L * headDim * 4;
-        new ScalarElementwise()
-            .rope(x, stride, 3, headDim, cos, sin, token -> 49 - 7 * token, 4, 0, 1);
-        split(
-            (s, n) ->
-                new VectorElementwise()
-                    .rope(y, stride, 3, headDim, cos, sin, token -> 49 - 7 * token, 4, s, n));
-        assertEquals(-1, x.mismatch(y), () -> "seed " + seed);
+      double[] inverse = random.doubles(headDim / 2).toArray();
+      try (Arena arena = Arena.ofConfined();
+          RopeTable table = new RopeTable(inverse, 1.25)) {
+        table.cover(700);
+        Rows x = RandomWeights.rows(arena, random, 4, 3 * headDim, 0);
+        Rows y = copy(arena, x);
+        new ScalarElementwise().rope(x, table, token -> 699 - 70 * token, 4, Shard.WHOLE);
+        split(shard -> new VectorElementwise().rope(y, table, token -> 699 - 70 * token, 4, shard));
+        assertEquals(-1, x.segment().mismatch(y.segment()), () -> "seed " + seed);
+      }
+    }
+  }
+
+  @Test
+  void ropeTurnsByTheAngleOfThePositionAndRefusesOthers() {
+    try (Arena arena = Arena.ofConfined();
+        RopeTable table = new RopeTable(new double[] {0.5, 0.01}, 2)) {
+      table.cover(513);
+      for (Elementwise kernels :
+          new Elementwise[] {new VectorElementwise(), new ScalarElementwise()}) {
+        Rows x = Rows.allocate(arena, 2, 4);
+        x.set(1, 0, 1);
+        x.set(1, 3, 1);
+        kernels.rope(x, table, token -> 512 * token, 2, Shard.WHOLE);
+        assertEquals(2 * Math.cos(256), x.get(1, 0), 1e-6);
+        assertEquals(-2 * Math.sin(5.12), x.get(1, 1), 1e-6);
+        assertEquals(2 * Math.sin(256), x.get(1, 2), 1e-6);
+        assertEquals(2 * Math.cos(5.12), x.get(1, 3), 1e-6);
+        for (int outside : new int[] {-1, 1024}) {
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> kernels.rope(x, table, token -> outside, 1, Shard.WHOLE));
+        }
+        Rows odd = Rows.allocate(arena, 1, 6);
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> kernels.rope(odd, table, token -> 0, 1, Shard.WHOLE));
       }
     }
   }
@@ -120,22 +124,21 @@ class ElementwiseTest {
   void softmaxAndArgmaxAgreeWithTheirTwins() {
     for (int columns = 1; columns < 120; columns++) {
       try (Arena arena = Arena.ofConfined()) {
-        MemorySegment x = RandomWeights.floats(arena, random, columns);
+        Rows x = RandomWeights.rows(arena, random, 2, columns, random.nextInt(3));
         for (int i = 0; i < columns; i++) {
-          x.setAtIndex(
-              ValueLayout.JAVA_FLOAT, i, Math.round(8 * x.getAtIndex(ValueLayout.JAVA_FLOAT, i)));
+          x.set(1, i, Math.round(8 * x.get(1, i)));
         }
         assertEquals(
-            new ScalarElementwise().argmax(x, columns),
-            new VectorElementwise().argmax(x, columns),
+            new ScalarElementwise().argmax(x, 1),
+            new VectorElementwise().argmax(x, 1),
             () -> "seed " + seed);
-        MemorySegment y = arena.allocate(x.byteSize()).copyFrom(x);
-        new ScalarElementwise().softmax(x, columns);
-        new VectorElementwise().softmax(y, columns);
+        Rows y = copy(arena, x);
+        new ScalarElementwise().softmax(x, 1);
+        new VectorElementwise().softmax(y, 1);
         for (int i = 0; i < columns; i++) {
-          float e = x.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-          assertEquals(
-              e, y.getAtIndex(ValueLayout.JAVA_FLOAT, i), e * 0x1p-20, () -> "seed " + seed);
+          float e = x.get(1, i);
+          assertEquals(e, y.get(1, i), e * 0x1p-20, () -> "seed " + seed);
+          assertEquals(x.get(0, i), y.get(0, i), () -> "seed " + seed);
         }
       }
     }
@@ -178,14 +181,14 @@ class ElementwiseTest {
   @Test
   void nansAndTiesOfArgmax() {
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment x = arena.allocate(40 * 4L);
+      Rows x = Rows.allocate(arena, 1, 40);
       for (Elementwise kernels :
           new Elementwise[] {new VectorElementwise(), new ScalarElementwise()}) {
-        x.fill((byte) 0xff);
-        assertEquals(0, kernels.argmax(x, 40));
-        x.setAtIndex(ValueLayout.JAVA_FLOAT, 37, -5);
-        x.setAtIndex(ValueLayout.JAVA_FLOAT, 21, -5);
-        assertEquals(21, kernels.argmax(x, 40));
+        x.segment().fill((byte) 0xff);
+        assertEquals(0, kernels.argmax(x, 0));
+        x.set(0, 37, -5);
+        x.set(0, 21, -5);
+        assertEquals(21, kernels.argmax(x, 0));
       }
     }
   }

@@ -45,24 +45,20 @@ class MatMulTest {
   private void checkAgainstFloat64(
       MatMul matMul, Arena arena, WeightMatrix weights, int tokens, int shards) {
     int columns = weights.columns();
-    long xStride = (columns + random.nextInt(5)) * 4L;
-    long yStride = (weights.rows() + random.nextInt(5)) * 4L;
-    MemorySegment x = RandomWeights.floats(arena, random, tokens * xStride / 4);
-    MemorySegment y = arena.allocate(tokens * yStride);
-    fillNaN(y);
-    product(matMul, weights, x, xStride, tokens, y, yStride, shards);
+    Rows x = RandomWeights.rows(arena, random, tokens, columns, random.nextInt(5));
+    Rows y = RandomWeights.rows(arena, random, tokens, weights.rows(), random.nextInt(5));
+    fillNaN(y.segment());
+    product(matMul, weights, x, y, shards);
     for (int token = 0; token < tokens; token++) {
       for (int row = 0; row < weights.rows(); row++) {
         double sum = 0;
         double magnitude = 0;
         for (int column = 0; column < columns; column++) {
-          double term =
-              (double) weights.get(row, column)
-                  * x.get(ValueLayout.JAVA_FLOAT, token * xStride + column * 4L);
+          double term = (double) weights.get(row, column) * x.get(token, column);
           sum += term;
           magnitude += Math.abs(term);
         }
-        float found = y.get(ValueLayout.JAVA_FLOAT, token * yStride + row * 4L);
+        float found = y.get(token, row);
         double expected = sum;
         double bound = magnitude * (columns / 4 + 8) * 0x1p-24 + 0x1p-126;
         assertTrue(
@@ -81,10 +77,8 @@ class MatMulTest {
                     + ", found "
                     + found);
       }
-      for (long gap = weights.rows() * 4L; gap < yStride; gap += 4) {
-        assertTrue(
-            Float.isNaN(y.get(ValueLayout.JAVA_FLOAT, token * yStride + gap)),
-            () -> "seed " + seed + ": wrote between rows");
+      for (int gap = weights.rows(); gap < y.stride() / 4; gap++) {
+        assertTrue(Float.isNaN(y.get(token, gap)), () -> "seed " + seed + ": wrote between rows");
       }
     }
   }
@@ -100,18 +94,18 @@ class MatMulTest {
       }
       WeightMatrix weights = WeightMatrix.of(one, ElementType.F16, rows, columns);
       for (int tokens : new int[] {1, 2, 4, 5, 17}) {
-        MemorySegment x = arena.allocate(4L * tokens * columns);
+        Rows x = Rows.allocate(arena, tokens, columns);
         for (int i = 0; i < tokens * columns; i++) {
-          x.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1);
+          x.set(i / columns, i % columns, 1);
         }
-        MemorySegment y = arena.allocate((long) tokens * rows * 4);
-        product(new VectorMatMul(), weights, x, columns * 4L, tokens, y, rows * 4L, 2);
+        Rows y = Rows.allocate(arena, tokens, rows);
+        product(new VectorMatMul(), weights, x, y, 2);
         for (int i = 0; i < tokens * rows; i++) {
           int bits = i % rows;
           // Adding 0 makes -0 equal to 0.
           assertEquals(
               Float.float16ToFloat((short) bits) + 0f,
-              y.getAtIndex(ValueLayout.JAVA_FLOAT, i),
+              y.get(i / rows, bits),
               () -> Integer.toHexString(bits) + ", " + tokens + " tokens");
         }
       }
@@ -151,20 +145,20 @@ class MatMulTest {
       }
       WeightMatrix weights = new WeightMatrix.Q4(nibbles, factors, rows, 64);
       for (int tokens : new int[] {1, 2, 4, 5, 17}) {
-        MemorySegment x = arena.allocate(256L * tokens);
+        Rows x = Rows.allocate(arena, tokens, 64);
         for (int i = 0; i < tokens * 64; i++) {
-          x.setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 64 == 32 + 22 ? 0.5f : 1);
+          x.set(i / 64, i % 64, i % 64 == 32 + 22 ? 0.5f : 1);
         }
-        MemorySegment y = arena.allocate((long) tokens * rows * 4);
-        MemorySegment twin = arena.allocate((long) tokens * rows * 4);
-        product(new VectorMatMul(), weights, x, 256, tokens, y, rows * 4L, 2);
-        product(new ScalarMatMul(), weights, x, 256, tokens, twin, rows * 4L, 1);
+        Rows y = Rows.allocate(arena, tokens, rows);
+        Rows twin = Rows.allocate(arena, tokens, rows);
+        product(new VectorMatMul(), weights, x, y, 2);
+        product(new ScalarMatMul(), weights, x, twin, 1);
         for (int i = 0; i < tokens * rows; i++) {
           int row = i % rows;
-          float expected = twin.getAtIndex(ValueLayout.JAVA_FLOAT, i) + 0f;
+          float expected = twin.get(i / rows, row) + 0f;
           assertEquals(
               expected,
-              y.getAtIndex(ValueLayout.JAVA_FLOAT, i),
+              y.get(i / rows, row),
               (Float.isFinite(expected) ? Math.abs(expected) * 0x1p-18f : 0) + Float.MIN_VALUE,
               () -> "scale " + scales[row / 16] + ", nibble " + row % 16 + ", " + tokens);
         }
@@ -181,34 +175,25 @@ class MatMulTest {
         for (WeightMatrix weights : everyType(arena, rows, columns)) {
           int width = weights.columns();
           int most = 37;
-          MemorySegment x = RandomWeights.floats(arena, random, (long) most * width);
-          MemorySegment alone = arena.allocate((long) most * rows * 4);
+          Rows x = RandomWeights.rows(arena, random, most, width, 0);
+          Rows alone = Rows.dense(arena.allocate((long) most * rows * 4), most, rows);
           for (int token = 0; token < most; token++) {
             product(
                 new VectorMatMul(),
                 weights,
-                x.asSlice((long) token * width * 4),
-                width * 4L,
-                1,
-                alone.asSlice((long) token * rows * 4),
-                rows * 4L,
+                RandomWeights.part(x, token, 1),
+                RandomWeights.part(alone, token, 1),
                 1);
           }
           int tokens = TOKENS[random.nextInt(TOKENS.length)];
           int first = random.nextInt(most - tokens + 1);
-          MemorySegment together = arena.allocate((long) tokens * rows * 4);
+          Rows together = Rows.dense(arena.allocate((long) tokens * rows * 4), tokens, rows);
+          int shards = 1 + random.nextInt(4);
           product(
-              new VectorMatMul(),
-              weights,
-              x.asSlice((long) first * width * 4),
-              width * 4L,
-              tokens,
-              together,
-              rows * 4L,
-              1 + random.nextInt(4));
+              new VectorMatMul(), weights, RandomWeights.part(x, first, tokens), together, shards);
           assertEquals(
               -1,
-              together.mismatch(alone.asSlice((long) first * rows * 4, (long) tokens * rows * 4)),
+              together.segment().mismatch(RandomWeights.part(alone, first, tokens).segment()),
               () -> "seed " + seed + " " + weights);
         }
       }
@@ -273,16 +258,16 @@ class MatMulTest {
         ActivationPanel panel = new ActivationPanel(20, 64, 1)) {
       MatMul matMul = new VectorMatMul();
       for (WeightMatrix weights : everyType(arena, 48, 64)) {
-        MemorySegment x = RandomWeights.floats(arena, random, 20 * 64);
-        MemorySegment y = arena.allocate(20 * 48 * 4L);
+        Rows x = RandomWeights.rows(arena, random, 20, 64, 0);
+        Rows y = Rows.allocate(arena, 20, 48);
         long bytesPerCall = Long.MAX_VALUE;
         for (int attempt = 0; attempt < 600 && bytesPerCall >= 16; attempt++) {
           int calls = 500;
           long before = threads.getCurrentThreadAllocatedBytes();
           for (int call = 0; call < calls; call++) {
             int tokens = 1 + call % 20;
-            matMul.pack(panel, x, 256, tokens, 64, 0, 1);
-            matMul.multiply(weights, panel, y, 192, 0, 1);
+            matMul.pack(panel, x, tokens, Shard.WHOLE);
+            matMul.multiply(weights, panel, y, Shard.WHOLE);
           }
           bytesPerCall = (threads.getCurrentThreadAllocatedBytes() - before) / calls;
         }
@@ -297,17 +282,22 @@ class MatMulTest {
         ActivationPanel panel = new ActivationPanel(4, 64, 1)) {
       for (MatMul matMul : new MatMul[] {new VectorMatMul(), new ScalarMatMul()}) {
         WeightMatrix weights = RandomWeights.matrix(arena, random, ElementType.F32, 8, 32);
-        MemorySegment x = arena.allocate(4 * 64 * 4L);
-        assertRefused("x:", () -> matMul.pack(panel, x.asSlice(4), 256, 4, 64, 0, 1));
-        assertRefused("activation panel", () -> matMul.pack(panel, x, 256, 5, 64, 0, 1));
+        Rows x = Rows.allocate(arena, 3, 64);
+        Rows narrow = Rows.allocate(arena, 4, 32);
+        Rows y = Rows.allocate(arena, 4, 8);
+        assertRefused("x:", () -> matMul.pack(panel, x, 4, Shard.WHOLE));
+        assertRefused("activation panel", () -> matMul.pack(panel, narrow, 5, Shard.WHOLE));
+        matMul.pack(panel, x, 2, Shard.WHOLE);
+        assertRefused("columns", () -> matMul.multiply(weights, panel, y, Shard.WHOLE));
+        matMul.pack(panel, narrow, 2, Shard.WHOLE);
+        assertRefused("y:", () -> matMul.multiply(weights, panel, narrow, Shard.WHOLE));
         assertRefused(
-            "heap",
-            () -> matMul.pack(panel, MemorySegment.ofArray(new float[64]), 256, 1, 64, 0, 1));
-        matMul.pack(panel, x, 256, 2, 64, 0, 1);
-        assertRefused("columns", () -> matMul.multiply(weights, panel, x, 32, 0, 1));
-        matMul.pack(panel, x, 256, 2, 32, 0, 1);
-        assertRefused("y:", () -> matMul.multiply(weights, panel, arena.allocate(60), 32, 0, 1));
+            "y:", () -> matMul.multiply(weights, panel, RandomWeights.part(y, 0, 1), Shard.WHOLE));
       }
+      assertRefused("rows:", () -> Rows.dense(arena.allocate(4 * 64 * 4L).asSlice(4), 4, 64));
+      assertRefused("stride", () -> new Rows(arena.allocate(256), 60, 2, 16));
+      assertRefused("heap", () -> Rows.dense(MemorySegment.ofArray(new float[64]), 1, 64));
+      assertRefused("shard", () -> new Shard(2, 2));
       assertRefused("weights", () -> WeightMatrix.of(arena.allocate(63), ElementType.BF16, 1, 32));
       assertRefused(
           "multiple of 32",
@@ -320,21 +310,13 @@ class MatMulTest {
     assertTrue(String.valueOf(e.getMessage()).contains(word), e::getMessage);
   }
 
-  static void product(
-      MatMul matMul,
-      WeightMatrix weights,
-      MemorySegment x,
-      long xStride,
-      int tokens,
-      MemorySegment y,
-      long yStride,
-      int shards) {
-    try (ActivationPanel panel = new ActivationPanel(tokens, weights.columns(), shards)) {
+  private static void product(MatMul matMul, WeightMatrix weights, Rows x, Rows y, int shards) {
+    try (ActivationPanel panel = new ActivationPanel(x.rows(), weights.columns(), shards)) {
       for (int shard = 0; shard < shards; shard++) {
-        matMul.pack(panel, x, xStride, tokens, weights.columns(), shard, shards);
+        matMul.pack(panel, x, x.rows(), new Shard(shard, shards));
       }
       for (int shard = 0; shard < shards; shard++) {
-        matMul.multiply(weights, panel, y, yStride, shard, shards);
+        matMul.multiply(weights, panel, y, new Shard(shard, shards));
       }
     }
   }

@@ -34,11 +34,9 @@ class PagedAttentionTest {
     final int[] lengths;
     final RaggedBatch batch;
     final MemorySegment pool;
-    final MemorySegment k;
-    final MemorySegment v;
-    final MemorySegment q;
-    final long kvBytes;
-    final long qBytes;
+    final Rows k;
+    final Rows v;
+    final Rows q;
 
     Round(AttentionShape shape) {
       this.shape = shape;
@@ -48,11 +46,10 @@ class PagedAttentionTest {
       }
       batch = RaggedBatch.of(shape, random, lengths, lengths);
       pool = RaggedBatch.pool(arena, shape, lengths);
-      kvBytes = (long) shape.kvHeads() * shape.headDim() * 4;
-      qBytes = (long) shape.heads() * shape.headDim() * 4;
-      k = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
-      v = RandomWeights.floats(arena, random, batch.tokens() * kvBytes / 4);
-      q = RandomWeights.floats(arena, random, batch.tokens() * qBytes / 4);
+      int tokens = batch.tokens();
+      k = RandomWeights.rows(arena, random, tokens, shape.kvHeads() * shape.headDim(), 0);
+      v = RandomWeights.rows(arena, random, tokens, shape.kvHeads() * shape.headDim(), 0);
+      q = RandomWeights.rows(arena, random, tokens, shape.heads() * shape.headDim(), 0);
     }
 
     /** The same keys, values and queries in other blocks. */
@@ -62,8 +59,6 @@ class PagedAttentionTest {
       lengths = other.lengths;
       batch = RaggedBatch.of(shape, random, lengths, lengths);
       pool = RaggedBatch.pool(arena, shape, lengths);
-      kvBytes = other.kvBytes;
-      qBytes = other.qBytes;
       k = other.k;
       v = other.v;
       q = other.q;
@@ -72,20 +67,25 @@ class PagedAttentionTest {
     void write(PagedAttention attention, MemorySegment to) {
       int shards = 1 + random.nextInt(3);
       for (int shard = 0; shard < shards; shard++) {
-        attention.write(shape, batch, 0, k, kvBytes, v, kvBytes, to, shard, shards);
+        attention.write(shape, batch, 0, k, v, to, new Shard(shard, shards));
       }
     }
 
-    MemorySegment attend(
-        PagedAttention attention, RaggedBatch part, MemorySegment queries, int shards) {
-      MemorySegment out = arena.allocate(part.tokens() * qBytes, 64);
+    Rows attend(PagedAttention attention, RaggedBatch part, Rows queries, int shards) {
+      Rows out = room(part);
       try (AttentionScratch scratch = new AttentionScratch(shape, shards)) {
         for (int shard = 0; shard < shards; shard++) {
-          attention.attend(
-              shape, part, 0, pool, queries, qBytes, out, qBytes, scratch, shard, shards);
+          Shard mine = new Shard(shard, shards);
+          attention.attend(shape, part, 0, pool, queries, out, scratch, mine);
         }
       }
       return out;
+    }
+
+    /** Dense rows for the result of a batch. */
+    Rows room(RaggedBatch part) {
+      MemorySegment segment = arena.allocate(part.tokens() * q.stride(), 64);
+      return Rows.dense(segment, part.tokens(), q.columns());
     }
 
     @Override
@@ -99,9 +99,12 @@ class PagedAttentionTest {
     for (int i = 0; i < 12; i++) {
       try (Round round = new Round(randomShape())) {
         round.write(new VectorPagedAttention(), round.pool);
-        MemorySegment expected = round.attend(new ScalarPagedAttention(), round.batch, round.q, 1);
+        MemorySegment expected =
+            round.attend(new ScalarPagedAttention(), round.batch, round.q, 1).segment();
         MemorySegment found =
-            round.attend(new VectorPagedAttention(), round.batch, round.q, 1 + random.nextInt(4));
+            round
+                .attend(new VectorPagedAttention(), round.batch, round.q, 1 + random.nextInt(4))
+                .segment();
         for (long at = 0; at < expected.byteSize(); at += 4) {
           float e = expected.get(ValueLayout.JAVA_FLOAT, at);
           float f = found.get(ValueLayout.JAVA_FLOAT, at);
@@ -128,7 +131,7 @@ class PagedAttentionTest {
   void theScalarTwinAgreesWithTheDefinition() {
     try (Round round = new Round(new AttentionShape(4, 2, 16, 5, ElementType.F32))) {
       round.write(new ScalarPagedAttention(), round.pool);
-      MemorySegment found = round.attend(new ScalarPagedAttention(), round.batch, round.q, 2);
+      Rows found = round.attend(new ScalarPagedAttention(), round.batch, round.q, 2);
       for (int token = 0; token < round.batch.tokens(); token++) {
         int first = token - round.batch.position(token);
         for (int head = 0; head < 4; head++) {
@@ -138,8 +141,7 @@ class PagedAttentionTest {
             double score = 0;
             for (int i = 0; i < 16; i++) {
               score +=
-                  (double) round.q.getAtIndex(ValueLayout.JAVA_FLOAT, (token * 4L + head) * 16 + i)
-                      * round.k.getAtIndex(ValueLayout.JAVA_FLOAT, (j * 2L + head / 2) * 16 + i);
+                  (double) round.q.get(token, head * 16 + i) * round.k.get(j, head / 2 * 16 + i);
             }
             weights[j - first] = Math.exp(score / 4);
             total += weights[j - first];
@@ -147,15 +149,9 @@ class PagedAttentionTest {
           for (int i = 0; i < 16; i++) {
             double expected = 0;
             for (int j = first; j <= token; j++) {
-              expected +=
-                  weights[j - first]
-                      / total
-                      * round.v.getAtIndex(ValueLayout.JAVA_FLOAT, (j * 2L + head / 2) * 16 + i);
+              expected += weights[j - first] / total * round.v.get(j, head / 2 * 16 + i);
             }
-            assertEquals(
-                expected,
-                found.getAtIndex(ValueLayout.JAVA_FLOAT, (token * 4L + head) * 16 + i),
-                1e-6);
+            assertEquals(expected, found.get(token, head * 16 + i), 1e-6);
           }
         }
       }
@@ -167,22 +163,22 @@ class PagedAttentionTest {
     for (int i = 0; i < 25; i++) {
       try (Round round = new Round(randomShape())) {
         round.write(new VectorPagedAttention(), round.pool);
-        MemorySegment together =
+        Rows together =
             round.attend(new VectorPagedAttention(), round.batch, round.q, 1 + random.nextInt(4));
         int from = 0;
         while (from < round.batch.tokens()) {
           int to =
               Math.min(
                   round.batch.tokens(), from + 1 + random.nextInt(random.nextBoolean() ? 1 : 30));
-          MemorySegment part =
+          Rows part =
               round.attend(
                   new VectorPagedAttention(),
                   round.batch.slice(from, to),
-                  round.q.asSlice(from * round.qBytes),
+                  RandomWeights.part(round.q, from, to - from),
                   1 + random.nextInt(3));
           assertEquals(
               -1,
-              part.mismatch(together.asSlice(from * round.qBytes, part.byteSize())),
+              part.segment().mismatch(RandomWeights.part(together, from, to - from).segment()),
               () -> "seed " + seed + " " + round.shape);
           from = to;
         }
@@ -198,10 +194,12 @@ class PagedAttentionTest {
           Round other = new Round(round, 1 + random.nextInt(100))) {
         round.write(attention, round.pool);
         other.write(attention, other.pool);
-        MemorySegment expected = round.attend(attention, round.batch, round.q, 1);
-        MemorySegment found = other.attend(attention, other.batch, other.q, 2);
+        Rows expected = round.attend(attention, round.batch, round.q, 1);
+        Rows found = other.attend(attention, other.batch, other.q, 2);
         assertEquals(
-            -1, expected.mismatch(found), () -> "seed " + seed + " " + round.shape + other.shape);
+            -1,
+            expected.segment().mismatch(found.segment()),
+            () -> "seed " + seed + " " + round.shape + other.shape);
       }
     }
   }
@@ -211,14 +209,16 @@ class PagedAttentionTest {
     AttentionShape shape = new AttentionShape(6, 2, 64, 17, ElementType.F16);
     try (Round round = new Round(shape)) {
       int last = round.lengths[0] - 1;
-      round.k.set(ValueLayout.JAVA_FLOAT, last * round.kvBytes, Float.NaN);
-      round.v.set(ValueLayout.JAVA_FLOAT, last * round.kvBytes + 8, 1e6f);
+      round.k.set(last, 0, Float.NaN);
+      round.v.set(last, 2, 1e6f);
       for (int i = 0; i < 64; i++) {
-        round.v.set(ValueLayout.JAVA_FLOAT, last / 2 * round.kvBytes + 4L * i, 1e-7f * (i - 32));
+        round.v.set(last / 2, i, 1e-7f * (i - 32));
       }
       round.write(new VectorPagedAttention(), round.pool);
-      MemorySegment expected = round.attend(new ScalarPagedAttention(), round.batch, round.q, 1);
-      MemorySegment found = round.attend(new VectorPagedAttention(), round.batch, round.q, 2);
+      MemorySegment expected =
+          round.attend(new ScalarPagedAttention(), round.batch, round.q, 1).segment();
+      MemorySegment found =
+          round.attend(new VectorPagedAttention(), round.batch, round.q, 2).segment();
       int undefined = 0;
       for (long at = 0; at < expected.byteSize(); at += 4) {
         float e = expected.get(ValueLayout.JAVA_FLOAT, at);
@@ -270,7 +270,7 @@ class PagedAttentionTest {
       try (Round round = new Round(shape);
           AttentionScratch scratch = new AttentionScratch(shape, 1)) {
         PagedAttention attention = new VectorPagedAttention();
-        MemorySegment out = round.arena.allocate(round.batch.tokens() * round.qBytes, 64);
+        Rows out = round.room(round.batch);
         int[] positions = new int[round.batch.tokens()];
         for (int t = 0; t < positions.length; t++) {
           positions[t] = round.batch.position(t);
@@ -279,29 +279,8 @@ class PagedAttentionTest {
         for (int attempt = 0; attempt < 600 && allocated >= 16; attempt++) {
           long before = threads.getCurrentThreadAllocatedBytes();
           for (int call = 0; call < 100; call++) {
-            attention.write(
-                shape,
-                round.batch,
-                0,
-                round.k,
-                round.kvBytes,
-                round.v,
-                round.kvBytes,
-                round.pool,
-                0,
-                1);
-            attention.attend(
-                shape,
-                round.batch,
-                0,
-                round.pool,
-                round.q,
-                round.qBytes,
-                out,
-                round.qBytes,
-                scratch,
-                0,
-                1);
+            attention.write(shape, round.batch, 0, round.k, round.v, round.pool, Shard.WHOLE);
+            attention.attend(shape, round.batch, 0, round.pool, round.q, out, scratch, Shard.WHOLE);
           }
           allocated = (threads.getCurrentThreadAllocatedBytes() - before) / 100;
         }
@@ -322,35 +301,16 @@ class PagedAttentionTest {
                 IllegalArgumentException.class,
                 () ->
                     attention.write(
-                        round.shape,
-                        round.batch,
-                        0,
-                        round.k,
-                        round.kvBytes,
-                        round.v,
-                        round.kvBytes,
-                        small,
-                        0,
-                        1));
+                        round.shape, round.batch, 0, round.k, round.v, small, Shard.WHOLE));
         assertTrue(String.valueOf(e.getMessage()).contains("not in the pool"));
       }
       var other = new AttentionShape(4, 1, 32, 4, ElementType.F16);
+      Rows wide = Rows.allocate(round.arena, round.batch.tokens(), 4 * 32);
       assertThrows(
           IllegalArgumentException.class,
           () ->
               new VectorPagedAttention()
-                  .attend(
-                      other,
-                      round.batch,
-                      0,
-                      round.pool,
-                      round.q,
-                      512,
-                      round.q,
-                      512,
-                      scratch,
-                      0,
-                      1));
+                  .attend(other, round.batch, 0, round.pool, wide, wide, scratch, Shard.WHOLE));
     }
     assertThrows(
         IllegalArgumentException.class, () -> new AttentionShape(3, 2, 8, 8, ElementType.F32));

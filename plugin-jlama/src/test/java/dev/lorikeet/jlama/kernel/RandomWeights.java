@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
 
-/** Random operands for tests and benchmarks. */
+/** Random operands for tests. */
 final class RandomWeights {
   private RandomWeights() {}
 
@@ -17,6 +17,18 @@ final class RandomWeights {
       segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
     }
     return segment;
+  }
+
+  /** Rows of random numbers, a gap of so many floats behind each. */
+  static Rows rows(Arena arena, Random random, int rows, int columns, int gap) {
+    MemorySegment segment = floats(arena, random, (long) rows * (columns + gap));
+    return new Rows(segment, (columns + gap) * 4L, rows, columns);
+  }
+
+  /** The same memory: some of the rows, and the gaps behind them. */
+  static Rows part(Rows all, int first, int count) {
+    MemorySegment segment = all.segment().asSlice(first * all.stride(), count * all.stride());
+    return new Rows(segment, all.stride(), count, all.columns());
   }
 
   static MemorySegment elements(Arena arena, Random random, ElementType type, long count) {

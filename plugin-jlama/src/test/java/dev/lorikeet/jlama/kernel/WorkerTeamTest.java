@@ -35,6 +35,31 @@ class WorkerTeamTest {
   }
 
   @Test
+  void aTaskIsGivenTheShardOfItsWorkerAndShardsShareItemsOut() {
+    try (WorkerTeam team = new WorkerTeam("test", 3)) {
+      AtomicIntegerArray items = new AtomicIntegerArray(8);
+      Shard[] seen = new Shard[3];
+      for (int round = 1; round <= 2; round++) {
+        Shard[] before = seen.clone();
+        team.run(
+            shard -> {
+              seen[shard.index()] = shard;
+              for (int i = shard.first(8); i < shard.end(8); i++) {
+                items.incrementAndGet(i);
+              }
+            });
+        for (int shard = 0; shard < 3; shard++) {
+          assertEquals(new Shard(shard, 3), seen[shard]);
+          if (round == 2) {
+            assertSame(before[shard], seen[shard]);
+          }
+        }
+      }
+      assertEquals("[2, 2, 2, 2, 2, 2, 2, 2]", items.toString());
+    }
+  }
+
+  @Test
   void writesOfAShardAreVisibleAfterTheBarrierAndAfterTheRun() {
     // Idle threads park at once, so that wake-ups are exercised too.
     for (long spinNanos : new long[] {0, 100_000}) {
@@ -96,11 +121,13 @@ class WorkerTeamTest {
   void aRunAllocatesNothing() {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (WorkerTeam team = new WorkerTeam("test", 2)) {
-      ShardTask task = (shard, shards) -> team.barrier();
+      ShardTask lent = (shard, shards) -> team.barrier();
+      WorkerTeam.Task task = shard -> team.barrier();
       long allocated = Long.MAX_VALUE;
       for (int attempt = 0; attempt < 20 && allocated > 0; attempt++) {
         long before = threads.getCurrentThreadAllocatedBytes();
         for (int i = 0; i < 1_000; i++) {
+          team.run(lent);
           team.run(task);
         }
         allocated = (threads.getCurrentThreadAllocatedBytes() - before) / 1_000;

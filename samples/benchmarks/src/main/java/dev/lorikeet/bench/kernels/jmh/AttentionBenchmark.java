@@ -6,6 +6,7 @@ import dev.lorikeet.jlama.kernel.AttentionScratch;
 import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.PagedAttention;
+import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
@@ -55,8 +56,8 @@ public class AttentionBenchmark {
   private AttentionScratch scratch;
   private AttentionBatch batch;
   private MemorySegment pool;
-  private MemorySegment q;
-  private MemorySegment out;
+  private Rows q;
+  private Rows out;
 
   /** Returns how many sequences a batch of so many tokens has. */
   public static int sequences(int tokens) {
@@ -78,8 +79,9 @@ public class AttentionBenchmark {
     long blocks = (long) model.layers() * sequences(tokens) * BLOCKS;
     pool =
         Operands.elements(arena, shape.type(), blocks * shape.blockBytes() / shape.type().bytes());
-    q = Operands.floats(arena, (long) tokens * model.queryWidth());
-    out = arena.allocate((long) tokens * model.queryWidth() * Float.BYTES, 64);
+    int width = model.queryWidth();
+    q = Rows.dense(Operands.floats(arena, (long) tokens * width), tokens, width);
+    out = Rows.allocate(arena, tokens, width);
     batch = new Batch(tokens, shape.blockBytes());
   }
 
@@ -102,13 +104,11 @@ public class AttentionBenchmark {
   }
 
   @Benchmark
-  public MemorySegment attend() {
-    long stride = (long) model.queryWidth() * Float.BYTES;
+  public Rows attend() {
     team.run(
-        (shard, shards) -> {
+        shard -> {
           for (int layer = 0; layer < model.layers(); layer++) {
-            attention.attend(
-                shape, batch, layer, pool, q, stride, out, stride, scratch, shard, shards);
+            attention.attend(shape, batch, layer, pool, q, out, scratch, shard);
             team.barrier();
           }
         });

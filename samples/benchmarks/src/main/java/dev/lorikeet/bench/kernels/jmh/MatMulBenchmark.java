@@ -4,6 +4,7 @@ import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
+import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.shape.ModelShape;
@@ -40,24 +41,29 @@ public class MatMulBenchmark {
   public int tokens;
 
   private final ModelShape shape = Preset.M135.shape();
-  private final List<WeightMatrix> weights = new ArrayList<>();
+  private final List<Product> products = new ArrayList<>();
   private final MatMul matMul = Kernels.get().matMul();
   private Arena arena;
   private WorkerTeam team;
   private ActivationPanel panel;
-  private MemorySegment x;
   private MemorySegment y;
+
+  /** All products of as many columns have the same x, and all of as many rows the same y. */
+  private record Product(WeightMatrix weights, Rows x, Rows y) {}
 
   @Setup(Level.Trial)
   public void open() {
     arena = Arena.ofShared();
     team = new WorkerTeam("bench", Runtime.getRuntime().availableProcessors());
     panel = new ActivationPanel(tokens, shape.intermediate(), team.parallelism());
-    x = Operands.floats(arena, (long) tokens * shape.intermediate());
+    MemorySegment x = Operands.floats(arena, (long) tokens * shape.intermediate());
     y = arena.allocate((long) tokens * shape.intermediate() * Float.BYTES, 64);
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (Projection projection : Projection.all()) {
-        weights.add(matrix(shape.outFeatures(projection), shape.inFeatures(projection)));
+        int out = shape.outFeatures(projection);
+        int in = shape.inFeatures(projection);
+        products.add(
+            new Product(matrix(out, in), Rows.dense(x, tokens, in), Rows.dense(y, tokens, out)));
       }
     }
   }
@@ -77,13 +83,12 @@ public class MatMulBenchmark {
   @Benchmark
   public MemorySegment multiply() {
     team.run(
-        (shard, shards) -> {
-          for (int i = 0; i < weights.size(); i++) {
-            WeightMatrix w = weights.get(i);
-            long xStride = (long) w.columns() * Float.BYTES;
-            matMul.pack(panel, x, xStride, tokens, w.columns(), shard, shards);
+        shard -> {
+          for (int i = 0; i < products.size(); i++) {
+            Product product = products.get(i);
+            matMul.pack(panel, product.x(), tokens, shard);
             team.barrier();
-            matMul.multiply(w, panel, y, (long) w.rows() * Float.BYTES, shard, shards);
+            matMul.multiply(product.weights(), panel, product.y(), shard);
             team.barrier();
           }
         });
