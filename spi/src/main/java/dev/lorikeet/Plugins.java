@@ -22,9 +22,9 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
 /**
- * The providers that can be found, each with its state and the reason for it, and the choice among
- * them. A provider whose class does not load, or that throws when it is asked, is listed as failed
- * and disturbs no other. Immutable; discover again to see a changed class path.
+ * The providers that can be found, each with its availability and the reason for it, and the choice
+ * among them. A provider whose class does not load, or that throws when it is asked, is listed as
+ * failed and disturbs no other. Immutable; discover again to see a changed class path.
  */
 public final class Plugins {
   private final Map<Plugin, PluginProvider> found;
@@ -84,7 +84,7 @@ public final class Plugins {
         lastFailure = reason;
         String name = className.isEmpty() ? kind.providerType().getSimpleName() : className;
         found.putIfAbsent(
-            new Plugin(kind, name, 0, className, location, new Plugin.Failed(reason)),
+            new Plugin(kind, name, 0, className, location, new Availability.Failed(reason)),
             Absent.PROVIDER);
       }
     }
@@ -102,22 +102,19 @@ public final class Plugins {
     try {
       String name = provider.name();
       int priority = provider.priority();
-      Plugin.State state =
-          switch (provider.availability()) {
-            case Availability.Available available -> new Plugin.Ready(available.detail());
-            case Availability.Unavailable unavailable ->
-                new Plugin.Unavailable(unavailable.reason());
-          };
-      plugin = new Plugin(kind, name, priority, className, location, state);
+      Availability availability =
+          Objects.requireNonNull(provider.availability(), "availability: expected one, found null");
+      plugin = new Plugin(kind, name, priority, className, location, availability);
     } catch (RuntimeException | LinkageError e) {
-      plugin = new Plugin(kind, className, 0, className, location, new Plugin.Failed(oneLine(e)));
+      plugin =
+          new Plugin(kind, className, 0, className, location, new Availability.Failed(oneLine(e)));
     }
     found.putIfAbsent(plugin, provider);
   }
 
   /**
-   * Returns every provider found, by kind, in the order in which they would be chosen: ready ones
-   * first, then by priority, then by name.
+   * Returns every provider found, by kind, in the order in which they would be chosen: available
+   * ones first, then by priority, then by name.
    */
   public List<Plugin> list() {
     return found.keySet().stream()
@@ -126,7 +123,7 @@ public final class Plugins {
   }
 
   private static final Comparator<Plugin> ORDER =
-      Comparator.comparing(Plugin::isReady)
+      Comparator.comparing(Plugin::isAvailable)
           .reversed()
           .thenComparing(Comparator.comparingInt(Plugin::priority).reversed())
           .thenComparing(Plugin::name)
@@ -170,7 +167,7 @@ public final class Plugins {
             .filter(p -> name.isEmpty() || p.name().equals(name.get()))
             .toList();
     for (Plugin candidate : candidates) {
-      if (candidate.isReady()) {
+      if (candidate.isAvailable()) {
         return type.cast(Objects.requireNonNull(found.get(candidate)));
       }
     }
@@ -184,7 +181,7 @@ public final class Plugins {
         candidates.isEmpty()
             ? list().stream().filter(p -> p.kind() == kind).toList()
             : candidates) {
-      reasons.add(p.name() + " (" + (p.isReady() ? "ready" : p.state().detail()) + ")");
+      reasons.add(p.name() + " (" + (p.isAvailable() ? "ready" : p.availability().detail()) + ")");
     }
     return "no "
         + wanted
@@ -210,7 +207,7 @@ public final class Plugins {
     return text.toString().replaceAll("\\R+", " ");
   }
 
-  /** Stands for a provider that could not be made; never chosen, because its state is failed. */
+  /** Stands for a provider that could not be made; never chosen, because it is listed as failed. */
   private enum Absent implements PluginProvider {
     PROVIDER;
 

@@ -26,14 +26,14 @@ class PluginsTest {
   /** The source of a provider whose methods are what the arguments say. */
   private static String provider(String name, int priority, String availability) {
     return """
-        package test;
-        public class %1$s implements dev.lorikeet.memory.PagePoolProvider {
-          public String name() { return "%2$s"; }
-          public int priority() { return %3$d; }
-          public dev.lorikeet.plugin.Availability availability() { %4$s }
-          public dev.lorikeet.memory.PagePool open(dev.lorikeet.memory.PoolConfig c) { throw new UnsupportedOperationException(); }
-        }
-        """
+    package test;
+    public class %1$s implements dev.lorikeet.memory.PagePoolProvider {
+      public String name() { return "%2$s"; }
+      public int priority() { return %3$d; }
+      public dev.lorikeet.plugin.Availability availability() { %4$s }
+      public dev.lorikeet.memory.PagePool open(dev.lorikeet.memory.PoolConfig c) { throw new UnsupportedOperationException(); }
+    }
+    """
         .formatted(className(name), name, priority, availability);
   }
 
@@ -126,7 +126,8 @@ class PluginsTest {
                 provider("exploding", 1, ready())
                     .replace(
                         "public String name()",
-                        "static { if (true) throw new IllegalStateException(\"bad start\"); } public String name()"),
+                        "static { if (true) throw new IllegalStateException(\"bad start\"); }"
+                            + " public String name()"),
                 provider("throwing", 1, "throw new IllegalStateException(\"cannot say\");"),
                 "package test; public class Stranger {}"),
             "test.Missing\ntest.Orphan\ntest.Exploding\ntest.Throwing\ntest.Stranger\n");
@@ -136,14 +137,11 @@ class PluginsTest {
     Plugins plugins = discover(broken, good);
 
     assertEquals("good", plugins.pagePool(Optional.empty()).name());
-    List<Plugin> failed = plugins.list().stream().filter(p -> !p.isReady()).toList();
+    List<Plugin> failed = plugins.list().stream().filter(p -> !p.isAvailable()).toList();
     assertEquals(5, failed.size(), failed.toString());
     for (String reason : List.of("Missing", "Parent", "bad start", "cannot say", "Stranger")) {
       assertTrue(
-          failed.stream()
-              .anyMatch(
-                  p ->
-                      p.state() instanceof Plugin.Failed(String detail) && detail.contains(reason)),
+          failed.stream().anyMatch(p -> p.isFailed() && p.availability().detail().contains(reason)),
           reason + " in " + failed);
     }
   }
@@ -154,7 +152,7 @@ class PluginsTest {
     Path good = jar("good", List.of(provider("good", 0, ready())), "test.Good\n");
     for (Plugins plugins : List.of(discover(damaged, good), discover(good, damaged))) {
       assertEquals("good", plugins.pagePool(Optional.empty()).name());
-      assertTrue(plugins.list().stream().anyMatch(p -> p.state() instanceof Plugin.Failed));
+      assertTrue(plugins.list().stream().anyMatch(p -> p.isFailed()));
     }
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.PluginProvider;
@@ -66,7 +67,9 @@ abstract class Conformance {
       case Availability.Available available ->
           opens("says that it is available (" + available.detail() + "), but does not open");
       case Availability.Unavailable unavailable ->
-          assertTrue(!unavailable.reason().isBlank(), "unavailable: expected a reason, found none");
+          assertTrue(!unavailable.detail().isBlank(), "unavailable: expected a reason, found none");
+      case Availability.Failed failed ->
+          fail("availability: expected available or unavailable, found failed: " + failed.detail());
     }
   }
 
@@ -88,7 +91,7 @@ abstract class Conformance {
   /** Checks that an unknown option is refused and named. */
   final void refusesUnknownOptions() {
     if (requireProvider().availability() instanceof Availability.Unavailable unavailable) {
-      throw Trial.notApplicable("the provider is not available: " + unavailable.reason());
+      throw Trial.notApplicable("the provider is not available: " + unavailable.detail());
     }
     Map<String, String> options = new LinkedHashMap<>(options());
     options.put(UNKNOWN_OPTION, "1");

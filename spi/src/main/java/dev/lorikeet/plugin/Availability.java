@@ -1,6 +1,9 @@
 package dev.lorikeet.plugin;
 
-/** Whether a provider can work on this machine, and why. */
+/**
+ * Whether a provider can be used on this machine, and why: what a provider says of itself, and what
+ * discovery found out about it.
+ */
 public sealed interface Availability {
   /**
    * The provider works here.
@@ -13,9 +16,20 @@ public sealed interface Availability {
   /**
    * The provider cannot work here.
    *
-   * @param reason what is missing, in one line: no driver, no device, wrong architecture
+   * @param detail what is missing: no driver, no device, wrong architecture
    */
-  record Unavailable(String reason) implements Availability {}
+  record Unavailable(String detail) implements Availability {}
+
+  /**
+   * The provider could not be loaded, or failed when it was asked. Discovery's word: a provider
+   * that is able to answer is {@link Available} or {@link Unavailable}, and never returns this.
+   *
+   * @param detail the failure and what caused it
+   */
+  record Failed(String detail) implements Availability {}
+
+  /** Returns the reason or detail in one line. */
+  String detail();
 
   /** Returns an {@link Available} state. */
   static Availability available(String detail) {

@@ -1,7 +1,5 @@
 package dev.lorikeet.plugin;
 
-import dev.lorikeet.Plugins;
-
 /**
  * What every provider says of itself. Providers are found by {@link java.util.ServiceLoader} under
  * the provider interface of their contract, listed in {@code META-INF/services} and, for modules,
@@ -12,8 +10,8 @@ import dev.lorikeet.Plugins;
  * #priority()} is used; among equals the one whose name comes first in {@link String#compareTo}
  * order.
  *
- * <p>All methods may be called from any thread, more than once, and must not throw: {@link
- * Plugins#discover()} turns anything they throw into a failed state.
+ * <p>All methods may be called from any thread, more than once, and must not throw: discovery lists
+ * a provider that throws as {@link Availability.Failed}.
  */
 public interface PluginProvider {
   /**
@@ -32,7 +30,8 @@ public interface PluginProvider {
 
   /**
    * Returns whether this provider can work on this machine. Must be quick, must not throw, and must
-   * release what it probes.
+   * release what it probes. The answer is {@link Availability.Available} or {@link
+   * Availability.Unavailable}.
    */
   Availability availability();
 }

@@ -146,12 +146,12 @@ public final class ConformanceRunner {
 
   /** A provider that could not even be loaded has no location; it may be the jar's. */
   private static boolean isLost(Plugin plugin) {
-    return plugin.location().isEmpty() && plugin.state() instanceof Plugin.Failed;
+    return plugin.location().isEmpty() && plugin.isFailed();
   }
 
   private static List<TestOutcome> test(
       Plugin plugin, Map<String, String> given, ClassLoader loader, Profile profile, long seed) {
-    if (plugin.state() instanceof Plugin.Failed) {
+    if (plugin.isFailed()) {
       return List.of();
     }
     PluginProvider provider;
@@ -167,7 +167,7 @@ public final class ConformanceRunner {
     var request =
         LauncherDiscoveryRequestBuilder.request()
             .selectors(
-                plugin.isReady()
+                plugin.isAvailable()
                     ? DiscoverySelectors.selectClass(ProviderUnderTest.suite(plugin.kind()))
                     : DiscoverySelectors.selectMethod(
                         ProviderUnderTest.suite(plugin.kind()), "required_V2_availabilityIsHonest"))

@@ -54,7 +54,7 @@ record PluginReport(Plugin plugin, Map<String, String> options, List<TestOutcome
 
   /** Returns whether anything could be found out about the contract itself. */
   boolean tested() {
-    return plugin.isReady()
+    return plugin.isAvailable()
         && outcomes.stream()
             .anyMatch(
                 o ->

@@ -1,9 +1,9 @@
 package dev.lorikeet.conformance.runner;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lorikeet.Plugin;
 import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.Specification;
+import dev.lorikeet.plugin.Availability;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -63,9 +63,7 @@ final class ReportFiles {
     root.put(
         "conforms",
         reports.stream().anyMatch(PluginReport::conforms)
-            && reports.stream()
-                .allMatch(
-                    r -> r.broken().isEmpty() && !(r.plugin().state() instanceof Plugin.Failed)));
+            && reports.stream().allMatch(r -> r.broken().isEmpty() && !r.plugin().isFailed()));
     List<Object> providers = new ArrayList<>();
     Specification specification = Specification.bundled();
     for (PluginReport report : reports) {
@@ -74,8 +72,8 @@ final class ReportFiles {
       provider.put("name", report.plugin().name());
       provider.put("class", report.plugin().className());
       provider.put("location", report.plugin().location());
-      provider.put("state", report.plugin().state().getClass().getSimpleName());
-      provider.put("detail", report.plugin().state().detail());
+      provider.put("state", state(report.plugin().availability()));
+      provider.put("detail", report.plugin().availability().detail());
       provider.put("options", report.options());
       provider.put("conforms", report.conforms());
       provider.put("tested", report.tested());
@@ -86,6 +84,14 @@ final class ReportFiles {
     }
     root.put("providers", providers);
     return root;
+  }
+
+  private static String state(Availability availability) {
+    return switch (availability) {
+      case Availability.Available _ -> "Ready";
+      case Availability.Unavailable _ -> "Unavailable";
+      case Availability.Failed _ -> "Failed";
+    };
   }
 
   private static Map<String, Object> rule(

@@ -45,20 +45,20 @@ final class TextReport {
     report
         .options()
         .forEach((key, value) -> out.println("  option " + key + " = " + shortened(value)));
-    if (!plugin.isReady()) {
+    if (!plugin.isAvailable()) {
       out.println(
-          (plugin.state() instanceof Plugin.Failed ? "  FAILED to load: " : "  unavailable here: ")
-              + plugin.state().detail());
+          (plugin.isFailed() ? "  FAILED to load: " : "  unavailable here: ")
+              + plugin.availability().detail());
     }
     report.byRule().forEach(this::rule);
-    if (!(plugin.state() instanceof Plugin.Failed)) {
+    if (!plugin.isFailed()) {
       out.println("  => " + summary(report));
     }
   }
 
   private static String summary(PluginReport report) {
     if (!report.tested() && report.broken().isEmpty()) {
-      return report.plugin().isReady() && report.options().isEmpty()
+      return report.plugin().isAvailable() && report.options().isEmpty()
           ? "not tested; if it needs options: --option "
               + ProviderOption.address(report.plugin())
               + ".KEY=VALUE"
@@ -116,9 +116,7 @@ final class TextReport {
   boolean end(List<PluginReport> reports) {
     long conforming = reports.stream().filter(PluginReport::conforms).count();
     long broken =
-        reports.stream()
-            .filter(r -> r.plugin().state() instanceof Plugin.Failed || !r.broken().isEmpty())
-            .count();
+        reports.stream().filter(r -> r.plugin().isFailed() || !r.broken().isEmpty()).count();
     long idle = reports.size() - conforming - broken;
     out.println();
     out.println(

@@ -28,9 +28,9 @@ class CudaLoraExecutorProviderTest {
   void withoutADriverTheReasonNamesWhatWasTried() {
     Availability state = new CudaLoraExecutorProvider().availability();
     Availability.Unavailable unavailable = (Availability.Unavailable) state;
-    assertTrue(unavailable.reason().contains("no NVIDIA driver"), unavailable.reason());
-    assertTrue(unavailable.reason().contains(MISSING), unavailable.reason());
-    assertFalse(unavailable.reason().contains("\n"), "one line");
+    assertTrue(unavailable.detail().contains("no NVIDIA driver"), unavailable.detail());
+    assertTrue(unavailable.detail().contains(MISSING), unavailable.detail());
+    assertFalse(unavailable.detail().contains("\n"), "one line");
   }
 
   @Test
@@ -52,7 +52,8 @@ class CudaLoraExecutorProviderTest {
             .findFirst()
             .orElseThrow();
     assertEquals(80, cuda.priority());
-    assertFalse(cuda.isReady());
-    assertTrue(cuda.state().detail().contains("no NVIDIA driver"), cuda.state().detail());
+    assertFalse(cuda.isAvailable());
+    assertTrue(
+        cuda.availability().detail().contains("no NVIDIA driver"), cuda.availability().detail());
   }
 }

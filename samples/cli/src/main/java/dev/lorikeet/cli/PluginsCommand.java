@@ -2,6 +2,7 @@ package dev.lorikeet.cli;
 
 import dev.lorikeet.Plugin;
 import dev.lorikeet.PluginKind;
+import dev.lorikeet.plugin.Availability;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -16,7 +17,8 @@ import picocli.CommandLine.Option;
     name = "plugins",
     sortOptions = false,
     description =
-        "Lists every plugin found, with its state and the reason for it. A star marks those that are used when none is named.")
+        "Lists every plugin found, with its state and the reason for it. A star marks those that"
+            + " are used when none is named.")
 final class PluginsCommand implements Callable<Integer> {
   private final Console console;
 
@@ -38,24 +40,33 @@ final class PluginsCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  // The list comes in the order of choice, so that the first ready one of a kind is the one used.
+  // The list comes in the order of choice, so that the first available one of a kind is the one
+  // used.
   private static List<Json.PluginEntry> entries(List<Plugin> plugins) {
     List<Json.PluginEntry> entries = new ArrayList<>();
     Set<PluginKind> open = EnumSet.complementOf(EnumSet.of(PluginKind.ROUTER));
     for (Plugin plugin : plugins) {
-      boolean chosen = plugin.isReady() && open.remove(plugin.kind());
+      boolean chosen = plugin.isAvailable() && open.remove(plugin.kind());
       entries.add(
           new Json.PluginEntry(
               HostOptions.key(plugin.kind()),
               plugin.name(),
               plugin.priority(),
-              plugin.state().getClass().getSimpleName().toLowerCase(Locale.ROOT),
-              plugin.state().detail(),
+              state(plugin.availability()),
+              plugin.availability().detail(),
               chosen,
               plugin.className(),
               plugin.location()));
     }
     return entries;
+  }
+
+  private static String state(Availability availability) {
+    return switch (availability) {
+      case Availability.Available _ -> "ready";
+      case Availability.Unavailable _ -> "unavailable";
+      case Availability.Failed _ -> "failed";
+    };
   }
 
   private void table(List<Json.PluginEntry> entries) {

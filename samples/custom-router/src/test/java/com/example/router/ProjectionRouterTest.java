@@ -65,7 +65,9 @@ class ProjectionRouterTest {
         Plugins.discover().list().stream()
             .anyMatch(
                 p ->
-                    p.kind() == PluginKind.ROUTER && p.name().equals("projection") && p.isReady()));
+                    p.kind() == PluginKind.ROUTER
+                        && p.name().equals("projection")
+                        && p.isAvailable()));
   }
 
   @Test
