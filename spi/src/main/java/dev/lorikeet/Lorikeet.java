@@ -15,6 +15,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
@@ -114,9 +115,14 @@ public final class Lorikeet implements AutoCloseable {
     model.addRouter(name, router);
   }
 
-  /** Submits a request; see {@link BaseModel#submit}. */
+  /** Submits a request that nobody observes. */
   public Generation submit(GenerationRequest request) {
     return model.submit(request);
+  }
+
+  /** Submits a request; see {@link BaseModel#submit(GenerationRequest, RequestObserver)}. */
+  public Generation submit(GenerationRequest request, RequestObserver observer) {
+    return model.submit(request, observer);
   }
 
   /** Continues a text with the base model alone, greedily, and waits for the result. */

@@ -11,9 +11,11 @@ import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolStats;
 import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
@@ -26,6 +28,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 
 /** A model under test with its pool and store, and the reference that knows what it must say. */
 final class ModelBench implements AutoCloseable {
@@ -114,22 +118,30 @@ final class ModelBench implements AutoCloseable {
   }
 
   /** Submits a request, and keeps the logits that it is drawn from. */
+  Running submit(List<Integer> prompt, UnaryOperator<GenerationRequest.Builder> how) {
+    return submit(prompt, how, token -> {});
+  }
+
+  /** Submits a request that calls back for each token, and keeps the logits. */
   Running submit(
-      List<Integer> prompt, java.util.function.UnaryOperator<GenerationRequest.Builder> how) {
+      List<Integer> prompt,
+      UnaryOperator<GenerationRequest.Builder> how,
+      Consumer<GeneratedToken> onToken) {
     List<float[]> logits = Collections.synchronizedList(new ArrayList<>());
-    GenerationRequest request =
-        how.apply(GenerationRequest.tokens(prompt).maxTokens(8))
+    GenerationRequest request = how.apply(GenerationRequest.tokens(prompt).maxTokens(8)).build();
+    RequestObserver observer =
+        RequestObserver.builder()
             .onLogits((index, memory) -> logits.add(floats(memory)))
+            .onToken(onToken)
             .build();
-    return new Running(prompt, model.submit(request), logits);
+    return new Running(prompt, model.submit(request, observer), logits);
   }
 
   private static float[] floats(MemorySegment memory) {
     return memory.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
   }
 
-  Observed run(
-      List<Integer> prompt, java.util.function.UnaryOperator<GenerationRequest.Builder> how) {
+  Observed run(List<Integer> prompt, UnaryOperator<GenerationRequest.Builder> how) {
     return submit(prompt, how).await(trial);
   }
 

@@ -27,7 +27,7 @@ record ReportedMixtures(Running running, List<GeneratedToken> tokens) {
   static ReportedMixtures submit(ModelBench bench, List<Integer> prompt, AdapterChoice choice) {
     List<GeneratedToken> tokens = Collections.synchronizedList(new ArrayList<>());
     return new ReportedMixtures(
-        bench.submit(prompt, r -> r.adapter(choice).reportMixture().onToken(tokens::add)), tokens);
+        bench.submit(prompt, r -> r.adapter(choice).reportMixture(), tokens::add), tokens);
   }
 
   /** Waits for the end and checks what was reported against the exact choice. */

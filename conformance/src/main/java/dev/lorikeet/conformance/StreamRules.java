@@ -94,11 +94,14 @@ abstract class StreamRules extends GenerationRules {
         String stop = text.substring(begin, Math.min(text.length(), begin + 1 + round % 3));
         List<String> streamed = Collections.synchronizedList(new ArrayList<>());
         Observed o =
-            bench.run(
-                prompt,
-                r ->
-                    r.stop(new StopConditions(24, List.of("\u0000never", stop), Set.of(), true))
-                        .onToken(token -> streamed.add(token.text())));
+            bench
+                .submit(
+                    prompt,
+                    r ->
+                        r.stop(
+                            new StopConditions(24, List.of("\u0000never", stop), Set.of(), true)),
+                    token -> streamed.add(token.text()))
+                .await(trial);
         assertEquals(
             text.substring(0, text.indexOf(stop)), o.result().text(), "text before '" + stop + "'");
         assertEquals(FinishReason.STOP_STRING, o.result().finishReason(), "reason");
@@ -115,8 +118,7 @@ abstract class StreamRules extends GenerationRules {
         List<GeneratedToken> called = Collections.synchronizedList(new ArrayList<>());
         var sampling = dev.lorikeet.model.Sampling.of(1f, trial.random().nextLong());
         Running running =
-            bench.submit(
-                bench.prompt(3), r -> r.sampling(sampling).stop(endless(60)).onToken(called::add));
+            bench.submit(bench.prompt(3), r -> r.sampling(sampling).stop(endless(60)), called::add);
         List<GeneratedToken> streamed;
         try (Stream<GeneratedToken> stream = running.generation().stream()) {
           streamed = stream.toList();
@@ -147,8 +149,7 @@ abstract class StreamRules extends GenerationRules {
 
   /** A long request, begun; the latch opens with its first token. */
   final Running begin(ModelBench bench, CountDownLatch started) {
-    return bench.submit(
-        bench.prompt(5), r -> r.stop(endless(450)).onToken(token -> started.countDown()));
+    return bench.submit(bench.prompt(5), r -> r.stop(endless(450)), token -> started.countDown());
   }
 
   final void awaitStart(CountDownLatch started) {

@@ -11,6 +11,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.ModelConfig;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
@@ -45,8 +46,8 @@ final class ModelMutants {
         config ->
             new ReferenceModel(config) {
               @Override
-              public Generation submit(GenerationRequest request) {
-                return super.submit(rewrite.apply(request));
+              public Generation submit(GenerationRequest request, RequestObserver observer) {
+                return super.submit(rewrite.apply(request), observer);
               }
             });
   }
@@ -59,9 +60,9 @@ final class ModelMutants {
         config ->
             new ReferenceModel(config) {
               @Override
-              public Generation submit(GenerationRequest request) {
+              public Generation submit(GenerationRequest request, RequestObserver observer) {
                 try {
-                  return super.submit(request);
+                  return super.submit(request, observer);
                 } catch (LorikeetException e) {
                   throw e.code() == hidden
                       ? new LorikeetException(Code.INTERNAL, "something failed", e)
@@ -232,8 +233,6 @@ final class ModelMutants {
         r.priority(),
         timeout,
         r.attributes(),
-        r.onToken(),
-        r.onLogits(),
         reportMixture);
   }
 
@@ -271,8 +270,8 @@ final class ModelMutants {
     abstract Generation wrapped(Generation generation);
 
     @Override
-    public Generation submit(GenerationRequest request) {
-      return wrapped(super.submit(request));
+    public Generation submit(GenerationRequest request, RequestObserver observer) {
+      return wrapped(super.submit(request, observer));
     }
   }
 

@@ -7,6 +7,7 @@ import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Usage;
 import dev.lorikeet.routing.Mixture;
 import java.io.ByteArrayOutputStream;
@@ -26,6 +27,7 @@ import java.util.stream.StreamSupport;
 /** The tokens of one generation, kept for whoever wants to see them. */
 final class ReferenceLog implements Generation {
   private final GenerationRequest request;
+  private final RequestObserver observer;
   private final int promptTokens;
   private final ByteLevelTokenizer tokenizer;
   private final List<GeneratedToken> tokens = new ArrayList<>();
@@ -34,8 +36,13 @@ final class ReferenceLog implements Generation {
   private final CompletableFuture<GenerationResult> completion = new CompletableFuture<>();
   private boolean cancelled;
 
-  ReferenceLog(GenerationRequest request, int promptTokens, ByteLevelTokenizer tokenizer) {
+  ReferenceLog(
+      GenerationRequest request,
+      RequestObserver observer,
+      int promptTokens,
+      ByteLevelTokenizer tokenizer) {
     this.request = request;
+    this.observer = observer;
     this.promptTokens = promptTokens;
     this.tokenizer = tokenizer;
   }
@@ -87,7 +94,7 @@ final class ReferenceLog implements Generation {
       tokens.add(token);
       notifyAll();
     }
-    request.onToken().ifPresent(consumer -> consumer.accept(token));
+    observer.onToken().ifPresent(consumer -> consumer.accept(token));
     return reason;
   }
 

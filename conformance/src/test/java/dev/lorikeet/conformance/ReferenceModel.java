@@ -11,6 +11,7 @@ import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
@@ -65,8 +66,8 @@ class ReferenceModel implements BaseModel {
   }
 
   @Override
-  public Generation submit(GenerationRequest request) {
-    ReferenceTask task = new ReferenceTask(this, request, tokens(request.prompt()));
+  public Generation submit(GenerationRequest request, RequestObserver observer) {
+    ReferenceTask task = new ReferenceTask(this, request, observer, tokens(request.prompt()));
     if (task.prompt.size() + 1 > info.maxPositions()) {
       throw new LorikeetException(Code.INVALID_REQUEST, "prompt: no room for a token");
     }
@@ -82,7 +83,7 @@ class ReferenceModel implements BaseModel {
       List<Integer> tokens = tokens(request.prompt());
       GenerationRequest walk =
           GenerationRequest.tokens(tokens).stop(StopConditions.maxTokens(1)).build();
-      ReferenceTask task = new ReferenceTask(this, walk, tokens);
+      ReferenceTask task = new ReferenceTask(this, walk, RequestObserver.none(), tokens);
       task.scored = Optional.of(new ArrayList<>());
       choose(task, request.adapter());
       task.neededPages = pages(tokens.size());

@@ -10,6 +10,7 @@ import dev.lorikeet.conformance.PlainTransformer.Choice;
 import dev.lorikeet.conformance.PlainTransformer.Share;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.routing.Mixture;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -32,19 +33,25 @@ final class ReferenceTask {
 
   private final ReferenceModel model;
   private final GenerationRequest request;
+  private final RequestObserver observer;
   private final SplittableRandom random;
   private final long submitted = System.nanoTime();
   private PlainTransformer.Sequence sequence;
   private Choice choice = PlainTransformer.always();
   private double[] logits = {};
 
-  ReferenceTask(ReferenceModel model, GenerationRequest request, List<Integer> prompt) {
+  ReferenceTask(
+      ReferenceModel model,
+      GenerationRequest request,
+      RequestObserver observer,
+      List<Integer> prompt) {
     this.model = model;
     this.request = request;
+    this.observer = observer;
     this.prompt = prompt;
     this.sequence = model.transformer.new Sequence();
     this.random = new SplittableRandom(request.sampling().seed());
-    this.log = new ReferenceLog(request, prompt.size(), model.tokenizer);
+    this.log = new ReferenceLog(request, observer, prompt.size(), model.tokenizer);
   }
 
   /** Takes the pages that its keys and values will lie in. */
@@ -145,7 +152,7 @@ final class ReferenceTask {
   private boolean generate() {
     int index = log.count();
     logits = model.bent(logits);
-    request
+    observer
         .onLogits()
         .ifPresent(observer -> observer.onLogits(index, MemorySegment.ofArray(floats(logits))));
     int token = model.draw(logits, request.sampling(), random);

@@ -8,6 +8,7 @@ import com.sun.management.ThreadMXBean;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.StopConditions;
 import io.opentelemetry.api.GlobalOpenTelemetry;
@@ -101,10 +102,11 @@ class AllocationTest {
       if (this == ROUTED_BY_LAYER) {
         request.router("layer-gate");
       }
-      if (this == CALLED_BACK) {
-        request.onToken(token -> {});
-      }
       return request.build();
+    }
+
+    RequestObserver observer() {
+      return this == CALLED_BACK ? RequestObserver.tokens(token -> {}) : RequestObserver.none();
     }
   }
 
@@ -129,7 +131,7 @@ class AllocationTest {
     List<Generation> generations = new ArrayList<>();
     List<CompletableFuture<Integer>> readers = new ArrayList<>();
     for (int i = 0; i < SEQUENCES; i++) {
-      generations.add(OPENED.lorikeet.submit(kind.request(i, "adapter-" + i)));
+      generations.add(OPENED.lorikeet.submit(kind.request(i, "adapter-" + i), kind.observer()));
     }
     for (Generation generation : generations.subList(1, SEQUENCES)) {
       switch (kind) {
@@ -165,9 +167,8 @@ class AllocationTest {
     OPENED
         .lorikeet
         .submit(
-            Opened.request(List.of(1), Optional.empty(), 1)
-                .onToken(token -> id.complete(Thread.currentThread().threadId()))
-                .build())
+            Opened.request(List.of(1), Optional.empty(), 1).build(),
+            RequestObserver.tokens(token -> id.complete(Thread.currentThread().threadId())))
         .await();
     return id.join();
   }

@@ -3,9 +3,11 @@ package dev.lorikeet.jlama;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.lorikeet.Lorikeet;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.tiny.TinyModel;
@@ -39,9 +41,14 @@ class BatchInvarianceTest {
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
               .adapter(choice(random, tiny.adapterNames()))
-              .stop(new StopConditions(1 + random.nextInt(12), List.of(), Set.of(), true))
-              .onLogits((index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT)));
+              .stop(new StopConditions(1 + random.nextInt(12), List.of(), Set.of(), true));
       return new Case(request, logits);
+    }
+
+    Generation submit(Lorikeet lorikeet) {
+      return lorikeet.submit(
+          request.build(),
+          RequestObserver.logits((index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT))));
     }
 
     private static AdapterChoice choice(Random random, List<String> names) {
@@ -77,7 +84,7 @@ class BatchInvarianceTest {
     List<List<float[]>> alone = new ArrayList<>();
     try (Opened opened = Opened.of(tiny, Opened.builder(tiny))) {
       for (Case c : cases) {
-        opened.lorikeet.submit(c.request().build()).await();
+        c.submit(opened.lorikeet).await();
         alone.add(c.takeLogits());
       }
     }
@@ -93,7 +100,7 @@ class BatchInvarianceTest {
                 .modelOption("max-batch-tokens", "37"))) {
       List<Generation> generations = new ArrayList<>();
       for (Case c : cases) {
-        generations.add(opened.lorikeet.submit(c.request().build()));
+        generations.add(c.submit(opened.lorikeet));
         for (int spin = random.nextInt(2000); spin > 0; spin--) {
           Thread.onSpinWait();
         }

@@ -11,6 +11,7 @@ import dev.lorikeet.jlama.decoder.ReferenceForward;
 import dev.lorikeet.jlama.weights.JlamaForward;
 import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -153,10 +154,9 @@ class FamiliesTest {
       List<Integer> prompt = Arrays.stream(tokens).boxed().toList();
       lorikeet
           .submit(
-              GenerationRequest.tokens(prompt)
-                  .maxTokens(1)
-                  .onLogits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT)))
-                  .build())
+              GenerationRequest.tokens(prompt).maxTokens(1).build(),
+              RequestObserver.logits(
+                  (index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT))))
           .await();
     }
     return logits.get();

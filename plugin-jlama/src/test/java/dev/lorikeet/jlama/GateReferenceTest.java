@@ -9,6 +9,7 @@ import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.host.router.GateFiles;
 import dev.lorikeet.jlama.decoder.ReferenceForward;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
@@ -102,8 +103,8 @@ class GateReferenceTest {
             GenerationRequest.tokens(Arrays.stream(tokens).boxed().toList())
                 .router("gate")
                 .maxTokens(1)
-                .onLogits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT)))
-                .build())
+                .build(),
+            RequestObserver.logits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT))))
         .await();
     return logits.get();
   }

@@ -3,6 +3,7 @@ package dev.lorikeet.jlama;
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.tiny.TinyModel;
 import java.lang.foreign.ValueLayout;
@@ -53,11 +54,11 @@ final class Opened implements AutoCloseable {
   /** Returns the logits after the prompt. */
   float[] lastLogits(List<Integer> prompt, Optional<String> adapter) {
     AtomicReference<float[]> logits = new AtomicReference<>();
-    GenerationRequest request =
-        request(prompt, adapter, 1)
-            .onLogits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT)))
-            .build();
-    lorikeet.submit(request).await();
+    lorikeet
+        .submit(
+            request(prompt, adapter, 1).build(),
+            RequestObserver.logits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT))))
+        .await();
     return logits.get();
   }
 

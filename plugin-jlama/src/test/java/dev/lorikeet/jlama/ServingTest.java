@@ -13,6 +13,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Mixture;
@@ -119,9 +120,8 @@ class ServingTest {
               CountDownLatch reached = new CountDownLatch(order.cancelAfter());
               Generation generation =
                   opened.lorikeet.submit(
-                      Opened.request(order.prompt(), order.adapter(), order.tokens())
-                          .onToken(token -> reached.countDown())
-                          .build());
+                      Opened.request(order.prompt(), order.adapter(), order.tokens()).build(),
+                      RequestObserver.tokens(token -> reached.countDown()));
               reached.await();
               generation.cancel();
               try {
@@ -344,12 +344,11 @@ class ServingTest {
     List<Integer> right = submit(List.of(1, 50, 60), Optional.of("voyage")).await().tokens();
     Generation bad =
         opened.lorikeet.submit(
-            Opened.request(List.of(1, 2), Optional.empty(), 8)
-                .onToken(
-                    token -> {
-                      throw new AssertionError("not the error of the model");
-                    })
-                .build());
+            Opened.request(List.of(1, 2), Optional.empty(), 8).build(),
+            RequestObserver.tokens(
+                token -> {
+                  throw new AssertionError("not the error of the model");
+                }));
     Generation good = submit(List.of(1, 50, 60), Optional.of("voyage"));
     LorikeetException e = assertThrows(LorikeetException.class, bad::await);
     assertEquals(Code.INVALID_REQUEST, e.code());
@@ -375,9 +374,8 @@ class ServingTest {
     CountDownLatch begun = new CountDownLatch(1);
     Generation running =
         opened.lorikeet.submit(
-            Opened.request(prompt, Optional.of("voyage"), 200)
-                .onToken(t -> begun.countDown())
-                .build());
+            Opened.request(prompt, Optional.of("voyage"), 200).build(),
+            RequestObserver.tokens(t -> begun.countDown()));
     try {
       begun.await();
     } catch (InterruptedException e) {

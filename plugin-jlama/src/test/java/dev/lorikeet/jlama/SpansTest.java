@@ -14,6 +14,7 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestContext;
@@ -211,9 +212,8 @@ class SpansTest {
     CountDownLatch begun = new CountDownLatch(3);
     Generation generation =
         opened.lorikeet.submit(
-            Opened.request(List.of(1, 50, 60), Optional.empty(), 900)
-                .onToken(token -> begun.countDown())
-                .build());
+            Opened.request(List.of(1, 50, 60), Optional.empty(), 900).build(),
+            RequestObserver.tokens(token -> begun.countDown()));
     begun.await();
     generation.cancel();
     assertThrows(LorikeetException.class, generation::await);

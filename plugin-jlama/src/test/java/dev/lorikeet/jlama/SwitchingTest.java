@@ -11,6 +11,7 @@ import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.tensor.ElementType;
@@ -80,8 +81,9 @@ class SwitchingTest {
               GenerationRequest.tokens(List.of(17, 400, 23, 1999, 5))
                   .adapter(choice)
                   .stop(new StopConditions(6, List.of(), Set.of(), true))
-                  .onLogits((index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT)))
-                  .build()));
+                  .build(),
+              RequestObserver.logits(
+                  (index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT)))));
     }
     generations.forEach(Generation::await);
     return all;

@@ -7,6 +7,7 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -73,14 +74,13 @@ class TinyModelReferenceTest {
     for (ReferenceCase c : cases) {
       generations.add(
           opened.lorikeet.submit(
-              greedy(c)
-                  .onLogits(
-                      (index, row) -> {
-                        if (index == 0) {
-                          logits.put(c, row.toArray(ValueLayout.JAVA_FLOAT));
-                        }
-                      })
-                  .build()));
+              greedy(c).build(),
+              RequestObserver.logits(
+                  (index, row) -> {
+                    if (index == 0) {
+                      logits.put(c, row.toArray(ValueLayout.JAVA_FLOAT));
+                    }
+                  })));
     }
     for (int i = 0; i < cases.size(); i++) {
       ReferenceCase c = cases.get(i);

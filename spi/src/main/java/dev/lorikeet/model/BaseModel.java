@@ -14,14 +14,20 @@ public interface BaseModel extends AutoCloseable {
   /** Returns what is known of the model. */
   ModelInfo info();
 
+  /** Submits a request that nobody observes. */
+  default Generation submit(GenerationRequest request) {
+    return submit(request, RequestObserver.none());
+  }
+
   /**
    * Submits a request. Returns at once; the request waits until pages and adapters can be had.
    *
+   * @param observer what watches the request on the decoding thread
    * @throws dev.lorikeet.LorikeetException at once with code {@code INVALID_REQUEST}, {@code
    *     ADAPTER_NOT_FOUND}, {@code TOO_LARGE}, {@code QUEUE_FULL}, {@code ROUTER_FAILED} or {@code
    *     CLOSED}; later failures come through the generation
    */
-  Generation submit(GenerationRequest request);
+  Generation submit(GenerationRequest request, RequestObserver observer);
 
   /**
    * Computes log-probabilities, in the same batch as everything else. The future fails with a

@@ -5,10 +5,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Consumer;
 
 /**
- * A request to continue a prompt.
+ * A request to continue a prompt: plain data, fit to be sent to another process. What watches it
+ * while it runs is a {@link RequestObserver}.
  *
  * @param prompt what to continue
  * @param adapter which adapters to use
@@ -19,8 +19,6 @@ import java.util.function.Consumer;
  * @param timeout how long the request may take from submission to its last token; empty for no
  *     limit
  * @param attributes anything that a router may want to know, such as a language
- * @param onToken called for each token on the decoding thread; must be quick and not block
- * @param onLogits sees the logits; empty by default
  * @param reportMixture whether each token comes with the mixture of adapters that computed it;
  *     false by default, and then nothing is spent on it
  */
@@ -33,8 +31,6 @@ public record GenerationRequest(
     int priority,
     Optional<Duration> timeout,
     Map<String, String> attributes,
-    Optional<Consumer<GeneratedToken>> onToken,
-    Optional<LogitsObserver> onLogits,
     boolean reportMixture) {
 
   /** How many tokens are generated unless a request says otherwise. */
@@ -81,8 +77,6 @@ public record GenerationRequest(
     private int priority;
     private Optional<Duration> timeout = Optional.empty();
     private final Map<String, String> attributes = new HashMap<>();
-    private Optional<Consumer<GeneratedToken>> onToken = Optional.empty();
-    private Optional<LogitsObserver> onLogits = Optional.empty();
     private boolean reportMixture;
 
     private Builder(Prompt prompt) {
@@ -152,18 +146,6 @@ public record GenerationRequest(
       return this;
     }
 
-    /** Calls back for each token, on the decoding thread. */
-    public Builder onToken(Consumer<GeneratedToken> consumer) {
-      onToken = Optional.of(consumer);
-      return this;
-    }
-
-    /** Shows the logits to an observer. */
-    public Builder onLogits(LogitsObserver observer) {
-      onLogits = Optional.of(observer);
-      return this;
-    }
-
     /** Lets each token come with the mixture of adapters that computed it. */
     public Builder reportMixture() {
       reportMixture = true;
@@ -173,17 +155,7 @@ public record GenerationRequest(
     /** Returns the request. */
     public GenerationRequest build() {
       return new GenerationRequest(
-          prompt,
-          adapter,
-          sampling,
-          stop,
-          tenant,
-          priority,
-          timeout,
-          attributes,
-          onToken,
-          onLogits,
-          reportMixture);
+          prompt, adapter, sampling, stop, tenant, priority, timeout, attributes, reportMixture);
     }
   }
 }

@@ -5,6 +5,7 @@ import static dev.lorikeet.host.serving.SteppedServing.request;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.model.RequestObserver;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -37,9 +38,8 @@ class AdapterClusteredTest {
       for (int i = 0; i < 60; i++) {
         int adapter = i % SteppedServing.ADAPTERS;
         stepped.submit(
-            request(prompt(random, 4), 3 + random.nextInt(6))
-                .adapter("a" + adapter)
-                .onToken(token -> inStep.add(adapter)));
+            request(prompt(random, 4), 3 + random.nextInt(6)).adapter("a" + adapter),
+            RequestObserver.tokens(token -> inStep.add(adapter)));
       }
       while (!stepped.isIdle()) {
         stepped.step();
@@ -84,14 +84,13 @@ class AdapterClusteredTest {
   private static void submit(
       SteppedServing stepped, Random random, String adapter, List<String> order) {
     stepped.submit(
-        request(prompt(random, 3), 2 + random.nextInt(4))
-            .adapter(adapter)
-            .onToken(
-                token -> {
-                  if (token.index() == 0) {
-                    order.add(adapter);
-                  }
-                }));
+        request(prompt(random, 3), 2 + random.nextInt(4)).adapter(adapter),
+        RequestObserver.tokens(
+            token -> {
+              if (token.index() == 0) {
+                order.add(adapter);
+              }
+            }));
   }
 
   @Test
@@ -102,10 +101,8 @@ class AdapterClusteredTest {
       stepped.step();
       for (String adapter : List.of("a0", "a3")) {
         stepped.submit(
-            request(List.of(7, 8), 2)
-                .adapter(adapter)
-                .priority(adapter.equals("a3") ? 1 : 0)
-                .onToken(token -> order.add(adapter + " later")));
+            request(List.of(7, 8), 2).adapter(adapter).priority(adapter.equals("a3") ? 1 : 0),
+            RequestObserver.tokens(token -> order.add(adapter + " later")));
       }
       stepped.finish(1000);
     }

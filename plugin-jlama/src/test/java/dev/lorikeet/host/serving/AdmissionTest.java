@@ -14,6 +14,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.model.Generation;
+import dev.lorikeet.model.RequestObserver;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -38,17 +39,16 @@ class AdmissionTest {
   private Generation submit(
       SteppedServing stepped, String name, int length, int tokens, int priority) {
     return stepped.submit(
-        request(prompt(random, length), tokens)
-            .priority(priority)
-            .onToken(
-                token -> {
-                  if (token.index() == 0) {
-                    order.add(name);
-                  }
-                  if (token.index() == tokens - 1) {
-                    order.add(name + " ends");
-                  }
-                }));
+        request(prompt(random, length), tokens).priority(priority),
+        RequestObserver.tokens(
+            token -> {
+              if (token.index() == 0) {
+                order.add(name);
+              }
+              if (token.index() == tokens - 1) {
+                order.add(name + " ends");
+              }
+            }));
   }
 
   @Test
@@ -90,7 +90,8 @@ class AdmissionTest {
       stepped.step();
       Generation adapted =
           stepped.submit(
-              request(List.of(4, 5), 2).adapter("a5").onToken(token -> order.add("adapted")));
+              request(List.of(4, 5), 2).adapter("a5"),
+              RequestObserver.tokens(token -> order.add("adapted")));
       // Small ones never cease to come, and each of them would fit.
       for (int i = 0; i < 60 && !order.contains("adapted"); i++) {
         if (stepped.serving.stats().queued() < 3) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.model.Generation;
+import dev.lorikeet.model.RequestObserver;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -57,15 +58,15 @@ class FairShareTest {
             stepped.submit(
                 request(prompt, 1 + random.nextInt(LONGEST_OUTPUT))
                     .tenant(tenant)
-                    .priority(priority)
-                    .onToken(
-                        token -> {
-                          if (token.index() == 0) {
-                            waiting.merge(tenant, -1, Integer::sum);
-                            serve(tenant, (long) FairShare.INPUT_WEIGHT * prompt.size());
-                          }
-                          serve(tenant, FairShare.OUTPUT_WEIGHT);
-                        })));
+                    .priority(priority),
+                RequestObserver.tokens(
+                    token -> {
+                      if (token.index() == 0) {
+                        waiting.merge(tenant, -1, Integer::sum);
+                        serve(tenant, (long) FairShare.INPUT_WEIGHT * prompt.size());
+                      }
+                      serve(tenant, FairShare.OUTPUT_WEIGHT);
+                    })));
       }
     }
 
@@ -200,10 +201,8 @@ class FairShareTest {
         new SteppedServing(SteppedServing.options(Policy.FAIR, 1, false), 200)) {
       for (int priority : new int[] {0, 5, 2}) {
         stepped.submit(
-            request(List.of(5, 6), 1)
-                .tenant("t")
-                .priority(priority)
-                .onToken(token -> order.add("t" + priority)));
+            request(List.of(5, 6), 1).tenant("t").priority(priority),
+            RequestObserver.tokens(token -> order.add("t" + priority)));
       }
       stepped.finish(100);
     }

@@ -13,6 +13,7 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Mixture;
 import java.lang.foreign.ValueLayout;
@@ -51,13 +52,13 @@ class PrefixReuseTest {
     List<float[]> with = new ArrayList<>();
     try (SteppedServing stepped = open(false)) {
       for (List<Integer> prompt : List.of(one, other, other)) {
-        stepped.run(logits(prompt, without));
+        run(stepped, prompt, without);
       }
       assertEquals(one.size() + 2L * other.size(), stepped.serving.stats().prefillTokens());
     }
     try (SteppedServing stepped = open(true)) {
       for (List<Integer> prompt : List.of(one, other, other)) {
-        stepped.run(logits(prompt, with));
+        run(stepped, prompt, with);
       }
       long computed = stepped.serving.stats().prefillTokens();
       // The second finds the common blocks, the third all full blocks of its prompt.
@@ -73,10 +74,10 @@ class PrefixReuseTest {
     }
   }
 
-  private static GenerationRequest.Builder logits(List<Integer> prompt, List<float[]> rows) {
-    return request(prompt, 20)
-        .adapter("a1")
-        .onLogits((index, row) -> rows.add(row.toArray(ValueLayout.JAVA_FLOAT)));
+  private static void run(SteppedServing stepped, List<Integer> prompt, List<float[]> logits) {
+    stepped.run(
+        request(prompt, 20).adapter("a1"),
+        RequestObserver.logits((index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT))));
   }
 
   @Test

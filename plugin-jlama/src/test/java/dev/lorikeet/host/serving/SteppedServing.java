@@ -17,6 +17,7 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.tensor.ElementType;
@@ -171,7 +172,11 @@ final class SteppedServing implements AutoCloseable {
   }
 
   Generation submit(GenerationRequest.Builder request) {
-    return serving.submit(request.build());
+    return submit(request, RequestObserver.none());
+  }
+
+  Generation submit(GenerationRequest.Builder request, RequestObserver observer) {
+    return serving.submit(request.build(), observer);
   }
 
   /** The time moves while a batch is computed, and when the test says so. */
@@ -209,7 +214,11 @@ final class SteppedServing implements AutoCloseable {
 
   /** Returns the tokens of a request that ran alone, or after what was asked before. */
   List<Integer> run(GenerationRequest.Builder request) {
-    Generation generation = submit(request);
+    return run(request, RequestObserver.none());
+  }
+
+  List<Integer> run(GenerationRequest.Builder request, RequestObserver observer) {
+    Generation generation = submit(request, observer);
     finish(10_000);
     return generation.await().tokens();
   }

@@ -10,6 +10,7 @@ import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import java.time.Duration;
@@ -108,20 +109,19 @@ final class Workload implements AutoCloseable {
     int tokens = 1 + random.nextInt(entry.tokens().size());
     boolean breaks = random.nextInt(20) == 0;
     var request =
-        entry
-            .request(tokens)
-            .tenant("tenant " + random.nextInt(3))
-            .priority(random.nextInt(3) - 1)
-            .onToken(
-                token -> {
-                  if (breaks && token.index() == tokens / 2) {
-                    throw new IllegalStateException("broken by the test");
-                  }
-                });
+        entry.request(tokens).tenant("tenant " + random.nextInt(3)).priority(random.nextInt(3) - 1);
+    RequestObserver observer =
+        RequestObserver.tokens(
+            token -> {
+              if (breaks && token.index() == tokens / 2) {
+                throw new IllegalStateException("broken by the test");
+              }
+            });
     if (random.nextInt(5) == 0) {
       request.timeout(Duration.ofMillis(2 + random.nextInt(150)));
     }
-    submitted.add(new Submitted(stepped.submit(request), entry.tokens().subList(0, tokens)));
+    submitted.add(
+        new Submitted(stepped.submit(request, observer), entry.tokens().subList(0, tokens)));
     if (random.nextInt(12) == 0) {
       scores.add(
           stepped.serving.score(

@@ -8,6 +8,7 @@ import dev.lorikeet.Lorikeet;
 import dev.lorikeet.jlama.decoder.ReferenceForward;
 import dev.lorikeet.jlama.weights.ReferenceModels.Reference;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicReference;
@@ -52,10 +53,9 @@ class TransformersTest {
                   .open()) {
             lorikeet
                 .submit(
-                    GenerationRequest.tokens(reference.tokens())
-                        .maxTokens(1)
-                        .onLogits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT)))
-                        .build())
+                    GenerationRequest.tokens(reference.tokens()).maxTokens(1).build(),
+                    RequestObserver.logits(
+                        (index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT))))
                 .await();
           }
           assertEquals(RandomModel.VOCABULARY, logits.get().length);

@@ -7,6 +7,7 @@ import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelStats;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.routing.Mixture;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -61,10 +62,12 @@ record Batch(
         GenerationRequest.Builder request =
             GenerationRequest.prompt(sequence.prompt()).adapter(sequence.voice().choice());
         settings.accept(request);
-        request.onToken(
-            token ->
-                kvCachePeak.accumulateAndGet(lorikeet.pool().stats().kvCachePages(), Math::max));
-        Generation generation = lorikeet.submit(request.build());
+        RequestObserver observer =
+            RequestObserver.tokens(
+                token ->
+                    kvCachePeak.accumulateAndGet(
+                        lorikeet.pool().stats().kvCachePages(), Math::max));
+        Generation generation = lorikeet.submit(request.build(), observer);
         generation.subscribe(new Forwarder(generations.size(), events));
         generations.add(generation);
         mixtures.add(new ArrayList<>());

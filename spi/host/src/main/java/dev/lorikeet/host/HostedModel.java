@@ -11,6 +11,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
@@ -139,8 +140,8 @@ public final class HostedModel implements BaseModel {
   }
 
   @Override
-  public Generation submit(GenerationRequest request) {
-    return whileOpen(() -> serving.submit(request));
+  public Generation submit(GenerationRequest request, RequestObserver observer) {
+    return whileOpen(() -> serving.submit(request, observer));
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.model.Vocabulary;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import java.util.ArrayList;
 import java.util.List;
@@ -106,8 +107,8 @@ record Load(Lorikeet lorikeet, Vocabulary vocabulary, int promptTokens, int toke
         GenerationRequest.tokens(prompt)
             .adapter(Integer.toString(adapters.getAsInt()))
             .stop(new StopConditions(tokens, List.of(), Set.of(), true))
-            .onToken(token -> request.token())
-            .build());
+            .build(),
+        RequestObserver.tokens(token -> request.token()));
   }
 
   private Result finish(

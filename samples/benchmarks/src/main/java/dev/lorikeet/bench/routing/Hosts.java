@@ -4,6 +4,7 @@ import dev.lorikeet.Lorikeet;
 import dev.lorikeet.Plugins;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
@@ -97,10 +98,13 @@ final class Hosts implements AutoCloseable {
       }
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
-              .stop(new StopConditions(tokens, List.of(), Set.of(), true))
-              .onToken(token -> firsts.compareAndSet(sequence, 0, System.nanoTime()));
+              .stop(new StopConditions(tokens, List.of(), Set.of(), true));
       way.accept(request, i);
-      generations.add(lorikeet.submit(request.build()));
+      generations.add(
+          lorikeet.submit(
+              request.build(),
+              RequestObserver.tokens(
+                  token -> firsts.compareAndSet(sequence, 0, System.nanoTime()))));
     }
     generations.forEach(Generation::await);
     long end = System.nanoTime();

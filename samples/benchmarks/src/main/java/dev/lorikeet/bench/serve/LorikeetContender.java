@@ -3,6 +3,7 @@ package dev.lorikeet.bench.serve;
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -51,13 +52,13 @@ final class LorikeetContender implements Contender {
       prompt.addAll(workload.prompts().get(i));
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
-              .stop(new StopConditions(workload.tokens(), List.of(), Set.of(), true))
-              .onToken(token -> clock.token(sequence));
+              .stop(new StopConditions(workload.tokens(), List.of(), Set.of(), true));
       if (workload.adapters().get(i) != Workload.NO_ADAPTER) {
         request.adapter(name(workload.adapters().get(i)));
       }
       clock.start(sequence);
-      generations.add(lorikeet.submit(request.build()));
+      generations.add(
+          lorikeet.submit(request.build(), RequestObserver.tokens(token -> clock.token(sequence))));
     }
     List<List<Integer>> ids = generations.stream().map(g -> g.await().tokens()).toList();
     return new Outcome(clock.together(), clock.timeToFirstTokenMs(), ids);

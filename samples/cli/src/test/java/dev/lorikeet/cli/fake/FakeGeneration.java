@@ -6,6 +6,7 @@ import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Usage;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -27,7 +28,8 @@ final class FakeGeneration implements Generation {
     this.completion = completion;
   }
 
-  static FakeGeneration of(String text, int promptTokens, GenerationRequest request) {
+  static FakeGeneration of(
+      String text, int promptTokens, GenerationRequest request, RequestObserver observer) {
     List<GeneratedToken> tokens = new ArrayList<>();
     StringBuilder generated = new StringBuilder();
     text.codePoints()
@@ -38,7 +40,7 @@ final class FakeGeneration implements Generation {
                   new GeneratedToken(tokens.size(), c, Character.toString(c), -0.5f);
               tokens.add(token);
               generated.append(token.text());
-              request.onToken().ifPresent(observer -> observer.accept(token));
+              observer.onToken().ifPresent(consumer -> consumer.accept(token));
             });
     Duration moment = Duration.ofMillis(1);
     GenerationResult result =

@@ -8,6 +8,7 @@ import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Mixture;
@@ -44,7 +45,7 @@ final class FakeModel implements BaseModel {
   }
 
   @Override
-  public Generation submit(GenerationRequest request) {
+  public Generation submit(GenerationRequest request, RequestObserver observer) {
     sequences.incrementAndGet();
     String prompt = text(request.prompt());
     String name = name(request.adapter(), prompt);
@@ -55,7 +56,8 @@ final class FakeModel implements BaseModel {
     if (prompt.equals("hang")) {
       return FakeGeneration.endless();
     }
-    return FakeGeneration.of(" " + name + " says " + prompt, encode(prompt).size(), request);
+    return FakeGeneration.of(
+        " " + name + " says " + prompt, encode(prompt).size(), request, observer);
   }
 
   private String name(AdapterChoice choice, String prompt) {

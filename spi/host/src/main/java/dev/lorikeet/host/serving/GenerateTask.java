@@ -8,6 +8,7 @@ import dev.lorikeet.host.telemetry.RequestTrace;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Usage;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.text.StreamDecoder;
@@ -23,6 +24,7 @@ import java.util.stream.IntStream;
 /** Turns drawn tokens into a streamed text and decides when it ends. */
 final class GenerateTask implements Task {
   private final GenerationRequest request;
+  private final RequestObserver observer;
   private final RequestTrace trace;
   private final TokenLog log;
   private final LongSupplier clock;
@@ -48,6 +50,7 @@ final class GenerateTask implements Task {
    */
   GenerateTask(
       GenerationRequest request,
+      RequestObserver observer,
       Selection selection,
       RequestTrace trace,
       TokenLog log,
@@ -59,6 +62,7 @@ final class GenerateTask implements Task {
       LongSupplier clock) {
     this.clock = clock;
     this.request = request;
+    this.observer = observer;
     this.trace = trace;
     this.log = log;
     this.report =
@@ -81,6 +85,10 @@ final class GenerateTask implements Task {
 
   GenerationRequest request() {
     return request;
+  }
+
+  RequestObserver observer() {
+    return observer;
   }
 
   /** Returns what keeps the adapters of the last token, if the request asked for them. */
@@ -143,8 +151,8 @@ final class GenerateTask implements Task {
     boolean ended = endOf(token);
     Optional<Mixture> mixture = report.map(MixtureReport::mixture);
     log.append(token, logProbability, piece, mixture);
-    if (request.onToken().isPresent()) {
-      request
+    if (observer.onToken().isPresent()) {
+      observer
           .onToken()
           .get()
           .accept(
@@ -200,8 +208,9 @@ final class GenerateTask implements Task {
     log.fail(failure);
   }
 
-  /** Returns the failure of a request whose callback threw. */
-  static LorikeetException callbackFailed(String what, Throwable e) {
-    return new LorikeetException(Code.INVALID_REQUEST, "the request's " + what + " threw " + e, e);
+  /** Returns the failure of a request whose observer threw. */
+  static LorikeetException observerFailed(String what, Throwable e) {
+    return new LorikeetException(
+        Code.INVALID_REQUEST, "the request's observer threw in " + what + ": " + e, e);
   }
 }

@@ -18,6 +18,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
@@ -132,13 +133,14 @@ public final class Serving implements AutoCloseable {
   }
 
   /** Submits a request for generation. */
-  public Generation submit(GenerationRequest request) {
+  public Generation submit(GenerationRequest request, RequestObserver observer) {
     return telemetry
         .request(new RequestLabels.Generate(request))
-        .submission(trace -> submit(request, trace));
+        .submission(trace -> submit(request, observer, trace));
   }
 
-  private Generation submit(GenerationRequest request, RequestTrace trace) {
+  private Generation submit(
+      GenerationRequest request, RequestObserver observer, RequestTrace trace) {
     long now = clock.getAsLong();
     Encoded prompt = encode(request.prompt(), 1);
     trace.encoded(prompt.length());
@@ -154,6 +156,7 @@ public final class Serving implements AutoCloseable {
     GenerateTask task =
         new GenerateTask(
             request,
+            observer,
             selection,
             trace,
             log,

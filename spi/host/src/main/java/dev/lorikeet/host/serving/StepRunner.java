@@ -175,12 +175,12 @@ final class StepRunner implements AutoCloseable {
   }
 
   private void draw(Sequence sequence, GenerateTask task, int row) {
-    Optional<LogitsObserver> observer = task.request().onLogits();
+    Optional<LogitsObserver> observer = task.observer().onLogits();
     if (observer.isPresent()) {
       try {
         observer.get().onLogits(task.generated(), decoder.logits(row).asReadOnly());
       } catch (RuntimeException | Error e) {
-        sequence.fail(GenerateTask.callbackFailed("onLogits", e));
+        sequence.fail(GenerateTask.observerFailed("onLogits", e));
         return;
       }
     }
@@ -200,7 +200,7 @@ final class StepRunner implements AutoCloseable {
         sequence.complete(() -> task.finish(startedNanos));
       }
     } catch (RuntimeException | Error e) {
-      sequence.fail(GenerateTask.callbackFailed("onToken", e));
+      sequence.fail(GenerateTask.observerFailed("onToken", e));
     }
   }
 

@@ -1,0 +1,81 @@
+package dev.lorikeet.model;
+
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * What watches a request in the process that submitted it; a {@link GenerationRequest} itself is
+ * plain data. Everything is called on the decoding thread, in the order of the request's tokens,
+ * and must be quick and not block. What throws fails its own request with code {@code
+ * INVALID_REQUEST}. Nothing is spent on what is not observed. Immutable.
+ *
+ * <pre>{@code
+ * model.submit(request, RequestObserver.tokens(token -> out.print(token.text())));
+ * }</pre>
+ */
+public final class RequestObserver {
+  private static final RequestObserver NONE = new Builder().build();
+
+  private final Optional<Consumer<GeneratedToken>> onToken;
+  private final Optional<LogitsObserver> onLogits;
+
+  private RequestObserver(Builder builder) {
+    onToken = builder.onToken;
+    onLogits = builder.onLogits;
+  }
+
+  /** Returns an observer of nothing. */
+  public static RequestObserver none() {
+    return NONE;
+  }
+
+  /** Returns an observer of the tokens alone. */
+  public static RequestObserver tokens(Consumer<GeneratedToken> consumer) {
+    return builder().onToken(consumer).build();
+  }
+
+  /** Returns an observer of the logits alone. */
+  public static RequestObserver logits(LogitsObserver observer) {
+    return builder().onLogits(observer).build();
+  }
+
+  /** Returns a builder for an observer of several things. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Returns what is called for each token. */
+  public Optional<Consumer<GeneratedToken>> onToken() {
+    return onToken;
+  }
+
+  /** Returns what sees the logits. */
+  public Optional<LogitsObserver> onLogits() {
+    return onLogits;
+  }
+
+  /** Builds observers: of nothing unless told otherwise. */
+  public static final class Builder {
+    private Optional<Consumer<GeneratedToken>> onToken = Optional.empty();
+    private Optional<LogitsObserver> onLogits = Optional.empty();
+
+    private Builder() {}
+
+    /** Calls back for each token. */
+    public Builder onToken(Consumer<GeneratedToken> consumer) {
+      onToken = Optional.of(consumer);
+      return this;
+    }
+
+    /** Shows the logits from which each token is drawn. */
+    public Builder onLogits(LogitsObserver observer) {
+      onLogits = Optional.of(observer);
+      return this;
+    }
+
+    /** Returns the observer. */
+    public RequestObserver build() {
+      return new RequestObserver(this);
+    }
+  }
+}
