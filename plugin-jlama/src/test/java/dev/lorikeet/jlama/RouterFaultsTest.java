@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
@@ -243,6 +245,20 @@ class RouterFaultsTest {
                 assertEquals(expected, neighbour.await().tokens(), name);
               });
       assertEquals(0, opened.lorikeet.adapters().stats().leased());
+    }
+  }
+
+  @Test
+  void aScoreWhoseRouterFailsInItsOnlyStepFails() {
+    try (Opened opened = open("fail", "100")) {
+      opened.lorikeet.addRouter("broken", new ByToken(0, (in, out) -> fails()));
+      LorikeetException e =
+          assertThrows(
+              LorikeetException.class,
+              () ->
+                  opened.lorikeet.score(
+                      new Prompt.Tokens(PROMPT), new AdapterChoice.Routed("broken")));
+      assertEquals(Code.ROUTER_FAILED, e.code());
     }
   }
 

@@ -157,7 +157,7 @@ final class StepRunner implements AutoCloseable {
           int next = sequence.tokens()[from + r + 1];
           score.note(from + r + 1, logProbability(row + r, next));
         }
-        if (sequence.remaining() == 0) {
+        if (sequence.remaining() == 0 && !sequence.failed()) {
           sequence.complete(score::finish);
         }
         return rows;
