@@ -140,8 +140,16 @@ public final class Lorikeet implements AutoCloseable {
    * adapters; waits for them.
    */
   public Score score(Prompt prompt, AdapterChoice adapter) {
+    return score(prompt, adapter, RequestObserver.none());
+  }
+
+  /**
+   * Returns the log-probabilities of a text's tokens, and shows the hidden states on the way; waits
+   * for them.
+   */
+  public Score score(Prompt prompt, AdapterChoice adapter, RequestObserver observer) {
     try {
-      return model.score(new ScoreRequest(prompt, adapter)).join();
+      return model.score(new ScoreRequest(prompt, adapter), observer).join();
     } catch (CompletionException e) {
       throw e.getCause() instanceof LorikeetException cause ? cause : e;
     }

@@ -48,6 +48,9 @@ final class PlainTransformer {
 
     /** Sees the token's embedding before the first layer. */
     default void embedded(double[] embedding) {}
+
+    /** Sees the token's final hidden state, after the last norm. */
+    default void finished(double[] hidden) {}
   }
 
   /** One adapter's part in a token. */
@@ -135,8 +138,10 @@ final class PlainTransformer {
         }
         add(h, linear(layer, Projection.DOWN, up, shares));
       }
+      double[] last = norm(h, finalNorm);
+      choice.finished(last.clone());
       position++;
-      return product(head, norm(h, finalNorm));
+      return product(head, last);
     }
 
     private double[] rotate(double[] heads, int count) {

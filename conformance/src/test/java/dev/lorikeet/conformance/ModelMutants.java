@@ -379,8 +379,8 @@ final class ModelMutants {
     }
 
     @Override
-    public CompletableFuture<Score> score(ScoreRequest request) {
-      return super.score(request)
+    public CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer) {
+      return super.score(request, observer)
           .thenApply(
               score -> {
                 List<Double> shifted = new ArrayList<>(score.logProbabilities());

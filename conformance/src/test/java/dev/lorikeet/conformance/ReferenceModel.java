@@ -78,12 +78,15 @@ class ReferenceModel implements BaseModel {
   }
 
   @Override
-  public CompletableFuture<Score> score(ScoreRequest request) {
+  public CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer) {
     try {
+      if (observer.onToken().isPresent() || observer.onLogits().isPresent()) {
+        throw new LorikeetException(Code.INVALID_REQUEST, "observer: a score draws no tokens");
+      }
       List<Integer> tokens = tokens(request.prompt());
       GenerationRequest walk =
           GenerationRequest.tokens(tokens).stop(StopConditions.maxTokens(1)).build();
-      ReferenceTask task = new ReferenceTask(this, walk, RequestObserver.none(), tokens);
+      ReferenceTask task = new ReferenceTask(this, walk, observer, tokens);
       task.scored = Optional.of(new ArrayList<>());
       choose(task, request.adapter());
       task.neededPages = pages(tokens.size());

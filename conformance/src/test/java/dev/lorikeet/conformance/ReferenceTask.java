@@ -28,6 +28,7 @@ final class ReferenceTask {
   int[] pages = new int[0];
   int neededPages;
   Mixture mixture = Mixture.none();
+
   Optional<ReferenceRouting> router = Optional.empty();
   Optional<List<Double>> scored = Optional.empty();
 
@@ -76,6 +77,9 @@ final class ReferenceTask {
     router.ifPresent(r -> r.use(experts));
     choice =
         router.isPresent() ? router.get() : PlainTransformer.always(shares.toArray(new Share[0]));
+    if (observer.onHidden().isPresent()) {
+      choice = new ObservedChoice(choice, observer, model.info.shape().layers(), sequence);
+    }
   }
 
   private static List<Factors> factors(AdapterLease lease) {
@@ -154,7 +158,7 @@ final class ReferenceTask {
     logits = model.bent(logits);
     observer
         .onLogits()
-        .ifPresent(observer -> observer.onLogits(index, MemorySegment.ofArray(floats(logits))));
+        .ifPresent(seer -> seer.onLogits(index, MemorySegment.ofArray(floats(logits))));
     int token = model.draw(logits, request.sampling(), random);
     boolean eos =
         request.stop().tokens().contains(token)

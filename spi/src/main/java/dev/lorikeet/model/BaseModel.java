@@ -29,11 +29,19 @@ public interface BaseModel extends AutoCloseable {
    */
   Generation submit(GenerationRequest request, RequestObserver observer);
 
+  /** Computes log-probabilities of a request that nobody observes. */
+  default CompletableFuture<Score> score(ScoreRequest request) {
+    return score(request, RequestObserver.none());
+  }
+
   /**
    * Computes log-probabilities, in the same batch as everything else. The future fails with a
-   * {@link dev.lorikeet.LorikeetException}.
+   * {@link dev.lorikeet.LorikeetException}, with code {@code INVALID_REQUEST} for an observer of
+   * tokens or logits: a score draws none.
+   *
+   * @param observer what sees the request's hidden states on the decoding thread
    */
-  CompletableFuture<Score> score(ScoreRequest request);
+  CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer);
 
   /**
    * Makes a router known under a name, replacing one of that name for later requests; the caller

@@ -1,6 +1,9 @@
 package dev.lorikeet.model;
 
+import java.util.Collections;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -18,10 +21,14 @@ public final class RequestObserver {
 
   private final Optional<Consumer<GeneratedToken>> onToken;
   private final Optional<LogitsObserver> onLogits;
+  private final Optional<HiddenObserver> onHidden;
+  private final Set<HiddenPoint> hiddenPoints;
 
   private RequestObserver(Builder builder) {
     onToken = builder.onToken;
     onLogits = builder.onLogits;
+    onHidden = builder.onHidden;
+    hiddenPoints = builder.hiddenPoints;
   }
 
   /** Returns an observer of nothing. */
@@ -39,6 +46,15 @@ public final class RequestObserver {
     return builder().onLogits(observer).build();
   }
 
+  /**
+   * Returns an observer of hidden states alone.
+   *
+   * @param points where it wants to see them, at least one
+   */
+  public static RequestObserver hidden(Set<HiddenPoint> points, HiddenObserver observer) {
+    return builder().onHidden(points, observer).build();
+  }
+
   /** Returns a builder for an observer of several things. */
   public static Builder builder() {
     return new Builder();
@@ -54,10 +70,22 @@ public final class RequestObserver {
     return onLogits;
   }
 
+  /** Returns what sees hidden states. */
+  public Optional<HiddenObserver> onHidden() {
+    return onHidden;
+  }
+
+  /** Returns where hidden states are to be seen; none if nobody sees them. */
+  public Set<HiddenPoint> hiddenPoints() {
+    return hiddenPoints;
+  }
+
   /** Builds observers: of nothing unless told otherwise. */
   public static final class Builder {
     private Optional<Consumer<GeneratedToken>> onToken = Optional.empty();
     private Optional<LogitsObserver> onLogits = Optional.empty();
+    private Optional<HiddenObserver> onHidden = Optional.empty();
+    private Set<HiddenPoint> hiddenPoints = Set.of();
 
     private Builder() {}
 
@@ -70,6 +98,20 @@ public final class RequestObserver {
     /** Shows the logits from which each token is drawn. */
     public Builder onLogits(LogitsObserver observer) {
       onLogits = Optional.of(observer);
+      return this;
+    }
+
+    /**
+     * Shows hidden states.
+     *
+     * @param points where, at least one
+     */
+    public Builder onHidden(Set<HiddenPoint> points, HiddenObserver observer) {
+      if (points.isEmpty()) {
+        throw new IllegalArgumentException("points: expected at least one");
+      }
+      hiddenPoints = Collections.unmodifiableSet(EnumSet.copyOf(points));
+      onHidden = Optional.of(observer);
       return this;
     }
 

@@ -174,6 +174,7 @@ public final class Decoder implements StepDecoder {
   public void forward(StepBatch step, StepAdapters adapters) {
     batch = step;
     wantsFinalHidden = adapters.wantsFinalHidden();
+    boolean wantsLayerInputs = adapters.wantsLayerInputs();
     rope.cover(step.endPosition());
     team.run(embed);
     LoraBatch lora = adapters.beforeLayers(residual);
@@ -185,6 +186,9 @@ public final class Decoder implements StepDecoder {
       layerWeights = useMerged ? merged.layer(layer) : weights.layers().get(layer);
       Groups targets = groups.get(layer);
       team.run(queryKeyValue);
+      if (wantsLayerInputs) {
+        adapters.layerInput(layer, a.normed().tensor());
+      }
       if (adapters.perLayer()) {
         lora = adapters.atLayer(layer, normed);
       }

@@ -268,9 +268,9 @@ class PrefixReuseTest {
     try (SteppedServing stepped = open(true)) {
       var request = new ScoreRequest(new Prompt.Tokens(beginning), new AdapterChoice.None());
       stepped.run(request(beginning, 1));
-      var score = stepped.serving.score(request);
+      var score = stepped.serving.score(request, RequestObserver.none());
       stepped.finish(1000);
-      var again = stepped.serving.score(request);
+      var again = stepped.serving.score(request, RequestObserver.none());
       stepped.finish(1000);
       assertEquals(score.join(), again.join());
       assertEquals(0, reused(stepped));

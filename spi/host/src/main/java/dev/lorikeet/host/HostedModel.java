@@ -145,9 +145,9 @@ public final class HostedModel implements BaseModel {
   }
 
   @Override
-  public CompletableFuture<Score> score(ScoreRequest request) {
+  public CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer) {
     try {
-      return whileOpen(() -> serving.score(request));
+      return whileOpen(() -> serving.score(request, observer));
     } catch (LorikeetException e) {
       return CompletableFuture.failedFuture(e);
     }

@@ -94,7 +94,7 @@ final class FakeModel implements BaseModel {
   }
 
   @Override
-  public CompletableFuture<Score> score(ScoreRequest request) {
+  public CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer) {
     List<Integer> tokens = encode(text(request.prompt()));
     double each = name(request.adapter(), "").equals("base") ? -2 : -1;
     return CompletableFuture.completedFuture(

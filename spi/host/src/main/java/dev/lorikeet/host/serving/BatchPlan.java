@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.host.step.StepAdapters;
+import dev.lorikeet.model.HiddenPoint;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.Router;
@@ -29,11 +30,13 @@ final class BatchPlan implements StepAdapters {
   /** The average length of generations follows about as many of the last ones. */
   private static final long AVERAGED_GENERATIONS = 32;
 
+  private final int layers;
   private final int hidden;
   private final RouterPolicy policy;
   private final LoraBatch batch = new LoraBatch();
   private final EntryTable table = new EntryTable();
   private final List<Sequence> sequences = new ArrayList<>();
+  private final Observation observation = new Observation();
   private final RoutingOutput decisions = new RoutingOutput();
   private final List<Sequence> asked = new ArrayList<>();
   private final List<RoutingInput> inputs = new ArrayList<>();
@@ -47,7 +50,8 @@ final class BatchPlan implements StepAdapters {
   private long generations;
   private boolean wantsFinalHidden;
 
-  BatchPlan(Arena arena, int maxTokens, int hidden, RouterPolicy policy) {
+  BatchPlan(Arena arena, int maxTokens, int layers, int hidden, RouterPolicy policy) {
+    this.layers = layers;
     this.hidden = hidden;
     this.policy = policy;
     this.rows = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
@@ -57,6 +61,7 @@ final class BatchPlan implements StepAdapters {
   void reset() {
     table.clear();
     sequences.clear();
+    observation.reset();
     tokens = 0;
     perLayer = false;
     wantsFinalHidden = false;
@@ -70,15 +75,18 @@ final class BatchPlan implements StepAdapters {
     sequence.stepEnd = tokens;
     perLayer |= sequence.selection() instanceof Selection.ByLayer && !sequence.routerGivenUp;
     report(sequence).ifPresent(MixtureReport::begin);
+    observation.add(sequence);
     wantsFinalHidden |= sequence.oneByOne();
   }
 
   @Override
   public LoraBatch beforeLayers(Tensor embeddings) {
+    observation.show(HiddenPoint.EMBEDDING, 0, embeddings);
     for (int i = 0; i < sequences.size(); i++) {
       Sequence sequence = sequences.get(i);
       switch (sequence.selection()) {
-        case Selection.Fixed fixed -> addFixed(sequence, fixed.mixture());
+        case Selection.Fixed fixed ->
+            add(sequence, fixed.mixture(), sequence.stepFirst, sequence.stepEnd);
         case Selection.ByToken byToken -> {
           if (isFirstOf(i, byToken.router())) {
             routeTokens(i, byToken, embeddings);
@@ -115,6 +123,16 @@ final class BatchPlan implements StepAdapters {
   }
 
   @Override
+  public boolean wantsLayerInputs() {
+    return observation.wants(HiddenPoint.LAYER_INPUT);
+  }
+
+  @Override
+  public void layerInput(int layer, Tensor normed) {
+    observation.show(HiddenPoint.LAYER_INPUT, layer, normed);
+  }
+
+  @Override
   public boolean perLayer() {
     return perLayer;
   }
@@ -135,11 +153,12 @@ final class BatchPlan implements StepAdapters {
 
   @Override
   public boolean wantsFinalHidden() {
-    return wantsFinalHidden;
+    return wantsFinalHidden || observation.wants(HiddenPoint.FINAL);
   }
 
   @Override
   public void afterLayers(Tensor finalHidden) {
+    observation.show(HiddenPoint.FINAL, layers, finalHidden);
     for (int i = 0; i < sequences.size(); i++) {
       Sequence sequence = sequences.get(i);
       if (sequence.routing().isPresent()) {
@@ -152,11 +171,13 @@ final class BatchPlan implements StepAdapters {
     }
   }
 
-  private void addFixed(Sequence sequence, Mixture mixture) {
+  /** Lets the tokens {@code [from, to)} of a sequence use a mixture. */
+  private void add(Sequence sequence, Mixture mixture, int from, int to) {
     List<Mixture.Share> shares = mixture.shares();
     for (int a = 0; a < shares.size(); a++) {
-      int slot = table.slot(sequence.leases().get(a));
-      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++) {
+      int adapter = sequence.adapters().indexOf(shares.get(a).adapter());
+      int slot = table.slot(sequence.leases().get(adapter));
+      for (int t = from; t < to; t++) {
         table.add(slot, t, shares.get(a).weight());
       }
     }

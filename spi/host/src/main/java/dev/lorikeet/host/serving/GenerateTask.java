@@ -87,7 +87,8 @@ final class GenerateTask implements Task {
     return request;
   }
 
-  RequestObserver observer() {
+  @Override
+  public RequestObserver observer() {
     return observer;
   }
 

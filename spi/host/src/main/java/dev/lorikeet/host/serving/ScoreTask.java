@@ -2,6 +2,7 @@ package dev.lorikeet.host.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.host.telemetry.RequestTrace;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -10,12 +11,14 @@ import java.util.concurrent.CompletableFuture;
 
 /** Collects the log-probabilities of given tokens. */
 final class ScoreTask implements Task {
+  private final RequestObserver observer;
   private final RequestTrace trace;
   private final CompletableFuture<Score> future;
   private final int[] tokens;
   private final double[] logProbabilities;
 
-  ScoreTask(RequestTrace trace, int[] tokens, Runnable onCancel) {
+  ScoreTask(RequestObserver observer, RequestTrace trace, int[] tokens, Runnable onCancel) {
+    this.observer = observer;
     this.trace = trace;
     this.future =
         new CompletableFuture<>() {
@@ -31,6 +34,11 @@ final class ScoreTask implements Task {
 
   CompletableFuture<Score> future() {
     return future;
+  }
+
+  @Override
+  public RequestObserver observer() {
+    return observer;
   }
 
   @Override

@@ -216,10 +216,15 @@ final class Sequence {
    * its adapters leased and nothing held. The last known token is always computed, for its logits.
    */
   void reusePrefix() {
-    if (!task.wantsAllLogits()) {
+    if (!computesAll()) {
       PrefixKey.of(tenant, selection, generations.orElseThrow())
           .ifPresent(key -> computed = kv.share(key, tokens, length - 1));
     }
+  }
+
+  /** Returns whether something is wanted of each position, so that none may be skipped. */
+  private boolean computesAll() {
+    return task.wantsAllLogits() || task.observer().onHidden().isPresent();
   }
 
   /** Returns how many tokens {@link #reusePrefix} would find, or would have found when leased. */
@@ -229,7 +234,7 @@ final class Sequence {
 
   private void peekPrefix() {
     cachedTokens =
-        task.wantsAllLogits()
+        computesAll()
             ? 0
             : PrefixKey.of(tenant, selection, generations.orElseThrow())
                 .map(key -> kv.peek(key, tokens, length - 1))

@@ -103,14 +103,7 @@ public final class Serving implements AutoCloseable {
     this.selector = new AdapterSelector(adapters, options.routers());
     this.prefixes =
         options.prefixCache() ? Optional.of(decoder.kv().openPrefixCache()) : Optional.empty();
-    this.runner =
-        new StepRunner(
-            decoder,
-            limits,
-            options.routers(),
-            info.shape().hidden(),
-            info.shape().vocabulary(),
-            clock);
+    this.runner = new StepRunner(decoder, limits, options.routers(), info.shape(), clock);
     this.telemetry = telemetry;
     this.scheduler =
         new Scheduler(
@@ -186,24 +179,30 @@ public final class Serving implements AutoCloseable {
   }
 
   /** Submits a request for log-probabilities. */
-  public CompletableFuture<Score> score(ScoreRequest request) {
+  public CompletableFuture<Score> score(ScoreRequest request, RequestObserver observer) {
     try {
       return telemetry
           .request(new RequestLabels.LogProbabilities(request))
-          .submission(trace -> score(request, trace));
+          .submission(trace -> score(request, observer, trace));
     } catch (LorikeetException e) {
       return CompletableFuture.failedFuture(e);
     }
   }
 
-  private CompletableFuture<Score> score(ScoreRequest request, RequestTrace trace) {
+  private CompletableFuture<Score> score(
+      ScoreRequest request, RequestObserver observer, RequestTrace trace) {
+    if (observer.onToken().isPresent() || observer.onLogits().isPresent()) {
+      throw invalid(
+          "observer of a score: expected one of hidden states alone, found one of "
+              + (observer.onToken().isPresent() ? "tokens" : "logits"));
+    }
     Encoded prompt = encode(request.prompt(), 0);
     trace.encoded(prompt.length());
     Selection selection = select(request.adapter(), prompt, "", Map.of());
     trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + 1);
     AtomicBoolean cancelled = new AtomicBoolean();
-    ScoreTask task = new ScoreTask(trace, prompt.array(), () -> cancel(cancelled));
+    ScoreTask task = new ScoreTask(observer, trace, prompt.array(), () -> cancel(cancelled));
     trace.queued();
     scheduler.submit(
         sequence(

@@ -6,6 +6,7 @@ import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.host.switching.SwitchStats;
 import dev.lorikeet.model.LogitsObserver;
 import dev.lorikeet.model.Sampling;
+import dev.lorikeet.shape.ModelShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -39,16 +40,15 @@ final class StepRunner implements AutoCloseable {
       StepDecoder decoder,
       Limits limits,
       RouterPolicy routers,
-      int hidden,
-      int vocabulary,
+      ModelShape shape,
       LongSupplier clock) {
     this.clock = clock;
     this.decoder = decoder;
     this.limits = limits;
     this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
-    this.plan = new BatchPlan(arena, limits.batchTokens(), hidden, routers);
-    this.sampler = new Sampler(vocabulary);
-    this.logits = new float[vocabulary];
+    this.plan = new BatchPlan(arena, limits.batchTokens(), shape.layers(), shape.hidden(), routers);
+    this.sampler = new Sampler(shape.vocabulary());
+    this.logits = new float[shape.vocabulary()];
     this.counts = new int[limits.batchSequences()];
   }
 

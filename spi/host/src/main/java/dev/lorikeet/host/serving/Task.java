@@ -2,6 +2,7 @@ package dev.lorikeet.host.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.host.telemetry.RequestTrace;
+import dev.lorikeet.model.RequestObserver;
 
 /** What a sequence is for. Called on the decoding thread, but for the constructors of its forms. */
 sealed interface Task permits GenerateTask, ScoreTask {
@@ -22,6 +23,9 @@ sealed interface Task permits GenerateTask, ScoreTask {
    * @param usual how many tokens generations have had that ended lately, on average
    */
   int tokensToCome(double usual);
+
+  /** Returns what watches the request. */
+  RequestObserver observer();
 
   /** Returns what telemetry is told of the request. */
   RequestTrace trace();

@@ -4,8 +4,8 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.tensor.Tensor;
 
 /**
- * Tells the decoder which adapters the tokens of a step use. Called on the decoding thread, in the
- * order of the methods.
+ * Tells the decoder which adapters the tokens of a step use, and sees the hidden states that it
+ * asks for. Called on the decoding thread, in the order of the methods.
  */
 public interface StepAdapters {
   /**
@@ -21,6 +21,18 @@ public interface StepAdapters {
    * included: an estimate. 0 if nobody knows, since a router chooses at every token.
    */
   int stepsToCome();
+
+  /** Returns whether {@link #layerInput} wants the inputs of the layers. */
+  boolean wantsLayerInputs();
+
+  /**
+   * Shows the inputs of one layer, before {@link #atLayer}.
+   *
+   * @param layer the layer
+   * @param normed {@code [>= tokens, hidden]}, F32: the input of the attention block after its
+   *     norm; only read
+   */
+  void layerInput(int layer, Tensor normed);
 
   /**
    * Returns whether some token's adapters differ by layer; then {@link #atLayer} is asked for every
