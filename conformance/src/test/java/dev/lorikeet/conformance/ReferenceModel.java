@@ -140,6 +140,20 @@ class ReferenceModel implements BaseModel {
       case AdapterChoice.None none -> task.mixture = Mixture.none();
       case AdapterChoice.Named named -> task.mixture = Mixture.of(named.adapter());
       case AdapterChoice.Mixed mixed -> task.mixture = mixed.mixture();
+      case AdapterChoice.PerToken(List<Mixture> mixtures) -> {
+        if (mixtures.size() != task.prompt.size()) {
+          throw new LorikeetException(Code.INVALID_REQUEST, "mixtures: found " + mixtures.size());
+        }
+        task.stated = mixtures;
+        task.mixture =
+            new Mixture(
+                mixtures.stream()
+                    .flatMap(mixture -> mixture.shares().stream())
+                    .map(Mixture.Share::adapter)
+                    .distinct()
+                    .map(adapter -> new Mixture.Share(adapter, 1f))
+                    .toList());
+      }
       case AdapterChoice.Routed routed -> route(task, routed.router());
     }
     for (Mixture.Share share : task.mixture.shares()) {

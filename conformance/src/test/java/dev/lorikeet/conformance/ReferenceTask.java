@@ -29,6 +29,9 @@ final class ReferenceTask {
   int neededPages;
   Mixture mixture = Mixture.none();
 
+  /** A mixture for each token of the prompt, where the request states them. */
+  List<Mixture> stated = List.of();
+
   Optional<ReferenceRouting> router = Optional.empty();
   Optional<List<Double>> scored = Optional.empty();
 
@@ -76,10 +79,32 @@ final class ReferenceTask {
     }
     router.ifPresent(r -> r.use(experts));
     choice =
-        router.isPresent() ? router.get() : PlainTransformer.always(shares.toArray(new Share[0]));
+        router.isPresent()
+            ? router.get()
+            : stated.isEmpty()
+                ? PlainTransformer.always(shares.toArray(new Share[0]))
+                : (layer, input) -> shares(stated(sequence.length()), experts);
     if (observer.onHidden().isPresent()) {
       choice = new ObservedChoice(choice, observer, model.info.shape().layers(), sequence);
     }
+  }
+
+  private Mixture stated(int position) {
+    return stated.get(Math.min(position, stated.size() - 1));
+  }
+
+  private List<Share> shares(Mixture of, List<List<Factors>> experts) {
+    List<String> names = mixture.shares().stream().map(Mixture.Share::adapter).toList();
+    return of.shares().stream()
+        .map(s -> new Share(experts.get(names.indexOf(s.adapter())), model.weight(s.weight())))
+        .toList();
+  }
+
+  /** Returns the mixture that computed the logits at hand. */
+  private Mixture reported() {
+    return stated.isEmpty()
+        ? router.map(ReferenceRouting::mixture).orElse(mixture)
+        : stated(sequence.length() - 1);
   }
 
   private static List<Factors> factors(AdapterLease lease) {
@@ -167,12 +192,7 @@ final class ReferenceTask {
         index + 1 >= request.stop().maxTokens()
             || prompt.size() + index + 1 >= model.info.maxPositions();
     Optional<FinishReason> reason =
-        log.append(
-            token,
-            eos,
-            last,
-            (float) logProbability(logits, token),
-            router.map(ReferenceRouting::mixture).orElse(mixture));
+        log.append(token, eos, last, (float) logProbability(logits, token), reported());
     if (reason.isPresent()) {
       end(reason.get());
       return true;

@@ -65,6 +65,7 @@ final class FakeModel implements BaseModel {
       case AdapterChoice.None none -> "base";
       case AdapterChoice.Named(String adapter) -> adapter;
       case AdapterChoice.Mixed(Mixture mixture) -> mixture.shares().toString();
+      case AdapterChoice.PerToken(List<Mixture> mixtures) -> mixtures.toString();
       case AdapterChoice.Routed(String name) -> {
         if (!(routers.get(name) instanceof RequestRouter router)) {
           throw new LorikeetException(LorikeetException.Code.ROUTER_FAILED, "no router " + name);

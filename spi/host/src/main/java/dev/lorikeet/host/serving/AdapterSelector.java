@@ -47,6 +47,7 @@ final class AdapterSelector {
       case AdapterChoice.None none -> new Selection.Fixed(Mixture.none());
       case AdapterChoice.Named(String adapter) -> fixed(Mixture.of(adapter));
       case AdapterChoice.Mixed(Mixture mixture) -> fixed(mixture);
+      case AdapterChoice.PerToken(List<Mixture> mixtures) -> perToken(mixtures, tokens.size());
       case AdapterChoice.Routed(String name) -> {
         Router router = router(name);
         try {
@@ -81,6 +82,24 @@ final class AdapterSelector {
   }
 
   private Selection fixed(Mixture mixture) {
+    check(mixture);
+    return new Selection.Fixed(mixture);
+  }
+
+  private Selection perToken(List<Mixture> mixtures, int tokens) {
+    if (mixtures.size() != tokens) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
+          "mixtures: expected one for each of the "
+              + tokens
+              + " tokens of the prompt, found "
+              + mixtures.size());
+    }
+    mixtures.stream().distinct().forEach(this::check);
+    return new Selection.PerToken(mixtures);
+  }
+
+  private void check(Mixture mixture) {
     if (mixture.shares().size() > MAX_MIXTURE) {
       throw new LorikeetException(
           Code.INVALID_REQUEST,
@@ -95,7 +114,6 @@ final class AdapterSelector {
             Code.ADAPTER_NOT_FOUND, "adapter '" + share.adapter() + "' is not registered");
       }
     }
-    return new Selection.Fixed(mixture);
   }
 
   private Router router(String name) {
@@ -132,7 +150,7 @@ final class AdapterSelector {
       throw failed(name, policy.tooLong(nanos), null);
     }
     try {
-      fixed(mixture);
+      check(mixture);
     } catch (LorikeetException e) {
       throw failed(name, "chose " + mixture.shares() + ": " + e.getMessage(), e);
     }

@@ -20,9 +20,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Which adapters the tokens of the current step use: fixed mixtures, token routers asked once
- * before the first layer, layer routers asked at every layer. Used by the decoding thread alone. A
- * router that fails marks the sequences that use it; the others go on.
+ * Which adapters the tokens of the current step use: mixtures that requests state, token routers
+ * asked once before the first layer, layer routers asked at every layer. Used by the decoding
+ * thread alone. A router that fails marks the sequences that use it; the others go on.
  */
 final class BatchPlan implements StepAdapters {
   private static final System.Logger LOGGER = System.getLogger(BatchPlan.class.getName());
@@ -87,6 +87,7 @@ final class BatchPlan implements StepAdapters {
       switch (sequence.selection()) {
         case Selection.Fixed fixed ->
             add(sequence, fixed.mixture(), sequence.stepFirst, sequence.stepEnd);
+        case Selection.PerToken perToken -> addPerToken(sequence, perToken);
         case Selection.ByToken byToken -> {
           if (isFirstOf(i, byToken.router())) {
             routeTokens(i, byToken, embeddings);
@@ -183,6 +184,27 @@ final class BatchPlan implements StepAdapters {
     }
   }
 
+  /** Adds a sequence's mixtures, those of neighbours that agree at once. */
+  private void addPerToken(Sequence sequence, Selection.PerToken selection) {
+    int position = sequence.computed();
+    Mixture mixture = selection.at(position);
+    for (int from = sequence.stepFirst; from < sequence.stepEnd; ) {
+      int to = from + 1;
+      Mixture next = selection.at(++position);
+      while (to < sequence.stepEnd && next.equals(mixture)) {
+        to++;
+        next = selection.at(++position);
+      }
+      add(sequence, mixture, from, to);
+      Optional<MixtureReport> report = report(sequence);
+      if (report.isPresent()) {
+        report.get().note(mixture);
+      }
+      mixture = next;
+      from = to;
+    }
+  }
+
   /** Several sequences may use one router; the first of them asks it for all. */
   private boolean isFirstOf(int index, Router router) {
     for (int i = 0; i < index; i++) {
@@ -199,6 +221,7 @@ final class BatchPlan implements StepAdapters {
     return !sequence.routerGivenUp
         && switch (sequence.selection()) {
           case Selection.Fixed fixed -> false;
+          case Selection.PerToken perToken -> false;
           case Selection.ByToken byToken -> byToken.router() == router;
           case Selection.ByLayer byLayer -> byLayer.router() == router;
         };
@@ -272,6 +295,7 @@ final class BatchPlan implements StepAdapters {
     try {
       switch (selection) {
         case Selection.Fixed fixed -> {}
+        case Selection.PerToken perToken -> {}
         case Selection.ByToken byToken -> byToken.router().route(input, decisions);
         case Selection.ByLayer byLayer -> byLayer.router().route(input, decisions);
       }

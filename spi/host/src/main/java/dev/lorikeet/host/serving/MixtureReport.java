@@ -15,10 +15,12 @@ final class MixtureReport {
   private final Selection selection;
   private final float[] sums;
   private int decisions;
+  private Mixture stated;
 
   MixtureReport(Selection selection) {
     this.selection = selection;
-    this.sums = new float[selection instanceof Selection.Fixed ? 0 : selection.adapters().size()];
+    this.sums = new float[selection.adapters().size()];
+    this.stated = selection instanceof Selection.Fixed fixed ? fixed.mixture() : Mixture.none();
   }
 
   /** Forgets the decisions on the token before. */
@@ -35,10 +37,16 @@ final class MixtureReport {
     decisions++;
   }
 
+  /** Notes the mixture that the request states for the last token. */
+  void note(Mixture mixture) {
+    stated = mixture;
+  }
+
   /** Returns the mixture: for decisions of layers their mean. */
   Mixture mixture() {
     return switch (selection) {
-      case Selection.Fixed fixed -> fixed.mixture();
+      case Selection.Fixed fixed -> stated;
+      case Selection.PerToken perToken -> stated;
       case Selection.ByToken byToken -> decided(byToken.experts());
       case Selection.ByLayer byLayer -> decided(byLayer.experts());
     };

@@ -18,7 +18,8 @@ record PrefixKey(String tenant, List<Long> generations, List<Float> weights) {
   /**
    * Returns the key of a sequence with these generations of adapters. It is empty where a router
    * decides for each token or layer: keys and values then depend on foreign code, which may be at
-   * fault for one sequence and not for the next.
+   * fault for one sequence and not for the next. It is empty, too, where a request states a mixture
+   * for each token, which hardly two requests have in common.
    */
   static Optional<PrefixKey> of(String tenant, Selection selection, List<Long> generations) {
     return switch (selection) {
@@ -28,6 +29,7 @@ record PrefixKey(String tenant, List<Long> generations, List<Float> weights) {
                   tenant,
                   generations,
                   mixture.shares().stream().map(Mixture.Share::weight).toList()));
+      case Selection.PerToken perToken -> Optional.empty();
       case Selection.ByToken byToken -> Optional.empty();
       case Selection.ByLayer byLayer -> Optional.empty();
     };

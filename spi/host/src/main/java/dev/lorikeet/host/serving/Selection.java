@@ -20,6 +20,24 @@ sealed interface Selection {
     }
   }
 
+  /** A mixture for each position of the prompt; the last one goes on. */
+  record PerToken(List<Mixture> mixtures, List<String> adapters) implements Selection {
+    /** Creates a selection whose adapters are all those of the mixtures. */
+    PerToken(List<Mixture> mixtures) {
+      this(
+          mixtures,
+          mixtures.stream()
+              .flatMap(mixture -> mixture.shares().stream())
+              .map(Mixture.Share::adapter)
+              .distinct()
+              .toList());
+    }
+
+    Mixture at(int position) {
+      return mixtures.get(Math.min(position, mixtures.size() - 1));
+    }
+  }
+
   /** What a router decides for each token. */
   record ByToken(String name, TokenRouter router, Experts experts, RunningContext context)
       implements Selection {

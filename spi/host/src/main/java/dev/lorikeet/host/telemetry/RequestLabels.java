@@ -79,10 +79,19 @@ public sealed interface RequestLabels {
       case AdapterChoice.None none -> {}
       case AdapterChoice.Named(String adapter) ->
           span.setAttribute(Keys.ADAPTERS, List.of(adapter));
-      case AdapterChoice.Mixed(Mixture mixture) ->
-          span.setAttribute(
-              Keys.ADAPTERS, mixture.shares().stream().map(Mixture.Share::adapter).toList());
+      case AdapterChoice.Mixed(Mixture mixture) -> writeAdapters(span, List.of(mixture));
+      case AdapterChoice.PerToken(List<Mixture> mixtures) -> writeAdapters(span, mixtures);
       case AdapterChoice.Routed(String router) -> span.setAttribute(Keys.ROUTER, router);
     }
+  }
+
+  private static void writeAdapters(Span span, List<Mixture> mixtures) {
+    span.setAttribute(
+        Keys.ADAPTERS,
+        mixtures.stream()
+            .flatMap(mixture -> mixture.shares().stream())
+            .map(Mixture.Share::adapter)
+            .distinct()
+            .toList());
   }
 }
