@@ -1,5 +1,6 @@
 package dev.lorikeet.conformance;
 
+import dev.lorikeet.conformance.trial.ProviderRules;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -13,19 +14,19 @@ import java.util.TreeSet;
  * @param mayAlso rules that may see it as well; at most three
  * @param factory makes it: a function of what the contract's factory method takes
  */
-record Mutant(
-    Class<? extends Conformance> suite,
+public record Mutant(
+    Class<? extends ProviderRules> suite,
     String fault,
     Set<String> caughtBy,
     Set<String> mayAlso,
     Object factory) {
-  Mutant {
+  public Mutant {
     if (caughtBy.isEmpty() || mayAlso.size() > 3) {
       throw new IllegalArgumentException(fault + ": names no rule, or too many");
     }
   }
 
-  static Set<String> rules(String... rules) {
+  public static Set<String> rules(String... rules) {
     return new TreeSet<>(List.of(rules));
   }
 }

@@ -2,6 +2,9 @@ package dev.lorikeet.conformance;
 
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.conformance.executor.DeviceExecutor;
+import dev.lorikeet.conformance.router.ReferenceRouters;
+import dev.lorikeet.conformance.setup.TensorPlacement;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.memory.PagePool;
@@ -15,22 +18,22 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /** The suites as a vendor extends them, around whatever factory is bound. */
-final class MutantSuites {
+public final class MutantSuites {
   static final ScopedValue<Object> FACTORY = ScopedValue.newInstance();
 
   private MutantSuites() {}
 
-  interface MakesPool extends Function<PoolConfig, PagePool> {}
+  public interface MakesPool extends Function<PoolConfig, PagePool> {}
 
-  interface MakesStore extends Function<StoreConfig, AdapterStore> {}
+  public interface MakesStore extends Function<StoreConfig, AdapterStore> {}
 
-  interface MakesExecutor extends Function<Workers, LoraExecutor> {}
+  public interface MakesExecutor extends Function<Workers, LoraExecutor> {}
 
-  interface MakesRouter extends Function<RouterConfig, Router> {}
+  public interface MakesRouter extends Function<RouterConfig, Router> {}
 
-  interface MakesModel extends Function<ModelConfig, BaseModel> {}
+  public interface MakesModel extends Function<ModelConfig, BaseModel> {}
 
-  static final class Pools extends PagePoolConformance {
+  public static final class Pools extends PagePoolConformance {
     private final MakesPool factory = (MakesPool) FACTORY.get();
 
     @Override
@@ -39,7 +42,7 @@ final class MutantSuites {
     }
   }
 
-  static final class Stores extends AdapterStoreConformance {
+  public static final class Stores extends AdapterStoreConformance {
     private final MakesStore factory = (MakesStore) FACTORY.get();
 
     @Override
@@ -48,7 +51,7 @@ final class MutantSuites {
     }
   }
 
-  static final class Executors extends LoraExecutorConformance {
+  public static final class Executors extends LoraExecutorConformance {
     private final MakesExecutor factory = (MakesExecutor) FACTORY.get();
 
     @Override
@@ -64,7 +67,7 @@ final class MutantSuites {
     }
   }
 
-  static final class Routers extends RouterConformance {
+  public static final class Routers extends RouterConformance {
     private final MakesRouter factory = (MakesRouter) FACTORY.get();
 
     @Override
@@ -84,7 +87,7 @@ final class MutantSuites {
     }
   }
 
-  static final class Models extends BaseModelConformance {
+  public static final class Models extends BaseModelConformance {
     private final MakesModel factory = (MakesModel) FACTORY.get();
 
     @Override

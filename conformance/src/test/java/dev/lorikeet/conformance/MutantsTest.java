@@ -4,6 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
+import dev.lorikeet.conformance.executor.ExecutorMutants;
+import dev.lorikeet.conformance.model.ModelMutants;
+import dev.lorikeet.conformance.pool.PoolMutants;
+import dev.lorikeet.conformance.router.RouterMutants;
+import dev.lorikeet.conformance.store.StoreMutants;
+import dev.lorikeet.conformance.trial.RuleTest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -2,7 +2,7 @@ package dev.lorikeet.conformance.runner;
 
 import dev.lorikeet.Plugin;
 import dev.lorikeet.Plugins;
-import dev.lorikeet.conformance.Profile;
+import dev.lorikeet.conformance.setup.Profile;
 import dev.lorikeet.plugin.PluginProvider;
 import java.io.IOException;
 import java.io.PrintStream;

@@ -1,7 +1,7 @@
 package dev.lorikeet.conformance.runner;
 
-import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.runner.ConformanceRunner.Options;
+import dev.lorikeet.conformance.setup.Profile;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;

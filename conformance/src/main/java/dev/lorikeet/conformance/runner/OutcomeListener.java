@@ -1,6 +1,6 @@
 package dev.lorikeet.conformance.runner;
 
-import dev.lorikeet.conformance.RuleTest;
+import dev.lorikeet.conformance.trial.RuleTest;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.ArrayList;

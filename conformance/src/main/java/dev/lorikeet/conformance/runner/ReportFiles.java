@@ -1,8 +1,8 @@
 package dev.lorikeet.conformance.runner;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lorikeet.conformance.Profile;
-import dev.lorikeet.conformance.Specification;
+import dev.lorikeet.conformance.setup.Profile;
+import dev.lorikeet.conformance.trial.Specification;
 import dev.lorikeet.plugin.Availability;
 import java.io.IOException;
 import java.io.OutputStream;

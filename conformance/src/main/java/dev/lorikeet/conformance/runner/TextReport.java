@@ -1,8 +1,8 @@
 package dev.lorikeet.conformance.runner;
 
 import dev.lorikeet.Plugin;
-import dev.lorikeet.conformance.Profile;
-import dev.lorikeet.conformance.Specification;
+import dev.lorikeet.conformance.setup.Profile;
+import dev.lorikeet.conformance.trial.Specification;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;

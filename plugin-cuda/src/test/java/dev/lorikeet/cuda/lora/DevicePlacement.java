@@ -1,6 +1,6 @@
 package dev.lorikeet.cuda.lora;
 
-import dev.lorikeet.conformance.TensorPlacement;
+import dev.lorikeet.conformance.setup.TensorPlacement;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.tensor.Device;
 import java.lang.foreign.MemorySegment;

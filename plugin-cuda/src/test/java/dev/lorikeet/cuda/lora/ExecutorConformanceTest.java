@@ -1,7 +1,7 @@
 package dev.lorikeet.cuda.lora;
 
 import dev.lorikeet.conformance.LoraExecutorConformance;
-import dev.lorikeet.conformance.TensorPlacement;
+import dev.lorikeet.conformance.setup.TensorPlacement;
 import dev.lorikeet.cuda.emulation.EmulatedDriver;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;

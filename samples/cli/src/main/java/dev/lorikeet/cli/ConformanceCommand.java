@@ -2,9 +2,9 @@ package dev.lorikeet.cli;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.runner.ConformanceRunner;
 import dev.lorikeet.conformance.runner.ProviderOption;
+import dev.lorikeet.conformance.setup.Profile;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -3,8 +3,8 @@ package com.example.executor;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.runner.ConformanceRunner;
+import dev.lorikeet.conformance.setup.Profile;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.net.URISyntaxException;
