@@ -3,6 +3,7 @@ package dev.lorikeet.jlama;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.HostedModel;
+import dev.lorikeet.host.serving.Limits;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.decoder.Decoder;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
@@ -64,18 +65,18 @@ public final class JlamaModelProvider implements BaseModelProvider {
                 + weights.storage()
                 + " weights, found 'merge'");
       }
+      Limits limits = options.serving().limits();
       Decoder decoder =
           opening.owns(
               new Decoder(
                   architecture,
                   weights,
-                  config.pool(),
-                  team,
-                  executor,
-                  options.serving().limits().batchTokens(),
-                  options.serving().limits().logits(),
-                  options.kvType(),
-                  options.switching()));
+                  new Decoder.Resources(config.pool(), team, executor),
+                  new Decoder.Settings(
+                      limits.batchTokens(),
+                      limits.logits(),
+                      options.kvType(),
+                      options.switching())));
       return opening.open(architecture.info(config.directory(), weights.storage()), decoder);
     }
   }

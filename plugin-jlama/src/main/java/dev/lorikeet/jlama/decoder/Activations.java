@@ -18,8 +18,6 @@ import java.lang.foreign.Arena;
  * @param up up-projection, {@code [tokens, intermediate]}
  * @param block what a block adds to the residual stream, {@code [tokens, hidden]}
  * @param last final hidden states of the tokens whose logits are wanted, {@code [logits, hidden]}
- * @param logits {@code [logits, vocabulary]}
- * @param probabilities scratch of each shard, {@code [shards, vocabulary]}
  */
 record Activations(
     Rows residual,
@@ -31,11 +29,9 @@ record Activations(
     Rows gate,
     Rows up,
     Rows block,
-    Rows last,
-    Rows logits,
-    Rows probabilities) {
+    Rows last) {
 
-  static Activations allocate(Arena arena, ModelShape shape, int tokens, int logits, int shards) {
+  static Activations allocate(Arena arena, ModelShape shape, int tokens, int logits) {
     return new Activations(
         Rows.allocate(arena, tokens, shape.hidden()),
         Rows.allocate(arena, tokens, shape.hidden()),
@@ -46,8 +42,6 @@ record Activations(
         Rows.allocate(arena, tokens, shape.intermediate()),
         Rows.allocate(arena, tokens, shape.intermediate()),
         Rows.allocate(arena, tokens, shape.hidden()),
-        Rows.allocate(arena, logits, shape.hidden()),
-        Rows.allocate(arena, logits, shape.vocabulary()),
-        Rows.allocate(arena, shards, shape.vocabulary()));
+        Rows.allocate(arena, logits, shape.hidden()));
   }
 }

@@ -1,15 +1,21 @@
 package dev.lorikeet.jlama.decoder;
 
+import static dev.lorikeet.shape.Projection.DOWN;
+import static dev.lorikeet.shape.Projection.GATE;
+import static dev.lorikeet.shape.Projection.K;
+import static dev.lorikeet.shape.Projection.O;
+import static dev.lorikeet.shape.Projection.Q;
+import static dev.lorikeet.shape.Projection.UP;
+import static dev.lorikeet.shape.Projection.V;
+
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
-import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.host.step.StepAdapters;
 import dev.lorikeet.host.step.StepBatch;
 import dev.lorikeet.host.step.StepDecoder;
-import dev.lorikeet.host.switching.SwitchPlanner;
 import dev.lorikeet.host.switching.SwitchStats;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
@@ -28,14 +34,11 @@ import dev.lorikeet.jlama.weights.LayerWeights;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * The forward pass of a Llama-like decoder over a ragged batch, with LoRA on every projection. Used
@@ -44,51 +47,43 @@ import java.util.stream.IntStream;
  */
 public final class Decoder implements StepDecoder {
   /*
-   * Idea: every weight is read once per step for the whole batch, whatever mix of prefill chunks and decode tokens it is. A layer is four tasks of the worker team (q, k, v; attention
-   * and o; gate, up; down), with barriers where one kernel needs all of another's output (what is done token by token follows without one, since shards share tokens out alike), and after each task one call into the LoRA executor for the whole batch.
+   * Idea: every weight is read once per step for the whole batch, whatever mix of prefill chunks and decode tokens it
+   * is. A layer is four tasks of the worker team (q, k, v; attention and o; gate, up; down), with barriers where one
+   * kernel needs all of another's output (what is done token by token follows without one, since shards share tokens
+   * out alike), and after each task one call into the LoRA executor for the whole batch.
    *
-   * Layout: activations are float32 rows, one per token, in buffers for the largest batch; weights stay as the files store them; keys and values go to pages of the pool.
+   * Layout: activations are float32 rows, one per token, in buffers for the largest batch; weights stay as the files
+   * store them; keys and values go to pages of the pool.
    *
-   * Cost per step: bytes of all weights once, plus keys and values of all sequences, plus the adapters in use; arithmetic 2 * parameters * tokens. Nothing is allocated on
-   * the heap.
+   * Cost per step: bytes of all weights once, plus keys and values of all sequences, plus the adapters in use;
+   * arithmetic 2 * parameters * tokens. Nothing is allocated on the heap.
    */
   private final ModelShape shape;
   private final float epsilon;
-  private final ModelWeights weights;
+  private final ModelWeights model;
+  private final WorkerTeam team;
   private final MatMul matMul = Kernels.get().matMul();
   private final Elementwise elementwise = Kernels.get().elementwise();
   private final PagedAttention attention = Kernels.get().attention();
-  private final WorkerTeam team;
-  private final LoraExecutor executor;
   private final Arena arena = Arena.ofShared();
   private final Activations a;
   private final ActivationPanel panel;
-  private final AttentionShape attentionShape;
-  private final AttentionScratch attentionScratch;
   private final RopeTable rope;
   private final KvCache kv;
-  private final MemorySegment poolMemory;
-  private final List<Groups> groups = new ArrayList<>();
+  private final MemorySegment pool;
+  private final AttentionShape attentionShape;
+  private final AttentionScratch scratch;
+  private final Logits logits;
+  private final AdaptedLayers layers;
+
+  // What the engine and the LoRA executor see of the activations.
   private final Tensor residual;
   private final Tensor normed;
-  private final Tensor attended;
-  private final Tensor gated;
-  private final List<Tensor> qkvOut;
-  private final List<Tensor> blockOut;
-  private final List<Tensor> gateUpOut;
-  private final List<MemorySegment> logitRows;
-  private final int[] best;
-  private final double[] logSumExp;
-  private final SwitchPlanner planner;
-  private final MergedWeights merged;
+  private final DeltaSite qkvDelta;
+  private final DeltaSite oDelta;
+  private final DeltaSite gateUpDelta;
+  private final DeltaSite downDelta;
 
-  // The step under way, read by the shards.
-  private StepBatch batch;
-  private LayerWeights layerWeights;
-  private int layer;
-  private boolean wantsFinalHidden;
-  private boolean applyDeltas;
-  private long deltaNanos;
   private final WorkerTeam.Task embed = this::embed;
   private final WorkerTeam.Task queryKeyValue = this::queryKeyValue;
   private final WorkerTeam.Task attend = this::attend;
@@ -96,78 +91,76 @@ public final class Decoder implements StepDecoder {
   private final WorkerTeam.Task down = this::down;
   private final WorkerTeam.Task output = this::output;
 
-  /** The target groups of a layer. */
-  private record Groups(TargetGroup qkv, TargetGroup o, TargetGroup gateUp, TargetGroup down) {}
+  // The step under way, read by the shards.
+  private StepBatch batch = new StepBatch(1, 1, 1);
+  private LayerWeights weights;
+  private int layer;
+  private boolean wantsFinalHidden;
 
   /**
-   * Creates a decoder.
+   * What the host lends to a decoder, and closes after it.
    *
-   * @param weights the weights
    * @param pool where keys and values go
    * @param team the worker threads; shard 0 is the decoding thread
    * @param executor the LoRA executor, on the same team
+   */
+  public record Resources(PagePool pool, WorkerTeam team, LoraExecutor executor) {}
+
+  /**
+   * How a decoder works.
+   *
    * @param maxTokens the most tokens of a batch
    * @param maxLogits the most rows of logits of a batch
    * @param kvType how keys and values are stored, F32 or F16
    * @param switching how a mixture is applied that all tokens of a step share; deltas where the
-   *     executor does not merge into these weights
+   *     executor does not merge into the model's weights
    */
-  public Decoder(
-      Architecture config,
-      ModelWeights weights,
-      PagePool pool,
-      WorkerTeam team,
-      LoraExecutor executor,
-      int maxTokens,
-      int maxLogits,
-      ElementType kvType,
-      Switching switching) {
-    this.shape = config.shape();
-    this.epsilon = (float) config.rmsNormEps();
-    this.weights = weights;
-    this.kv = new KvCache(pool, kvType, shape.layers(), shape.kvWidth());
-    this.poolMemory = pool.memory();
-    this.team = team;
-    this.executor = executor;
-    int threads = team.parallelism();
-    this.a = Activations.allocate(arena, shape, maxTokens, maxLogits, threads);
+  public record Settings(int maxTokens, int maxLogits, ElementType kvType, Switching switching) {}
+
+  /**
+   * Creates a decoder.
+   *
+   * @param architecture of the model
+   * @param model the weights; closed by the caller, after the decoder
+   */
+  public Decoder(Architecture architecture, ModelWeights model, Resources lent, Settings settings) {
+    this.shape = architecture.shape();
+    this.epsilon = (float) architecture.rmsNormEps();
+    this.model = model;
+    this.team = lent.team();
+    int shards = team.parallelism();
+    int tokens = settings.maxTokens();
+    int rows = settings.maxLogits();
     int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
-    this.panel = new ActivationPanel(Math.max(maxTokens, maxLogits), widest, threads);
+    this.a = Activations.allocate(arena, shape, tokens, rows);
+    this.panel = new ActivationPanel(Math.max(tokens, rows), widest, shards);
+    RopeFrequencies frequencies = RopeFrequencies.of(architecture);
+    this.rope = new RopeTable(frequencies.inverse(), frequencies.scale());
+    this.kv = new KvCache(lent.pool(), settings.kvType(), shape.layers(), shape.kvWidth());
+    this.pool = lent.pool().memory();
+    int blockTokens = kv.geometry().blockTokens();
     this.attentionShape =
         new AttentionShape(
-            shape.heads(), shape.kvHeads(), shape.headDim(), kv.geometry().blockTokens(), kvType);
-    this.attentionScratch = new AttentionScratch(attentionShape, threads);
-    RopeFrequencies frequencies = RopeFrequencies.of(config);
-    this.rope = new RopeTable(frequencies.inverse(), frequencies.scale());
-    for (int l = 0; l < shape.layers(); l++) {
-      groups.add(
-          new Groups(
-              TargetGroup.of(l, Projection.Q, Projection.K, Projection.V),
-              TargetGroup.of(l, Projection.O),
-              TargetGroup.of(l, Projection.GATE, Projection.UP),
-              TargetGroup.of(l, Projection.DOWN)));
-    }
+            shape.heads(), shape.kvHeads(), shape.headDim(), blockTokens, settings.kvType());
+    this.scratch = new AttentionScratch(attentionShape, shards);
+    this.logits = new Logits(arena, rows, shape.vocabulary(), shards);
+    this.layers = new AdaptedLayers(model.layers(), lent.executor(), settings.switching());
+    this.weights = model.layers().getFirst();
     this.residual = a.residual().tensor();
     this.normed = a.normed().tensor();
-    this.attended = a.attention().tensor();
-    this.gated = a.gate().tensor();
-    this.qkvOut = List.of(a.q().tensor(), a.k().tensor(), a.v().tensor());
-    this.blockOut = List.of(a.block().tensor());
-    this.gateUpOut = List.of(a.gate().tensor(), a.up().tensor());
-    this.logitRows = IntStream.range(0, maxLogits).mapToObj(a.logits()::row).toList();
-    this.best = new int[maxLogits];
-    this.logSumExp = new double[maxLogits];
-    boolean merges = MergedWeights.possible(weights.layers(), executor);
-    this.merged = new MergedWeights(weights.layers(), executor);
-    Switching mode = merges ? switching : Switching.DELTA;
-    this.planner = new SwitchPlanner(mode, mode == Switching.AUTO ? merged.copy() : 0);
-    this.batch = new StepBatch(1, 1, 1);
-    this.layerWeights = weights.layers().getFirst();
+    int count = shape.layers();
+    this.qkvDelta = DeltaSite.of(count, a.normed(), List.of(a.q(), a.k(), a.v()), Q, K, V);
+    this.oDelta = DeltaSite.of(count, a.attention(), List.of(a.block()), O);
+    this.gateUpDelta = DeltaSite.of(count, a.normed(), List.of(a.gate(), a.up()), GATE, UP);
+    this.downDelta = DeltaSite.of(count, a.gate(), List.of(a.block()), DOWN);
   }
 
-  @Override
-  public KvCache kv() {
-    return kv;
+  /**
+   * Returns whether an executor can merge into all linear layers of a model; quantized weights are
+   * never merged into.
+   */
+  public static boolean canMerge(ModelWeights model, LoraExecutor executor) {
+    return MergedWeights.possible(model.layers(), executor);
   }
 
   @Override
@@ -178,89 +171,32 @@ public final class Decoder implements StepDecoder {
     rope.cover(step.endPosition());
     team.run(embed);
     LoraBatch lora = adapters.beforeLayers(residual);
-    boolean useMerged =
-        !adapters.perLayer() && lora.entries() > 0 && useMerged(lora, adapters.stepsToCome());
-    applyDeltas = !useMerged;
-    deltaNanos = 0;
+    boolean perLayer = adapters.perLayer();
+    layers.begin(lora, adapters);
     for (layer = 0; layer < shape.layers(); layer++) {
-      layerWeights = useMerged ? merged.layer(layer) : weights.layers().get(layer);
-      Groups targets = groups.get(layer);
+      weights = layers.weights(layer);
       team.run(queryKeyValue);
       if (wantsLayerInputs) {
-        adapters.layerInput(layer, a.normed().tensor());
+        adapters.layerInput(layer, normed);
       }
-      if (adapters.perLayer()) {
-        lora = adapters.atLayer(layer, normed);
-      }
-      addDelta(targets.qkv(), lora, normed, qkvOut);
+      lora = perLayer ? adapters.atLayer(layer, normed) : lora;
+      layers.addDelta(qkvDelta, layer, lora);
       team.run(attend);
-      addDelta(targets.o(), lora, attended, blockOut);
+      layers.addDelta(oDelta, layer, lora);
       team.run(gateUp);
-      addDelta(targets.gateUp(), lora, normed, gateUpOut);
+      layers.addDelta(gateUpDelta, layer, lora);
       team.run(down);
-      addDelta(targets.down(), lora, gated, blockOut);
+      layers.addDelta(downDelta, layer, lora);
     }
     team.run(output);
-    if (lora.entries() > 0) {
-      if (useMerged) {
-        planner.usedMerged();
-      } else {
-        planner.rented(lora, adapters.perLayer(), deltaNanos);
-      }
-    }
+    layers.end(lora, perLayer);
     if (wantsFinalHidden) {
       adapters.afterLayers(normed);
     }
   }
 
-  private void addDelta(TargetGroup targets, LoraBatch lora, Tensor x, List<Tensor> y) {
-    if (!applyDeltas || lora.entries() == 0) {
-      return;
-    }
-    if (planner.measures()) {
-      long start = System.nanoTime();
-      executor.addDelta(targets, lora, x, y);
-      deltaNanos += System.nanoTime() - start;
-    } else {
-      executor.addDelta(targets, lora, x, y);
-    }
-  }
-
-  /**
-   * Returns whether the step uses the merged weights, after switching to its mixture if need be.
-   */
-  private boolean useMerged(LoraBatch lora, int steps) {
-    SwitchPlanner.Choice choice = planner.choose(lora, steps);
-    if (choice == SwitchPlanner.Choice.PROBE) {
-      long start = System.nanoTime();
-      long layerNanos = merged.probe(lora);
-      planner.probed(layerNanos, System.nanoTime() - start, shape.layers());
-      choice = planner.choose(lora, steps);
-    }
-    if (choice == SwitchPlanner.Choice.SWITCH) {
-      long start = System.nanoTime();
-      planner.switching();
-      merged.switchTo(lora);
-      planner.switched(lora, System.nanoTime() - start);
-    }
-    return choice == SwitchPlanner.Choice.SWITCH || choice == SwitchPlanner.Choice.MERGED;
-  }
-
-  @Override
-  public SwitchStats switchStats() {
-    return planner;
-  }
-
-  /**
-   * Returns whether an executor can merge into all linear layers of a model; quantized weights are
-   * never merged into.
-   */
-  public static boolean canMerge(ModelWeights weights, LoraExecutor executor) {
-    return MergedWeights.possible(weights.layers(), executor);
-  }
-
   private void embed(Shard shard) {
-    WeightMatrix table = weights.embedding();
+    WeightMatrix table = model.embedding();
     for (int t = shard.first(batch.tokens()); t < shard.end(batch.tokens()); t++) {
       for (int i = 0; i < shape.hidden(); i++) {
         a.residual().set(t, i, table.get(batch.tokenId(t), i));
@@ -270,84 +206,67 @@ public final class Decoder implements StepDecoder {
 
   private void queryKeyValue(Shard shard) {
     if (layer > 0) {
-      addBlockToResidual(shard);
+      addToResidual(a.block(), shard);
     }
-    normalize(layerWeights.inputNorm(), shard);
-    multiply(layerWeights.q(), a.q(), shard);
-    multiply(layerWeights.k(), a.k(), shard);
-    multiply(layerWeights.v(), a.v(), shard);
+    rmsNorm(a.residual(), weights.inputNorm(), a.normed(), batch.tokens(), shard);
+    pack(a.normed(), batch.tokens(), shard);
+    multiply(weights.q(), a.q(), shard);
+    multiply(weights.k(), a.k(), shard);
+    multiply(weights.v(), a.v(), shard);
   }
 
   private void attend(Shard shard) {
-    int tokens = batch.tokens();
-    elementwise.rope(a.q(), rope, batch, tokens, shard);
-    elementwise.rope(a.k(), rope, batch, tokens, shard);
-    attention.write(attentionShape, batch, layer, a.k(), a.v(), poolMemory, shard);
+    elementwise.rope(a.q(), rope, batch, batch.tokens(), shard);
+    elementwise.rope(a.k(), rope, batch, batch.tokens(), shard);
+    attention.write(attentionShape, batch, layer, a.k(), a.v(), pool, shard);
     team.barrier();
-    attention.attend(
-        attentionShape, batch, layer, poolMemory, a.q(), a.attention(), attentionScratch, shard);
+    attention.attend(attentionShape, batch, layer, pool, a.q(), a.attention(), scratch, shard);
     team.barrier();
-    pack(a.attention(), tokens, shard);
-    multiply(layerWeights.o(), a.block(), shard);
+    pack(a.attention(), batch.tokens(), shard);
+    multiply(weights.o(), a.block(), shard);
   }
 
   private void gateUp(Shard shard) {
-    addBlockToResidual(shard);
-    normalize(layerWeights.postAttentionNorm(), shard);
-    multiply(layerWeights.gate(), a.gate(), shard);
-    multiply(layerWeights.up(), a.up(), shard);
+    addToResidual(a.block(), shard);
+    rmsNorm(a.residual(), weights.postAttentionNorm(), a.normed(), batch.tokens(), shard);
+    pack(a.normed(), batch.tokens(), shard);
+    multiply(weights.gate(), a.gate(), shard);
+    multiply(weights.up(), a.up(), shard);
   }
 
   private void down(Shard shard) {
     elementwise.swiGlu(a.gate(), a.up(), a.gate(), batch.tokens(), shard);
     pack(a.gate(), batch.tokens(), shard);
-    multiply(layerWeights.down(), a.block(), shard);
+    multiply(weights.down(), a.block(), shard);
   }
 
-  /**
-   * Final norm, output matrix, and for each row of logits its largest and the logarithm of the sum
-   * of exponentials.
-   */
+  /** The final norm, for all tokens only if someone looks, and the logits that are wanted. */
   private void output(Shard shard) {
-    addBlockToResidual(shard);
+    addToResidual(a.block(), shard);
     if (wantsFinalHidden) {
-      rmsNorm(a.residual(), weights.finalNorm(), a.normed(), batch.tokens(), shard);
+      rmsNorm(a.residual(), model.finalNorm(), a.normed(), batch.tokens(), shard);
     }
     int rows = batch.logits();
     if (rows == 0) {
       return;
     }
     team.barrier();
-    Rows last = a.last();
     for (int r = shard.first(rows); r < shard.end(rows); r++) {
-      a.residual().copyRow(batch.logitToken(r), last, r);
+      a.residual().copyRow(batch.logitToken(r), a.last(), r);
     }
-    rmsNorm(last, weights.finalNorm(), last, rows, shard);
-    pack(last, rows, shard);
-    matMul.multiply(weights.output(), panel, a.logits(), shard);
+    rmsNorm(a.last(), model.finalNorm(), a.last(), rows, shard);
+    pack(a.last(), rows, shard);
+    matMul.multiply(model.output(), panel, logits.rows(), shard);
     team.barrier();
-    for (int r = shard.first(rows); r < shard.end(rows); r++) {
-      best[r] = elementwise.argmax(a.logits(), r);
-      // The largest probability is 1 / sum of exp(logit - max), which gives the sum.
-      a.logits().copyRow(r, a.probabilities(), shard.index());
-      elementwise.softmax(a.probabilities(), shard.index());
-      float largest = a.probabilities().get(shard.index(), best[r]);
-      logSumExp[r] = a.logits().get(r, best[r]) - Math.log(largest);
-    }
+    logits.summarize(elementwise, rows, shard);
   }
 
-  private void addBlockToResidual(Shard shard) {
-    elementwise.add(a.block(), a.residual(), batch.tokens(), shard);
+  private void addToResidual(Rows block, Shard shard) {
+    elementwise.add(block, a.residual(), batch.tokens(), shard);
   }
 
-  /** Writes the norm of the residual stream and packs it for the products that follow. */
-  private void normalize(MemorySegment norm, Shard shard) {
-    rmsNorm(a.residual(), norm, a.normed(), batch.tokens(), shard);
-    pack(a.normed(), batch.tokens(), shard);
-  }
-
-  private void rmsNorm(Rows x, MemorySegment weight, Rows y, int rows, Shard shard) {
-    elementwise.rmsNorm(x, weight, epsilon, y, rows, shard);
+  private void rmsNorm(Rows x, MemorySegment norm, Rows y, int rows, Shard shard) {
+    elementwise.rmsNorm(x, norm, epsilon, y, rows, shard);
   }
 
   private void pack(Rows x, int rows, Shard shard) {
@@ -364,31 +283,41 @@ public final class Decoder implements StepDecoder {
   }
 
   @Override
-  public float logit(int row, int token) {
-    return a.logits().get(row, token);
+  public KvCache kv() {
+    return kv;
   }
 
   @Override
   public MemorySegment logits(int row) {
-    return logitRows.get(row);
+    return logits.row(row);
+  }
+
+  @Override
+  public float logit(int row, int token) {
+    return logits.rows().get(row, token);
   }
 
   @Override
   public int best(int row) {
-    return best[row];
+    return logits.best(row);
   }
 
   @Override
   public double logSumExp(int row) {
-    return logSumExp[row];
+    return logits.logSumExp(row);
+  }
+
+  @Override
+  public SwitchStats switchStats() {
+    return layers.stats();
   }
 
   @Override
   public void close() {
     panel.close();
-    attentionScratch.close();
+    scratch.close();
     rope.close();
-    merged.close();
+    layers.close();
     arena.close();
   }
 }

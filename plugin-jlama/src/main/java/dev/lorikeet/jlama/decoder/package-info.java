@@ -1,4 +1,4 @@
-/** The forward pass over ragged batches and the paged KV cache. */
+/** The forward pass of the CPU over ragged batches. */
 @NullMarked
 package dev.lorikeet.jlama.decoder;
 

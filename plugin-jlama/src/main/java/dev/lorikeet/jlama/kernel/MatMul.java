@@ -70,9 +70,9 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
     return left > 2 ? MAX_TOKEN_BLOCK : left;
   }
 
-  /** Checks the operands of {@link #multiply} and returns the address of y. */
-  static long checkOutput(WeightMatrix weights, ActivationPanel panel, Rows y) {
+  /** Checks the operands of {@link #multiply}. */
+  static void checkOutput(WeightMatrix weights, ActivationPanel panel, Rows y) {
     panel.checkFits(weights);
-    return y.address("y", panel.tokens(), weights.rows());
+    y.check("y", panel.tokens(), weights.rows());
   }
 }

@@ -102,8 +102,7 @@ final class VectorMatMul implements MatMul {
 
   @Override
   public void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard) {
-    long out = MatMul.checkOutput(weights, panel, y);
-    long yStride = y.stride();
+    MatMul.checkOutput(weights, panel, y);
     int tiles = (weights.rows() + TILE_ROWS - 1) / TILE_ROWS;
     int first = shard.first(tiles) * TILE_ROWS;
     int end = Math.min(weights.rows(), shard.end(tiles) * TILE_ROWS);
@@ -123,11 +122,10 @@ final class VectorMatMul implements MatMul {
             begin,
             endToken,
             scratch,
-            out,
-            yStride);
+            y);
       }
       for (int row = first + STREAMS * quarter; row < end; row++) {
-        tile(weights, panel, row, 0, 1, 1, begin, endToken, scratch, out, yStride);
+        tile(weights, panel, row, 0, 1, 1, begin, endToken, scratch, y);
       }
     }
   }
@@ -153,8 +151,7 @@ final class VectorMatMul implements MatMul {
       int begin,
       int end,
       long scratch,
-      long y,
-      long yStride) {
+      Rows y) {
     int height = Math.min(TILE_HEIGHT, left);
     int columns = weights.columns();
     long padded = ActivationPanel.roundUp(columns, BLOCK);
@@ -222,7 +219,7 @@ final class VectorMatMul implements MatMul {
             scratch + RESULT_OFFSET,
             streams,
             height,
-            y + t * yStride + row * 4L,
+            y.segment().address() + t * y.stride() + row * 4L,
             step * 4L);
       }
     }

@@ -122,13 +122,12 @@ final class SteppedServing implements AutoCloseable {
         new Decoder(
             MODEL.config(),
             MODEL.weights(),
-            pool,
-            team,
-            executor,
-            options.limits().batchTokens(),
-            options.limits().logits(),
-            ElementType.F32,
-            Switching.DELTA);
+            new Decoder.Resources(pool, team, executor),
+            new Decoder.Settings(
+                options.limits().batchTokens(),
+                options.limits().logits(),
+                ElementType.F32,
+                Switching.DELTA));
     serving =
         new Serving(
             MODEL.info(),
