@@ -27,19 +27,23 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class Q4Kernels {
   /*
-   * Idea. A Q4 weight has 16 possible values in its block: the scale times -8 to 7. One multiplication makes them all, a vector of 16; a nibble then picks its value by a
-   * shuffle (selectFrom, vpermd), scaled and rounded once as WeightMatrix defines it. Converting nibbles to float32 and scaling each takes an operation more, and scaling
-   * the sum of a block one more for each token.
+   * Idea. A Q4 weight has 16 possible values in its block: the scale times -8 to 7. One multiplication makes them all,
+   * a vector of 16; a nibble then picks its value by a shuffle (selectFrom, vpermd), scaled and rounded once as
+   * WeightMatrix defines it. Converting nibbles to float32 and scaling each takes an operation more, and scaling the
+   * sum of a block one more for each token.
    *
-   * Layout. Evens and odds as everywhere. The 16 bytes of a block are spread so that lane i holds bytes 2 (i mod 8) and 2 (i mod 8) + 1, and shifted so that its even
-   * nibble is lowest and its odd one 8 bits higher: low halves of the bytes in lanes 0 to 7, high halves in 8 to 15.
+   * Layout. Evens and odds as everywhere. The 16 bytes of a block are spread so that lane i holds bytes 2 (i mod 8) and
+   * 2 (i mod 8) + 1, and shifted so that its even nibble is lowest and its odd one 8 bits higher: low halves of the
+   * bytes in lanes 0 to 7, high halves in 8 to 15.
    *
-   * Inlining. Four rows at a time for one token, two for more: C2 inlines a larger kernel in part late, and then it may box vectors. For the same reason there are no
-   * calls on what the reinterpretations return, whose type it knows late.
+   * Inlining. Four rows at a time for one token, two for more: C2 inlines a larger kernel in part late, and then it may
+   * box vectors. For the same reason there are no calls on what the reinterpretations return, whose type it knows late.
    *
-   * Cost, foreseen: 8 operations for a row's block (spread, shift, shift for the odds, two masks that selectFrom adds, two shuffles, one multiplication) and 2 FMAs for
-   * each token, two a cycle with 512-bit vectors: 5 cycles for one token, 8 for four. Reading 20 bytes at 16 GB/s takes 4, so Q4 is bound by arithmetic. Measured from
-   * cache on the machine of VectorMatMul, in cycles of 3.1 GHz: 6.0 and 10.4 (BF16, of which 2 and 5 are foreseen, takes 3.4 and 8.4, and 12 to read its 64 bytes).
+   * Cost, foreseen: 8 operations for a row's block (spread, shift, shift for the odds, two masks that selectFrom adds,
+   * two shuffles, one multiplication) and 2 FMAs for each token, two a cycle with 512-bit vectors: 5 cycles for one
+   * token, 8 for four. Reading 20 bytes at 16 GB/s takes 4, so Q4 is bound by arithmetic. Measured from cache on the
+   * machine of VectorMatMul, in cycles of 3.1 GHz: 6.0 and 10.4 (BF16, of which 2 and 5 are foreseen, takes 3.4 and
+   * 8.4, and 12 to read its 64 bytes).
    */
   private static final long TOKEN_SUMS = MatMul.TILE_ROWS * BYTES;
 

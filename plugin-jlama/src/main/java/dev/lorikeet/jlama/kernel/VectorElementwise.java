@@ -20,10 +20,12 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class VectorElementwise implements Elementwise {
   /*
-   * exp(x) = 2^n * exp(r) with n = round(x / ln 2), |r| <= ln(2) / 2, r computed with ln 2 in two parts (Cody and Waite), exp(r) by the polynomial of degree 6 of
-   * Cephes' expf. n comes out of the low bits of x / ln 2 + 1.5 * 2^23. The error is below 2 units in the last place; below -87.33 the result is 0, above 88.37 it is
-   * exp(88.37), NaN stays NaN. Written out twice: C2 does not inline a method that it has already compiled to much code, and a vector that crosses a call is boxed.
-   * Elements behind the last whole vector use StrictMath. (Cephes mathematical library, S. L. Moshier.)
+   * exp(x) = 2^n * exp(r) with n = round(x / ln 2), |r| <= ln(2) / 2, r computed with ln 2 in two parts (Cody and
+   * Waite), exp(r) by the polynomial of degree 6 of Cephes' expf. n comes out of the low bits of x / ln 2 + 1.5 * 2^23.
+   * The error is below 2 units in the last place; below -87.33 the result is 0, above 88.37 it is exp(88.37), NaN stays
+   * NaN. Written out twice: C2 does not inline a method that it has already compiled to much code, and a vector that
+   * crosses a call is boxed. Elements behind the last whole vector use StrictMath. (Cephes mathematical library, S. L.
+   * Moshier.)
    *
    * Sums across a row are kept in one vector, element i in lane i mod L, and reduced in the order of the lanes.
    */

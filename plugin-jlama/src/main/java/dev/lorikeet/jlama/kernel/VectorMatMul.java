@@ -15,32 +15,42 @@ import jdk.incubator.vector.FloatVector;
 /** Matrix products on the Vector API. */
 final class VectorMatMul implements MatMul {
   /*
-   * Idea. A decode step reads every weight once and uses it for few tokens: it should run at the speed of memory. A prefill uses it for hundreds: at the speed of the
-   * FMA units. Both split the output rows over the shards and the tokens in blocks of four (the last of four, two or one; a block of three is padded, since computing a
-   * fourth token costs less than a second pass over three).
+   * Idea. A decode step reads every weight once and uses it for few tokens: it should run at the speed of memory. A
+   * prefill uses it for hundreds: at the speed of the FMA units. Both split the output rows over the shards and the
+   * tokens in blocks of four (the last of four, two or one; a block of three is padded, since computing a fourth token
+   * costs less than a second pass over three).
    *
-   * Streams. Kernels take four rows at a time, not four adjacent ones but one from each quarter of the shard's slice. So a shard reads four sequential streams in
-   * different pages, which keeps four of the processor's prefetchers at work while it computes; adjacent rows share pages, and then reading and computing add up instead
-   * of overlapping. Rows that four does not divide are done one by one. With two token blocks each also touches two of the next rows
+   * Streams. Kernels take four rows at a time, not four adjacent ones but one from each quarter of the shard's slice.
+   * So a shard reads four sequential streams in different pages, which keeps four of the processor's prefetchers at
+   * work while it computes; adjacent rows share pages, and then reading and computing add up instead of overlapping.
+   * Rows that four does not divide are done one by one. With two token blocks each also touches two of the next rows
    * (rows4x4Ahead), since the second finds all it needs in the cache and would leave memory idle.
    *
-   * Layout. Packed x: token block after token block; in it [column block][token][L evens, L odds] with column blocks of 2 L, zero-padded at the end. So one base
-   * address and constant offsets reach all of a step's operands, in the order of memory. A tile is four rows of each stream; its sums are [token][stream][row][L],
-   * reduced L at once by Lanes.sums: about 4 instructions for each row and token, where a reduction on its own takes 10 and may add in any order.
+   * Layout. Packed x: token block after token block; in it [column block][token][L evens, L odds] with column blocks of
+   * 2 L, zero-padded at the end. So one base address and constant offsets reach all of a step's operands, in the order
+   * of memory. A tile is four rows of each stream; its sums are [token][stream][row][L], reduced L at once by
+   * Lanes.sums: about 4 instructions for each row and token, where a reduction on its own takes 10 and may add in any
+   * order.
    *
-   * Paths. BF16 is widened in registers (Bf16Kernels), for up to 16 tokens one row of each stream at a time, so that later token blocks find it in the first-level
-   * cache; and Q4 for up to four tokens (Q4Kernels). All else, and rows that are no whole blocks, is widened to float32 in scratch memory (WeightTile) and multiplied from
-   * there (F32Kernels): for up to 16 tokens a row of each stream at a time, which stays in the first-level cache, otherwise a tile. (Widening F16 in registers
-   * gained 2 to 9 %, in kernels so large that C2 sometimes boxed their vectors; keeping what a first block of Q4 tokens widened 4 to 7 %.) Tokens are taken in
-   * chunks whose packed x fits in CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
+   * Paths. BF16 is widened in registers (Bf16Kernels), for up to 16 tokens one row of each stream at a time, so that
+   * later token blocks find it in the first-level cache; and Q4 for up to four tokens (Q4Kernels). All else, and rows
+   * that are no whole blocks, is widened to float32 in scratch memory (WeightTile) and multiplied from there
+   * (F32Kernels): for up to 16 tokens a row of each stream at a time, which stays in the first-level cache, otherwise a
+   * tile. (Widening F16 in registers gained 2 to 9 %, in kernels so large that C2 sometimes boxed their vectors;
+   * keeping what a first block of Q4 tokens widened 4 to 7 %.) Tokens are taken in chunks whose packed x fits in
+   * CHUNK_BYTES of the second-level cache; each chunk streams the weights anew.
    *
-   * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the batch, the path or the number of shards.
+   * Invariance. Every kernel adds the products of a row and a token in the same order, so no result depends on the
+   * batch, the path or the number of shards.
    *
-   * Cost, foreseen for the 135 M shape in BF16 (269 MB): reading 269 MB / bandwidth, arithmetic 2 * 134.5 M * tokens * 1.25 / peak (a widening for every four FMAs),
-   * whichever is longer. Measured over all products of a step on one thread of a busy Sapphire Rapids machine with 512-bit vectors (15 GB/s, 187 GFLOP/s per core), in shares of the
-   * floor for 1, 4, 8, 16 and 256 tokens: 89, 83, 64, 45 and 54 % from huge pages (HugePages), 79, 74, 56, 44 and 54 % from 4 KiB pages. The kernel alone, from cache, runs at 142 to
-   * 153 GFLOP/s, of 150 foreseen; 12 % of the rest goes into the sums across lanes for rows of 576, and at 8 tokens reading and computing overlap only in part.
-   * Two threads, for 1, 4, 8, 16 and 256 tokens: F16 takes 1.29, 1.33, 1.35, 1.21 and 1.08 times as long as BF16, Q4 0.51, 0.74, 1.00, 0.99 and 1.03 times.
+   * Cost, foreseen for the 135 M shape in BF16 (269 MB): reading 269 MB / bandwidth, arithmetic 2 * 134.5 M * tokens *
+   * 1.25 / peak (a widening for every four FMAs), whichever is longer. Measured over all products of a step on one
+   * thread of a busy Sapphire Rapids machine with 512-bit vectors (15 GB/s, 187 GFLOP/s per core), in shares of the
+   * floor for 1, 4, 8, 16 and 256 tokens: 89, 83, 64, 45 and 54 % from huge pages (HugePages), 79, 74, 56, 44 and 54 %
+   * from 4 KiB pages. The kernel alone, from cache, runs at 142 to 153 GFLOP/s, of 150 foreseen; 12 % of the rest goes
+   * into the sums across lanes for rows of 576, and at 8 tokens reading and computing overlap only in part. Two
+   * threads, for 1, 4, 8, 16 and 256 tokens: F16 takes 1.29, 1.33, 1.35, 1.21 and 1.08 times as long as BF16, Q4 0.51,
+   * 0.74, 1.00, 0.99 and 1.03 times.
    */
   private static final long CHUNK_BYTES = 512 << 10;
 

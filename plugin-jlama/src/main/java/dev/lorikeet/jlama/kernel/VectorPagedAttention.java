@@ -17,22 +17,30 @@ import java.lang.foreign.ValueLayout;
 /** Paged attention on the Vector API. */
 final class VectorPagedAttention implements PagedAttention {
   /*
-   * Idea. Streaming softmax (Milakov and Gimelshein 2018, FlashAttention 2022) over the pages where they lie (PagedAttention, SOSP 2023): a unit of work is a run of up to
-   * 16 adjacent tokens of a sequence and one key and value head. It walks the positions once, in tiles of 64, wherever blocks begin and end, and keeps for each token
-   * and query head the largest score, the sum of the weights and the weighted sum of the values. A decode token is a run of one; in a prefill chunk 16 tokens times all
-   * query heads of the group share each key and value that is read and widened.
+   * Idea. Streaming softmax (Milakov and Gimelshein 2018, FlashAttention 2022) over the pages where they lie
+   * (PagedAttention, SOSP 2023): a unit of work is a run of up to 16 adjacent tokens of a sequence and one key and
+   * value head. It walks the positions once, in tiles of 64, wherever blocks begin and end, and keeps for each token
+   * and query head the largest score, the sum of the weights and the weighted sum of the values. A decode token is a
+   * run of one; in a prefill chunk 16 tokens times all query heads of the group share each key and value that is read
+   * and widened.
    *
-   * Layout. In a block what one head reads is contiguous, since rows of 128 bytes at a distance come from memory at a third of the speed (Sapphire Rapids, per core: 14 ns a cache line
-   * instead of 5.5). Keys and values of a tile are widened to float32 in scratch memory, evens before odds as matrix rows are (WeightTile), so that scores are the products of 16
-   * "rows" with the group's queries: the kernels of MatMul. The weighted sum adds position after position (AttentionKernels), in the same split order; the result is
-   * joined again once at the end.
+   * Layout. In a block what one head reads is contiguous, since rows of 128 bytes at a distance come from memory at a
+   * third of the speed (Sapphire Rapids, per core: 14 ns a cache line instead of 5.5). Keys and values of a tile are
+   * widened to float32 in scratch memory, evens before odds as matrix rows are (WeightTile), so that scores are the
+   * products of 16 "rows" with the group's queries: the kernels of MatMul. The weighted sum adds position after
+   * position (AttentionKernels), in the same split order; the result is joined again once at the end.
    *
-   * Invariance. For a token the tiles, and the order within them, depend on its position alone. Positions behind a token's own are cut off, not multiplied by zero.
+   * Invariance. For a token the tiles, and the order within them, depend on its position alone. Positions behind a
+   * token's own are cut off, not multiplied by zero.
    *
-   * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops for each token and query head.
-   * Foreseen for 8 sequences of 512 positions of the 135 M model (9 query heads of 64 on 3 key and value heads, F16, 30 layers, 94 MB) on two cores: 4 ms to read, 3 ms to compute, which
-   * add up as in VectorMatMul. Measured: 8.9 ms (32 GFLOP/s), of which 4 are left when the cache holds everything; before, with heads interleaved, tiles of 16 within blocks of 17 and an
-   * exact but longer widening, 16.4. A prefill of 256 tokens behind 256 others: 70 ms (97 GFLOP/s), before 122. A largest score is found by comparing and choosing, which takes a third of what max and reduceLanes take, since those order zeros and NaNs. Touching the next tile's lines while computing gains nothing.
+   * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops
+   * for each token and query head. Foreseen for 8 sequences of 512 positions of the 135 M model (9 query heads of 64 on
+   * 3 key and value heads, F16, 30 layers, 94 MB) on two cores: 4 ms to read, 3 ms to compute, which add up as in
+   * VectorMatMul. Measured: 8.9 ms (32 GFLOP/s), of which 4 are left when the cache holds everything; before, with
+   * heads interleaved, tiles of 16 within blocks of 17 and an exact but longer widening, 16.4. A prefill of 256 tokens
+   * behind 256 others: 70 ms (97 GFLOP/s), before 122. A largest score is found by comparing and choosing, which takes
+   * a third of what max and reduceLanes take, since those order zeros and NaNs. Touching the next tile's lines while
+   * computing gains nothing.
    */
   @Override
   public void write(

@@ -22,15 +22,19 @@ import org.jspecify.annotations.Nullable;
  */
 public final class WorkerTeam implements Workers, AutoCloseable {
   /*
-   * A decode step is hundreds of kernels of 10 to 100 microseconds. Waking a parked thread costs about 50 microseconds, a spinning one about 0.2, so workers spin a
-   * while after each task before they park, and kernels that follow one another are separated by barrier() inside one run.
+   * A decode step is hundreds of kernels of 10 to 100 microseconds. Waking a parked thread costs about 50 microseconds,
+   * a spinning one about 0.2, so workers spin a while after each task before they park, and kernels that follow one
+   * another are separated by barrier() inside one run.
    *
-   * run():      task = t; epoch = e + 1 (volatile), unpark whoever announced that it parks; run shard 0; wait until every worker's DONE slot is e + 1.
-   * a worker:   wait until epoch != the last one seen; run; DONE[shard] = epoch. To park it first announces it, then looks at the epoch again (Dekker's pattern).
+   * run():      task = t; epoch = e + 1 (volatile), unpark whoever announced that it parks; run shard 0; wait until
+   *             every worker's DONE slot is e + 1.
+   * a worker:   wait until epoch != the last one seen; run; DONE[shard] = epoch. To park it first announces it, then
+   *             looks at the epoch again (Dekker's pattern).
    * barrier():  a central counter; the last to arrive resets it and advances the generation on which the others wait.
    *
-   * All shared words lie in one long[], each alone on two cache lines (adjacent lines are prefetched in pairs), and are reached through one VarHandle.
-   * Waiting spins, then yields, then naps, so that an oversubscribed machine still makes progress.
+   * All shared words lie in one long[], each alone on two cache lines (adjacent lines are prefetched in pairs), and are
+   * reached through one VarHandle. Waiting spins, then yields, then naps, so that an oversubscribed machine still makes
+   * progress.
    */
   private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
   private static final int LINE = 16;

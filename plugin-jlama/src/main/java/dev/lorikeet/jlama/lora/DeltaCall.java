@@ -30,9 +30,10 @@ final class DeltaCall {
   }
 
   /*
-   * A shard that reads n tokens' worth of a unit takes bytes * STREAM + elements * n * MULTIPLY. By entries, nothing is shared and one run is enough, but a segment
-   * that is cut is read twice, few entries may not divide evenly, and a token that is in several segments must not be cut at all, since two shards would add to
-   * one row of y. By features everything divides evenly at the price of a second run. No choice changes a result bit, only the time.
+   * A shard that reads n tokens' worth of a unit takes bytes * STREAM + elements * n * MULTIPLY. By entries, nothing is
+   * shared and one run is enough, but a segment that is cut is read twice, few entries may not divide evenly, and a
+   * token that is in several segments must not be cut at all, since two shards would add to one row of y. By features
+   * everything divides evenly at the price of a second run. No choice changes a result bit, only the time.
    *
    * The constants are of a 2.7 GHz Xeon with 512-bit vectors; other machines shift the crossings, not the results.
    */

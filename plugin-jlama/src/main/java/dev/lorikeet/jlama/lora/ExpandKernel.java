@@ -16,12 +16,14 @@ import jdk.incubator.vector.FloatVector;
 /** y[t] += sum over r of v[t][r] * B[r]: the expand half of a LoRA delta. */
 final class ExpandKernel {
   /*
-   * SGMV's expand (Punica, arXiv 2310.18547) on vector lanes. A slice of the outputs of up to four tokens is summed in scratch that stays in the first-level
-   * cache, while four rows of B at a time stream past, one of each quarter as in ShrinkKernel; a weight is loaded and widened once for four tokens. Per block of 2 L outputs and four rows that is 16
-   * operations for one token beside two loads and stores of sums. At the end the sums are brought to natural order and added to y, so that y is read and written
-   * once per call and segment.
+   * SGMV's expand (Punica, arXiv 2310.18547) on vector lanes. A slice of the outputs of up to four tokens is summed in
+   * scratch that stays in the first-level cache, while four rows of B at a time stream past, one of each quarter as in
+   * ShrinkKernel; a weight is loaded and widened once for four tokens. Per block of 2 L outputs and four rows that is
+   * 16 operations for one token beside two loads and stores of sums. At the end the sums are brought to natural order
+   * and added to y, so that y is read and written once per call and segment.
    *
-   * Every output is a chain of fused multiply-adds from 0 over the rows in an order that only their number decides, whatever lane, slice or group of tokens it is computed in.
+   * Every output is a chain of fused multiply-adds from 0 over the rows in an order that only their number decides,
+   * whatever lane, slice or group of tokens it is computed in.
    */
   private static final int ROWS = ExpandLoops.ROWS;
 

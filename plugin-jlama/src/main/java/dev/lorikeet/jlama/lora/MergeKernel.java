@@ -23,17 +23,20 @@ import jdk.incubator.vector.IntVector;
 /** merged[o] = round(pristine[o] + sum over r of c[r][o] * A[r]) for eight rows o at a time. */
 final class MergeKernel {
   /*
-   * The fused switch of LoRA-Switch (arXiv 2405.17741) for one tile of weights. A tile is eight output rows by CHUNK blocks of columns; its deltas are summed in
-   * registers, two vectors by eight rows, over all rows of all adapters' A, which are packed as [block of columns][row of A][2 L floats] so that they stream. An A
-   * vector pair serves eight rows: 16 multiply-adds for 10 loads. Then the tile's deltas, still in the first-level cache, are added to the pristine weights and
-   * rounded once. Weights are read once and written once; arithmetic is out * in * ranks multiply-adds.
+   * The fused switch of LoRA-Switch (arXiv 2405.17741) for one tile of weights. A tile is eight output rows by CHUNK
+   * blocks of columns; its deltas are summed in registers, two vectors by eight rows, over all rows of all adapters' A,
+   * which are packed as [block of columns][row of A][2 L floats] so that they stream. An A vector pair serves eight
+   * rows: 16 multiply-adds for 10 loads. Then the tile's deltas, still in the first-level cache, are added to the
+   * pristine weights and rounded once. Weights are read once and written once; arithmetic is out * in * ranks
+   * multiply-adds.
    *
-   * Expected for the 212 MB of a 135 M Llama in BF16 on one thread: 26 ms of multiply-adds per rank 16, over 31 ms of copying. Measured on one thread of a shared
-   * machine (processor time): 33 ms with no adapter, 75 ms with one, 107 ms with two, of which adding and rounding are 11. Arithmetic and memory add up rather than
-   * overlap, since a tile computes while no load is under way.
+   * Expected for the 212 MB of a 135 M Llama in BF16 on one thread: 26 ms of multiply-adds per rank 16, over 31 ms of
+   * copying. Measured on one thread of a shared machine (processor time): 33 ms with no adapter, 75 ms with one, 107 ms
+   * with two, of which adding and rounding are 11. Arithmetic and memory add up rather than overlap, since a tile
+   * computes while no load is under way.
    *
-   * Every delta is a chain of fused multiply-adds over adapters and their rows in order, from 0; the sum with the pristine weight is rounded to F32, then to the
-   * nearest of the stored type, ties to even.
+   * Every delta is a chain of fused multiply-adds over adapters and their rows in order, from 0; the sum with the
+   * pristine weight is rounded to F32, then to the nearest of the stored type, ties to even.
    */
 
   /** Output rows of a tile. */

@@ -12,14 +12,17 @@ import dev.lorikeet.tensor.ElementType;
 /** v[t][r] = A[r] . x[t]: the shrink half of a LoRA delta. */
 final class ShrinkKernel {
   /*
-   * SGMV's shrink (Punica, arXiv 2310.18547) on vector lanes. Four rows of A run side by side, each against one or four tokens, so that a weight is loaded and
-   * widened once for four tokens and four memory streams are open: not adjacent rows but one of each quarter, since two streams in one page of memory confuse the
-   * processor's prefetcher (a step of the 135 M model with eight adapters takes 4 % longer with adjacent rows). BF16 costs two operations per block of 2 L weights to widen and two fused multiply-adds per
-   * token: at one token 16 operations per 4 blocks, which outruns memory; at four tokens 80 % of all vector operations are multiply-adds.
+   * SGMV's shrink (Punica, arXiv 2310.18547) on vector lanes. Four rows of A run side by side, each against one or four
+   * tokens, so that a weight is loaded and widened once for four tokens and four memory streams are open: not adjacent
+   * rows but one of each quarter, since two streams in one page of memory confuse the processor's prefetcher (a step of
+   * the 135 M model with eight adapters takes 4 % longer with adjacent rows). BF16 costs two operations per block of 2
+   * L weights to widen and two fused multiply-adds per token: at one token 16 operations per 4 blocks, which outruns
+   * memory; at four tokens 80 % of all vector operations are multiply-adds.
    *
-   * The sum of one row and one token runs over blocks in order, one accumulator per lane, then over lanes in a fixed tree. It does not depend on which rows and
-   * tokens run beside it; rows that do not fill a group of four repeat the last one. The elements after the last whole block are copied into a zero-padded block
-   * and summed apart. F16 rows are widened into scratch first.
+   * The sum of one row and one token runs over blocks in order, one accumulator per lane, then over lanes in a fixed
+   * tree. It does not depend on which rows and tokens run beside it; rows that do not fill a group of four repeat the
+   * last one. The elements after the last whole block are copied into a zero-padded block and summed apart. F16 rows
+   * are widened into scratch first.
    */
   private static final int ROWS = 4;
 

@@ -27,23 +27,28 @@ import org.jspecify.annotations.Nullable;
  */
 final class VectorLoraExecutor implements LoraExecutor {
   /*
-   * A 135 M Llama in BF16 (30 layers, hidden 576, 4 target groups a layer, rank 16 on all projections: 9.8 MB an adapter), two threads of a 2.7 GHz Xeon. Expected:
-   * 8 tokens with 8 adapters take as long as reading 78 MB; 8 tokens with one adapter are bound by 2.4 million multiply-adds of 512 bits, 0.3 ms, beside 0.3 ms of
-   * reading; one token by reading 9.8 MB. Measured in a process of its own, other work on the machine, minimum of a step's 120 calls:
+   * A 135 M Llama in BF16 (30 layers, hidden 576, 4 target groups a layer, rank 16 on all projections: 9.8 MB an
+   * adapter), two threads of a 2.7 GHz Xeon. Expected: 8 tokens with 8 adapters take as long as reading 78 MB; 8 tokens
+   * with one adapter are bound by 2.4 million multiply-adds of 512 bits, 0.3 ms, beside 0.3 ms of reading; one token by
+   * reading 9.8 MB. Measured in a process of its own, other work on the machine, minimum of a step's 120 calls:
    *
-   *   8 tokens, 8 adapters     2.3 to 2.4 ms: 33 GB/s, where a plain reading loop had reached 28 to 31 when the machine was quiet
+   *   8 tokens, 8 adapters     2.3 to 2.4 ms: 33 GB/s, where a plain reading loop had reached 28 to 31 when the machine
+   *                            was quiet
    *   8 tokens, 1 adapter      0.84 to 0.94 ms; on one thread 1.15, with the weights in the second-level cache 0.95
    *   8 tokens, top-2 of 8     3.9 ms: a run more per call, and each weight for two tokens
    *   1 token, 1 adapter       0.37 ms on one thread, the choice made: 27 GB/s
    *
-   * The gap at one adapter is what comes per token, not per weight: packing x, summing lanes, adding to y, 1 microsecond a token and layer, and two threads that
-   * hand over 4 to 8 times a layer.
+   * The gap at one adapter is what comes per token, not per weight: packing x, summing lanes, adding to y, 1
+   * microsecond a token and layer, and two threads that hand over 4 to 8 times a layer.
    *
-   * Within a decode step all of this costs about twice as much (one adapter 1.6 to 2 ms, eight 4 to 5 ms): the weights come cold, in pieces of 20 to 50 KiB, too short for the prefetchers to
-   * get under way, and reading them adds to computing. Per layer, one adapter takes 16 microseconds to shrink and 24 to expand, of which 6 and 11 are left when the same is repeated at once.
-   * Tried without gain there, or with too little to pay for its code: sums of eight tokens in registers over all rows of B (a quarter faster from cache, or slower with factors spread beforehand),
-   * touching weights ahead, huge pages, and deltas inside the decoder's own tasks, without hand-overs, from inputs packed already, with the addresses of all rows in one table (1.76 ms
-   * instead of 1.87 for one adapter, nothing for eight).
+   * Within a decode step all of this costs about twice as much (one adapter 1.6 to 2 ms, eight 4 to 5 ms): the weights
+   * come cold, in pieces of 20 to 50 KiB, too short for the prefetchers to get under way, and reading them adds to
+   * computing. Per layer, one adapter takes 16 microseconds to shrink and 24 to expand, of which 6 and 11 are left when
+   * the same is repeated at once. Tried without gain there, or with too little to pay for its code: sums of eight
+   * tokens in registers over all rows of B (a quarter faster from cache, or slower with factors spread beforehand),
+   * touching weights ahead, huge pages, and deltas inside the decoder's own tasks, without hand-overs, from inputs
+   * packed already, with the addresses of all rows in one table (1.76 ms instead of 1.87 for one adapter, nothing for
+   * eight).
    */
   private final Workers workers;
   private final Arena arena = Arena.ofShared();
