@@ -2,7 +2,7 @@ package dev.lorikeet.cli;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.Plugins;
-import dev.lorikeet.cli.router.LabelledText;
+import dev.lorikeet.gates.LabelledText;
 import dev.lorikeet.tiny.TinyModel;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,6 +1,6 @@
 package dev.lorikeet.cli;
 
-import dev.lorikeet.cli.router.Progress;
+import dev.lorikeet.gates.Progress;
 import java.util.Optional;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;

@@ -9,7 +9,7 @@ import dev.lorikeet.bench.model.WholeFolder;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
-import dev.lorikeet.cli.router.RouterEvaluation;
+import dev.lorikeet.gates.RouterEvaluation;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.routing.Mixture;
 import java.io.IOException;

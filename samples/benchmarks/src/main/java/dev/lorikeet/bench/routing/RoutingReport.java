@@ -2,7 +2,7 @@ package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
-import dev.lorikeet.cli.router.RouterEvaluation;
+import dev.lorikeet.gates.RouterEvaluation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 

@@ -4,7 +4,7 @@ import dev.lorikeet.bench.Output;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
-import dev.lorikeet.cli.router.RouterEvaluation;
+import dev.lorikeet.gates.RouterEvaluation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

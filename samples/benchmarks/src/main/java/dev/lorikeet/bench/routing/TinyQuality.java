@@ -2,9 +2,9 @@ package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.bench.Output;
-import dev.lorikeet.cli.router.LabelledText;
-import dev.lorikeet.cli.router.MixedDocument;
-import dev.lorikeet.cli.router.RouterEvaluation;
+import dev.lorikeet.gates.LabelledText;
+import dev.lorikeet.gates.MixedDocument;
+import dev.lorikeet.gates.RouterEvaluation;
 import dev.lorikeet.tiny.TinyModel;
 import java.util.List;
 import java.util.Map;

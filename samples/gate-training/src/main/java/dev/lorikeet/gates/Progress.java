@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 /** Is told how far a long task has come. */
 public interface Progress {

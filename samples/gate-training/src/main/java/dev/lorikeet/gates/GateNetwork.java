@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import java.util.Random;
 
@@ -8,8 +8,9 @@ import java.util.Random;
  */
 final class GateNetwork {
   /*
-   * Adam (Kingma and Ba, arXiv 1412.6980) with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) on the weights, not the biases. All parameters lie in one array, V, c, W, b
-   * one after the other, so that the optimizer is one loop.
+   * Adam (Kingma and Ba, arXiv 1412.6980) with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) on the
+   * weights, not the biases. All parameters lie in one array, V, c, W, b one after the other, so that the optimizer is
+   * one loop.
    */
   private static final double BETA1 = 0.9;
   private static final double BETA2 = 0.999;

@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.model.AdapterChoice;

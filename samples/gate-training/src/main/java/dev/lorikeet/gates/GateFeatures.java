@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 /**
  * The features that gates see of documents: those of one gate for tokens, or of one for each layer.

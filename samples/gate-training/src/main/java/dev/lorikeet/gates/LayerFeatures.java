@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -16,9 +16,10 @@ import java.util.Arrays;
 /** The features that layer-wise gates see along a document: what enters each layer. */
 final class LayerFeatures implements GateFeatures {
   /*
-   * What enters a layer depends on the mixtures of the layers before it. So a document is scored with the gates in training as its router, which keep what they see: each layer learns from
-   * what the others, as they are by now, make of the document. Nothing is stored beyond one document, [layers, tokens, hidden]; the price is a pass of the model for each document of each
-   * epoch, without its backward half.
+   * What enters a layer depends on the mixtures of the layers before it. So a document is scored with the gates in
+   * training as its router, which keep what they see: each layer learns from what the others, as they are by now, make
+   * of the document. Nothing is stored beyond one document, [layers, tokens, hidden]; the price is a pass of the model
+   * for each document of each epoch, without its backward half.
    */
   private static final String RECORDER = "layer-recorder";
 

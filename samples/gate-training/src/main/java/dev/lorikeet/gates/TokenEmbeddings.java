@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -20,8 +20,9 @@ import java.util.Map;
 /** The embeddings of token ids, as the model shows them to its token routers. */
 final class TokenEmbeddings {
   /*
-   * A router sees the embedding of every token that it decides on, so a router that decides nothing and keeps what it sees learns the embeddings of whatever is scored. What
-   * the features of a trained gate are made of thus comes from where the gate will get them, on any host.
+   * A router sees the embedding of every token that it decides on, so a router that decides nothing and keeps what it
+   * sees learns the embeddings of whatever is scored. What the features of a trained gate are made of thus comes from
+   * where the gate will get them, on any host.
    */
   private static final String RECORDER = "embedding-recorder";
   private static final int LONGEST_PROMPT = 256;

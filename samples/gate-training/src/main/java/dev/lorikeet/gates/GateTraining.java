@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import dev.lorikeet.model.Score;
 import java.util.ArrayList;
@@ -10,11 +10,14 @@ import java.util.function.Consumer;
 /** Learns gates from documents and evidence of which adapter serves each token best. */
 final class GateTraining {
   /*
-   * Idea: token t has evidence a[t, e] >= 0 for each adapter e, and the loss is - log sum over e of g[t, e] a[t, e], g being the gate's softmax. With the probability of the next token under
-   * each adapter as evidence this is the language-model loss of a mixture whose outputs, not weights, are mixed (Jacobs et al., 1991); with a one for the adapter of the token's label, and zeros, it is
-   * cross-entropy. Either way the gradient by the logits is g - r, where r is g a, normalized: no pass back through the base model.
+   * Idea: token t has evidence a[t, e] >= 0 for each adapter e, and the loss is - log sum over e of g[t, e] a[t, e], g
+   * being the gate's softmax. With the probability of the next token under each adapter as evidence this is the
+   * language-model loss of a mixture whose outputs, not weights, are mixed (Jacobs et al., 1991); with a one for the
+   * adapter of the token's label, and zeros, it is cross-entropy. Either way the gradient by the logits is g - r, where
+   * r is g a, normalized: no pass back through the base model.
    *
-   * Each gate of several, one a layer, has that loss for itself, on what it sees: how its choice changes what the layers above make of a token is not followed. A batch is a few documents.
+   * Each gate of several, one a layer, has that loss for itself, on what it sees: how its choice changes what the
+   * layers above make of a token is not followed. A batch is a few documents.
    */
   private static final int BATCH_DOCUMENTS = 4;
 

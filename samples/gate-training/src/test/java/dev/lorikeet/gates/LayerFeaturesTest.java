@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;

@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 

@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;

@@ -1,4 +1,4 @@
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,4 +1,4 @@
 @NullMarked
-package dev.lorikeet.cli.router;
+package dev.lorikeet.gates;
 
 import org.jspecify.annotations.NullMarked;
