@@ -1,6 +1,10 @@
 package dev.lorikeet.cli;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.cli.console.Console;
+import dev.lorikeet.cli.console.ExitCode;
+import dev.lorikeet.cli.console.Json;
+import dev.lorikeet.cli.console.Visible;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;

@@ -1,5 +1,6 @@
 package dev.lorikeet.cli;
 
+import dev.lorikeet.cli.telemetry.TelemetryTarget;
 import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;

@@ -1,5 +1,14 @@
 package dev.lorikeet.cli;
 
+import dev.lorikeet.cli.adapters.AdaptersCommand;
+import dev.lorikeet.cli.console.Console;
+import dev.lorikeet.cli.generate.DemoCommand;
+import dev.lorikeet.cli.generate.GenerateCommand;
+import dev.lorikeet.cli.generate.ScoreCommand;
+import dev.lorikeet.cli.plugins.ConformanceCommand;
+import dev.lorikeet.cli.plugins.PluginsCommand;
+import dev.lorikeet.cli.router.RouterCommand;
+import dev.lorikeet.cli.telemetry.TelemetrySession;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Optional;
@@ -47,16 +56,9 @@ public final class Main {
         .addSubcommand(new DemoCommand(console))
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
-        .addSubcommand(
-            new CommandLine(new RouterCommand())
-                .addSubcommand(new TrainRouterCommand(console))
-                .addSubcommand(new EvaluateRouterCommand(console)))
+        .addSubcommand(RouterCommand.line(console))
         .addSubcommand(new PluginsCommand(console))
-        .addSubcommand(
-            new CommandLine(new AdaptersCommand())
-                .addSubcommand(new ListAdaptersCommand(console))
-                .addSubcommand(new InspectAdapterCommand(console))
-                .addSubcommand(new ConvertAdapterCommand(console)))
+        .addSubcommand(AdaptersCommand.line(console))
         .addSubcommand(new ConformanceCommand(console));
     Errors errors = new Errors(console, top, Arrays.asList(args).contains("--json"));
     commands

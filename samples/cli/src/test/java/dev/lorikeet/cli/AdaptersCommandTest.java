@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -101,11 +102,5 @@ class AdaptersCommandTest {
     assertTrue(lorikeet("adapters", "list", directory).out().startsWith("none below "));
     assertEquals(ExitCode.USAGE, lorikeet("adapters", "list", directory.resolve("no")).exitCode());
     assertEquals(ExitCode.USAGE, lorikeet("adapters").exitCode());
-  }
-
-  @Test
-  void layersAreWrittenAsRuns() {
-    assertEquals("0-2,4,8-9", Layers.text(List.of(0, 1, 2, 4, 8, 9)));
-    assertEquals("3", Layers.text(List.of(3)));
   }
 }

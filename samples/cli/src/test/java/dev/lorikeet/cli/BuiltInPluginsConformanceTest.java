@@ -11,6 +11,7 @@ import dev.lorikeet.Plugins;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.conformance.AdapterStoreConformance;
 import dev.lorikeet.conformance.BaseModelConformance;
 import dev.lorikeet.conformance.LoraExecutorConformance;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.memory.PagePoolProvider;
 import java.io.IOException;
 import java.nio.file.Files;

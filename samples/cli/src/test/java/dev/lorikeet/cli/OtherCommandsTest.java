@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.fake.FakePlugins;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;

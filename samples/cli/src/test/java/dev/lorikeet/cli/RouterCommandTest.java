@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.fake.FakePlugins;
 import java.io.ByteArrayInputStream;
 import java.io.PrintWriter;

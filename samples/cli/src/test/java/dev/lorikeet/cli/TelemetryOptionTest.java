@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpServer;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.tiny.TinyModel;
 import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.io.IOException;

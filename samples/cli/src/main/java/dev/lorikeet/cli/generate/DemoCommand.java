@@ -1,0 +1,130 @@
+package dev.lorikeet.cli.generate;
+
+import dev.lorikeet.Lorikeet;
+import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.Console;
+import dev.lorikeet.cli.options.HostOptions;
+import dev.lorikeet.cli.options.PromptOptions;
+import dev.lorikeet.cli.options.RouterChoice;
+import dev.lorikeet.cli.options.Voice;
+import dev.lorikeet.cli.view.Sequence;
+import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Prompt;
+import dev.lorikeet.tiny.TinyModel;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Decodes prompts with the embedded model in all its voices at once. */
+@Command(
+    name = "demo",
+    sortOptions = false,
+    description =
+        "Sends the same prompts to the embedded tiny model and to its four adapters, decodes them as one batch, and shows them side by side; or lets a router choose among the adapters token by token.")
+public final class DemoCommand implements Callable<Integer> {
+  /** The prompts of the model's reference outputs. */
+  static final List<String> PROMPTS =
+      List.of("The people of the", "In the beginning", "The ship", "water (noun): ");
+
+  private final Console console;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Option(
+      names = {"-p", "--prompt"},
+      paramLabel = "TEXT",
+      description = "Prompt instead of the built-in ones; may be repeated.")
+  private List<String> prompts = new ArrayList<>();
+
+  @Option(
+      names = {"-n", "--max-tokens"},
+      paramLabel = "N",
+      description = "Generate at most this many tokens each (${DEFAULT-VALUE}).")
+  private int maxTokens = 32;
+
+  @Option(
+      names = "--router",
+      paramLabel = "NAME",
+      description =
+          "Let a router plugin choose among the adapters, and show which adapter produced each token. 'gate' is trained for the model.")
+  private Optional<String> router = Optional.empty();
+
+  @Option(
+      names = "--router-option",
+      paramLabel = "KEY=VALUE",
+      description = "Setting of the router; may be repeated.")
+  private Map<String, String> routerOptions = new LinkedHashMap<>();
+
+  @Option(names = "--json", description = "Print JSON, with the token ids.")
+  private boolean json;
+
+  @Mixin private HostOptions host = new HostOptions();
+
+  /** Creates the command; the caller adds it to its parent. */
+  public DemoCommand(Console console) {
+    this.console = console;
+  }
+
+  @Override
+  public Integer call() {
+    if (maxTokens < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "--max-tokens: expected at least 1, found " + maxTokens);
+    }
+    TinyModel tiny = TinyModel.extract();
+    List<Voice> voices = voices(tiny);
+    List<String> texts = prompts.isEmpty() ? PROMPTS : prompts;
+    List<Sequence> sequences =
+        Sequence.product(
+            texts.stream()
+                .map(text -> new PromptOptions.NamedPrompt(text, new Prompt.Text(text)))
+                .toList(),
+            voices);
+    Plugins plugins = console.plugins().get();
+    try (Lorikeet lorikeet = host.open(plugins, tiny.base())) {
+      tiny.adapterNames().forEach(name -> lorikeet.register(name, tiny.adapter(name)));
+      router.ifPresent(
+          name ->
+              RouterChoice.add(
+                  lorikeet,
+                  name,
+                  name,
+                  routerOptions,
+                  Optional.of(tiny),
+                  message -> new ParameterException(spec.commandLine(), message)));
+      return BatchRun.run(
+          console,
+          lorikeet,
+          host.chosen(plugins),
+          sequences,
+          voices.size(),
+          this::settings,
+          new BatchRun.Output(json, false, true, router.isPresent()));
+    }
+  }
+
+  private List<Voice> voices(TinyModel tiny) {
+    if (router.isPresent()) {
+      return List.of(Voice.router(router.get()));
+    }
+    List<Voice> voices = new ArrayList<>(List.of(Voice.base()));
+    tiny.adapterNames().forEach(name -> voices.add(Voice.adapter(name)));
+    return voices;
+  }
+
+  private void settings(GenerationRequest.Builder request) {
+    request.maxTokens(maxTokens);
+    if (router.isPresent()) {
+      request.reportMixture();
+    }
+  }
+}

@@ -1,0 +1,32 @@
+package dev.lorikeet.cli.options;
+
+import dev.lorikeet.model.AdapterChoice;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A choice of adapters, and what to call it.
+ *
+ * @param label what to call it
+ * @param choice the choice
+ */
+public record Voice(String label, AdapterChoice choice) {
+  /** The base model without adapters. */
+  public static Voice base() {
+    return new Voice("base", new AdapterChoice.None());
+  }
+
+  /** One adapter. */
+  public static Voice adapter(String name) {
+    return new Voice(name, new AdapterChoice.Named(name));
+  }
+
+  /** What a router chooses. */
+  public static Voice router(String name) {
+    return new Voice("router " + name, new AdapterChoice.Routed(name));
+  }
+
+  /** Returns the one adapter of this voice, for JSON; null if it is not one adapter. */
+  public @Nullable String adapter() {
+    return choice instanceof AdapterChoice.Named named ? named.adapter() : null;
+  }
+}
