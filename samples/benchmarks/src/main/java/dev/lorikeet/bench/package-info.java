@@ -1,4 +1,4 @@
-/** The benchmarks' command line, and what its commands share. */
+/** The benchmarks' command line, over one package for each benchmark. */
 @NullMarked
 package dev.lorikeet.bench;
 

@@ -2,16 +2,16 @@ package dev.lorikeet.bench.adapters;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.adapter.StoreStats;
-import dev.lorikeet.bench.Output;
-import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.adapters.AdaptersReport.Cell;
 import dev.lorikeet.bench.adapters.AdaptersReport.Criterion;
 import dev.lorikeet.bench.adapters.AdaptersReport.Memory;
 import dev.lorikeet.bench.adapters.AdaptersReport.Setup;
 import dev.lorikeet.bench.adapters.AdaptersReport.Soak;
-import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.machine.Roofline;
 import dev.lorikeet.bench.model.Preset;
+import dev.lorikeet.bench.output.Output;
+import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.memory.PoolStats;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -151,22 +151,22 @@ public final class AdaptersCommand implements Callable<Integer> {
     Optional<Duration> soakTime = soak.map(this::duration);
     String started = Instant.now().toString();
     Path file = output.file("adapters");
-    Stage stage = stage();
+    Testbed testbed = testbed();
     output.says("writing the adapters' files");
-    stage.prepare(registered);
-    List<Cell> cells = measure(stage);
+    testbed.prepare(registered);
+    List<Cell> cells = measure(testbed);
     @Nullable Soak soaked =
         soakTime.isPresent()
-            ? new SteadyTraffic(stage, load, output).run(soakTime.get(), most())
+            ? new SteadyTraffic(testbed, load, output).run(soakTime.get(), most())
             : null;
     AdaptersReport report =
         new AdaptersReport(
             "adapters",
             started,
             Machine.here(),
-            setup(stage),
+            setup(testbed),
             cells,
-            criterion(stage, cells),
+            criterion(testbed, cells),
             soaked,
             output.image(file, image -> Plot.write(image, cells)));
     new AdaptersText(output).print(report);
@@ -187,9 +187,9 @@ public final class AdaptersCommand implements Callable<Integer> {
     }
   }
 
-  private Stage stage() throws IOException {
+  private Testbed testbed() throws IOException {
     Path folder = output.data().resolve(model.title());
-    return new Stage(
+    return new Testbed(
         model.model(folder, output::says),
         model.shape(),
         new AdapterFarm(folder.resolve("farm-" + distinct), model.shape(), RANK, distinct),
@@ -200,13 +200,13 @@ public final class AdaptersCommand implements Callable<Integer> {
         tokens);
   }
 
-  private Setup setup(Stage stage) throws IOException {
+  private Setup setup(Testbed testbed) throws IOException {
     return new Setup(
         model.title(),
         model.shape(),
         RANK,
-        stage.farm().bytes(),
-        stage.poolBytes(),
+        testbed.farm().bytes(),
+        testbed.poolBytes(),
         policy,
         sequences,
         hot,
@@ -219,13 +219,13 @@ public final class AdaptersCommand implements Callable<Integer> {
         SEED);
   }
 
-  private List<Cell> measure(Stage stage) throws IOException {
+  private List<Cell> measure(Testbed testbed) throws IOException {
     List<Cell> cells = new ArrayList<>();
     var progress = output.progress("cells", (long) rounds * registered.size() * traffic.size());
     for (int round = 0; round < rounds; round++) {
       for (int count : registered) {
         for (Traffic kind : traffic) {
-          Cell cell = cell(stage, round, count, kind);
+          Cell cell = cell(testbed, round, count, kind);
           cells.add(cell);
           output.says(
               String.format(
@@ -243,11 +243,11 @@ public final class AdaptersCommand implements Callable<Integer> {
     return cells;
   }
 
-  private Cell cell(Stage stage, int round, int count, Traffic kind) throws IOException {
+  private Cell cell(Testbed testbed, int round, int count, Traffic kind) throws IOException {
     long start = System.nanoTime();
-    try (Lorikeet lorikeet = stage.open(count)) {
+    try (Lorikeet lorikeet = testbed.open(count)) {
       double registering = (System.nanoTime() - start) / 1e9;
-      Load sender = stage.load(lorikeet);
+      Load sender = testbed.load(lorikeet);
       IntSupplier source = kind.source(count, SEED + round);
       long seed = SEED + 1_000_000L * round;
       sender.saturated(source, Math.max(2 * sequences, requests / 3), 2 * sequences, -seed);
@@ -277,7 +277,7 @@ public final class AdaptersCommand implements Callable<Integer> {
         store.evictions());
   }
 
-  private @Nullable Criterion criterion(Stage stage, List<Cell> cells) throws IOException {
+  private @Nullable Criterion criterion(Testbed testbed, List<Cell> cells) throws IOException {
     List<Double> ratios = new ArrayList<>();
     List<Double> fewThroughputs = new ArrayList<>();
     for (int round = 0; round < rounds; round++) {
@@ -293,11 +293,11 @@ public final class AdaptersCommand implements Callable<Integer> {
     }
     Statistic ratio = Statistic.of(ratios);
     output.says("measuring the memory");
-    double memoryBytesPerSecond = Floor.readMemory(Runtime.getRuntime().availableProcessors());
+    double memoryBytesPerSecond = Roofline.readMemory(Runtime.getRuntime().availableProcessors());
     double distinctFew = Traffic.ZIPF.distinct(FEW, sequences);
     double distinctMost = Traffic.ZIPF.distinct(most(), sequences);
     double step = sequences / Statistic.of(fewThroughputs).median();
-    double more = (distinctMost - distinctFew) * stage.farm().bytes() / memoryBytesPerSecond;
+    double more = (distinctMost - distinctFew) * testbed.farm().bytes() / memoryBytesPerSecond;
     return new Criterion(
         "4 Zipf traffic: throughput with " + most() + " adapters over that with " + FEW,
         ratio.median(),

@@ -1,9 +1,9 @@
 package dev.lorikeet.bench.adapters;
 
-import dev.lorikeet.bench.Output;
 import dev.lorikeet.bench.adapters.AdaptersReport.Cell;
 import dev.lorikeet.bench.adapters.AdaptersReport.Criterion;
 import dev.lorikeet.bench.adapters.AdaptersReport.Soak;
+import dev.lorikeet.bench.output.Output;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

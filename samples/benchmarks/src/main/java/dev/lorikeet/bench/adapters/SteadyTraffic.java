@@ -1,11 +1,11 @@
 package dev.lorikeet.bench.adapters;
 
 import dev.lorikeet.Lorikeet;
-import dev.lorikeet.bench.Output;
 import dev.lorikeet.bench.adapters.AdaptersReport.Memory;
 import dev.lorikeet.bench.adapters.AdaptersReport.Sample;
 import dev.lorikeet.bench.adapters.AdaptersReport.Soak;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.output.Output;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -19,11 +19,11 @@ import org.apache.commons.math3.stat.regression.SimpleRegression;
 /**
  * Sends Zipf traffic for a long time and looks whether memory stays what it is.
  *
- * @param stage opens the model
+ * @param testbed opens the model
  * @param load share of the saturated rate
  * @param output says what is being done
  */
-record SteadyTraffic(Stage stage, double load, Output output) {
+record SteadyTraffic(Testbed testbed, double load, Output output) {
   private static final int WARM_UP_REQUESTS = 300;
   private static final int MOST_SAMPLES = 600;
   private static final long SEED = 99;
@@ -31,11 +31,11 @@ record SteadyTraffic(Stage stage, double load, Output output) {
   Soak run(Duration time, int registered) throws IOException {
     output.says("steady traffic for " + time + " with " + registered + " adapters");
     List<Sample> samples = Collections.synchronizedList(new ArrayList<>());
-    try (Lorikeet lorikeet = stage.open(registered);
+    try (Lorikeet lorikeet = testbed.open(registered);
         ScheduledExecutorService sampler = Executors.newSingleThreadScheduledExecutor()) {
-      Load sender = stage.load(lorikeet);
+      Load sender = testbed.load(lorikeet);
       var source = Traffic.ZIPF.source(registered, SEED);
-      Load.Result warm = sender.saturated(source, WARM_UP_REQUESTS, 2 * stage.sequences(), -SEED);
+      Load.Result warm = sender.saturated(source, WARM_UP_REQUESTS, 2 * testbed.sequences(), -SEED);
       Memory before = AdaptersCommand.memory(lorikeet);
       long start = System.nanoTime();
       long period = Math.max(1000, time.toMillis() / MOST_SAMPLES);

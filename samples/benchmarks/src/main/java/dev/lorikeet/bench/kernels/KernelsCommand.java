@@ -1,8 +1,8 @@
 package dev.lorikeet.bench.kernels;
 
-import dev.lorikeet.bench.Output;
-import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.machine.Roofline;
+import dev.lorikeet.bench.output.Output;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -67,7 +67,7 @@ public final class KernelsCommand implements Callable<Integer> {
 
   /** The shape of the JSON. */
   private record Report(
-      String benchmark, String started, Machine machine, Floor floor, List<Entry> kernels) {}
+      String benchmark, String started, Machine machine, Roofline roofline, List<Entry> kernels) {}
 
   /**
    * One benchmark.
@@ -92,13 +92,13 @@ public final class KernelsCommand implements Callable<Integer> {
     String started = Instant.now().toString();
     Path file = output.file("kernels");
     output.says("measuring the machine");
-    Floor floor = Floor.measure(Runtime.getRuntime().availableProcessors(), STREAM_BYTES);
+    Roofline roofline = Roofline.measure(Runtime.getRuntime().availableProcessors(), STREAM_BYTES);
     List<Entry> entries = new ArrayList<>();
     for (RunResult result : run(Path.of(file + ".log"))) {
-      entries.add(entry(result, floor));
+      entries.add(entry(result, roofline));
     }
-    print(entries, floor);
-    output.write(file, new Report("kernels", started, Machine.here(), floor, entries));
+    print(entries, roofline);
+    output.write(file, new Report("kernels", started, Machine.here(), roofline, entries));
     return 0;
   }
 
@@ -118,38 +118,38 @@ public final class KernelsCommand implements Callable<Integer> {
     return new Runner(options.build()).run();
   }
 
-  private static Entry entry(RunResult result, Floor floor) {
+  private static Entry entry(RunResult result, Roofline roofline) {
     String name = result.getParams().getBenchmark();
     String type = name.substring(PACKAGE.length(), name.lastIndexOf('.'));
     Map<String, String> values = new TreeMap<>();
     for (String key : result.getParams().getParamsKeys()) {
       values.put(key, result.getParams().getParam(key));
     }
-    Roofline roofline = Roofline.of(type, key -> String.valueOf(values.get(key)));
+    KernelCost cost = KernelCost.of(type, key -> String.valueOf(values.get(key)));
     double microseconds = result.getPrimaryResult().getScore();
     double error = result.getPrimaryResult().getScoreError();
-    double reading = roofline.bytes() / floor.modelBytesPerSecond();
-    double computing = roofline.flops() / floor.flopsPerSecond();
+    double reading = cost.bytes() / roofline.modelBytesPerSecond();
+    double computing = cost.flops() / roofline.flopsPerSecond();
     return new Entry(
         name.substring(PACKAGE.length()),
         values,
         microseconds,
         Double.isNaN(error) ? 0 : error,
-        roofline.bytes(),
-        roofline.flops(),
+        cost.bytes(),
+        cost.flops(),
         reading > computing ? "memory" : "arithmetic",
         1e6 * Math.max(reading, computing) / microseconds);
   }
 
-  private void print(List<Entry> entries, Floor floor) {
+  private void print(List<Entry> entries, Roofline roofline) {
     output.print("");
     output.print(
         format(
             "reading %.1f GB/s (%d MiB), multiply-adds %.0f GFLOP/s, %d threads; a Llama of 135 M parameters, all layers",
-            floor.modelBytesPerSecond() / 1e9,
+            roofline.modelBytesPerSecond() / 1e9,
             STREAM_BYTES >> 20,
-            floor.flopsPerSecond() / 1e9,
-            floor.threads()));
+            roofline.flopsPerSecond() / 1e9,
+            roofline.threads()));
     output.print("");
     List<List<String>> rows = new ArrayList<>();
     rows.add(

@@ -18,7 +18,10 @@ import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.function.ObjIntConsumer;
 
-/** The same model, opened once for each way to apply adapters, all over the same mapped weights. */
+/**
+ * The same model, opened once for each kind of host that the variants need, all over the same
+ * mapped weights.
+ */
 final class Hosts implements AutoCloseable {
   private static final long POOL_BYTES = 512L << 20;
   private static final int PROMPT_TOKENS = 8;
@@ -29,7 +32,7 @@ final class Hosts implements AutoCloseable {
   private final Path layerGate;
   private final int vocabulary;
   private final int threads;
-  private final Map<Way.Host, Lorikeet> opened = new HashMap<>();
+  private final Map<Variant.Host, Lorikeet> opened = new HashMap<>();
   private final List<Router> gates = new ArrayList<>();
 
   Hosts(
@@ -47,11 +50,11 @@ final class Hosts implements AutoCloseable {
     this.threads = threads;
   }
 
-  private Lorikeet get(Way.Host host) {
+  private Lorikeet get(Variant.Host host) {
     return opened.computeIfAbsent(host, this::open);
   }
 
-  private Lorikeet open(Way.Host host) {
+  private Lorikeet open(Variant.Host host) {
     Lorikeet.Builder builder =
         Lorikeet.builder(model)
             .poolBytes(POOL_BYTES)
@@ -60,8 +63,8 @@ final class Hosts implements AutoCloseable {
             .modelOption("switching", host.switching());
     Lorikeet lorikeet = builder.open();
     adapters.forEach(lorikeet::register);
-    addGate(lorikeet, Way.TOKEN_GATE, tokenGate);
-    addGate(lorikeet, Way.LAYER_GATE, layerGate);
+    addGate(lorikeet, Variant.TOKEN_GATE, tokenGate);
+    addGate(lorikeet, Variant.LAYER_GATE, layerGate);
     return lorikeet;
   }
 
@@ -76,15 +79,15 @@ final class Hosts implements AutoCloseable {
   /**
    * Decodes a batch of sequences.
    *
-   * @param way gives a request its adapters
+   * @param adapt gives a request its adapters
    * @return how long it took
    */
   Times decode(
-      Way.Host host,
+      Variant.Host host,
       int batch,
       int tokens,
       long seed,
-      ObjIntConsumer<GenerationRequest.Builder> way) {
+      ObjIntConsumer<GenerationRequest.Builder> adapt) {
     Lorikeet lorikeet = get(host);
     SplittableRandom random = new SplittableRandom(seed);
     AtomicLongArray firsts = new AtomicLongArray(batch);
@@ -99,7 +102,7 @@ final class Hosts implements AutoCloseable {
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
               .stop(new StopConditions(tokens, List.of(), Set.of(), true));
-      way.accept(request, i);
+      adapt.accept(request, i);
       generations.add(
           lorikeet.submit(
               request.build(),

@@ -1,11 +1,11 @@
 package dev.lorikeet.bench.routing;
 
-import dev.lorikeet.bench.Output;
-import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.bench.model.WholeFolder;
+import dev.lorikeet.bench.output.Output;
+import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
@@ -161,8 +161,8 @@ public final class RoutingCommand implements Callable<Integer> {
           target -> RandomWeights.writeAdapter(target, model.shape(), rank, seed));
       adapters.put(adapters().get(i), adapter);
     }
-    Path tokenGate = folder.resolve(Way.TOKEN_GATE);
-    Path layerGate = folder.resolve(Way.LAYER_GATE);
+    Path tokenGate = folder.resolve(Variant.TOKEN_GATE);
+    Path layerGate = folder.resolve(Variant.LAYER_GATE);
     int hidden = model.shape().hidden();
     RandomGate.write(tokenGate, adapters(), TOP_K, 0, hidden);
     RandomGate.write(layerGate, adapters(), TOP_K, model.shape().layers(), hidden);
@@ -170,18 +170,18 @@ public final class RoutingCommand implements Callable<Integer> {
   }
 
   private List<Cost> costs(Hosts hosts) {
-    Map<Integer, Map<Way, List<Double>>> seconds = new LinkedHashMap<>();
-    var progress = output.progress("ways", (long) (rounds + WARM_UPS) * batches.size());
+    Map<Integer, Map<Variant, List<Double>>> seconds = new LinkedHashMap<>();
+    var progress = output.progress("variants", (long) (rounds + WARM_UPS) * batches.size());
     for (int round = -WARM_UPS; round < rounds; round++) {
       output.says(round < 0 ? "warming up" : "round " + (round + 1) + " of " + rounds);
       for (int batch : batches) {
-        for (Way way : Way.values()) {
-          if (way.runsAt(batch)) {
-            double step = step(hosts, way, batch, round);
+        for (Variant variant : Variant.values()) {
+          if (variant.runsAt(batch)) {
+            double step = step(hosts, variant, batch, round);
             if (round >= 0) {
               seconds
                   .computeIfAbsent(batch, b -> new LinkedHashMap<>())
-                  .computeIfAbsent(way, w -> new ArrayList<>())
+                  .computeIfAbsent(variant, w -> new ArrayList<>())
                   .add(step);
             }
           }
@@ -192,30 +192,39 @@ public final class RoutingCommand implements Callable<Integer> {
     progress.ifPresent(bar -> bar.close());
     List<Cost> costs = new ArrayList<>();
     seconds.forEach(
-        (batch, ways) ->
-            ways.forEach(
-                (way, steps) ->
-                    costs.add(cost(way, batch, steps, ways.getOrDefault(Way.BASE, List.of())))));
+        (batch, variants) ->
+            variants.forEach(
+                (variant, steps) ->
+                    costs.add(
+                        cost(
+                            variant,
+                            batch,
+                            steps,
+                            variants.getOrDefault(Variant.BASE, List.of())))));
     return costs;
   }
 
-  private double step(Hosts hosts, Way way, int batch, int round) {
+  private double step(Hosts hosts, Variant variant, int batch, int round) {
     List<String> names = adapters();
     double seconds =
         hosts
             .decode(
-                way.host(), batch, tokens, round, (request, sequence) -> way.apply(request, names))
+                variant.host(),
+                batch,
+                tokens,
+                round,
+                (request, sequence) -> variant.apply(request, names))
             .decode();
     return seconds / (tokens - 1);
   }
 
-  private static Cost cost(Way way, int batch, List<Double> steps, List<Double> base) {
+  private static Cost cost(Variant variant, int batch, List<Double> steps, List<Double> base) {
     List<Double> ratios = new ArrayList<>();
     for (int round = 0; round < steps.size(); round++) {
       ratios.add(steps.get(round) / base.get(round));
     }
     double median = Statistic.of(steps).median();
-    return new Cost(way, batch, batch / median, Statistic.of(ratios), steps);
+    return new Cost(variant, batch, batch / median, Statistic.of(ratios), steps);
   }
 
   private List<Stay> stays(Hosts hosts) {
@@ -251,11 +260,11 @@ public final class RoutingCommand implements Callable<Integer> {
    * @param number other numbers give other mixtures, so that none is merged already
    */
   private double milliseconds(Hosts hosts, String switching, int stay, int number) {
-    Mixture mixture = Way.pair(adapters(), number);
+    Mixture mixture = Variant.pair(adapters(), number);
     return 1000
         * hosts
             .decode(
-                new Way.Host(switching, false),
+                new Variant.Host(switching, false),
                 1,
                 stay,
                 number,
@@ -290,7 +299,7 @@ public final class RoutingCommand implements Callable<Integer> {
             MOST_PERPLEXITY,
             perplexity <= MOST_PERPLEXITY));
     for (Cost cost : costs) {
-      if (cost.way() == Way.TOKEN && (cost.batch() == 1 || cost.batch() == 8)) {
+      if (cost.variant() == Variant.TOKEN && (cost.batch() == 1 || cost.batch() == 8)) {
         double value = cost.timeOverBase().median();
         criteria.add(
             new Criterion(

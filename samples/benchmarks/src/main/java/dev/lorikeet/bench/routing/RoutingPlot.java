@@ -26,11 +26,12 @@ final class RoutingPlot {
             .yAxisTitle("ratio")
             .build();
     chart.getStyler().setYAxisMin(0.0);
-    for (Way way : Way.values()) {
-      List<Cost> points = costs.stream().filter(c -> c.way() == way && way.runsAt(2)).toList();
+    for (Variant variant : Variant.values()) {
+      List<Cost> points =
+          costs.stream().filter(c -> c.variant() == variant && variant.runsAt(2)).toList();
       if (!points.isEmpty()) {
         chart.addSeries(
-            way.title(),
+            variant.title(),
             points.stream().map(c -> (double) c.batch()).toList(),
             points.stream().map(c -> c.timeOverBase().median()).toList());
       }

@@ -1,7 +1,7 @@
 package dev.lorikeet.bench.routing;
 
-import dev.lorikeet.bench.Statistic;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.gates.RouterEvaluation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param rank their rank, on all projections
  * @param tokens how many tokens a sequence generates
  * @param rounds how often everything was measured
- * @param costs by way and batch
+ * @param costs by variant and batch
  * @param stays what a mixture that stays for a while costs, as deltas, merged and as planned
  * @param quality perplexities of the tiny model, under its gates and without
  * @param criteria what the figures should be
@@ -39,14 +39,14 @@ record RoutingReport(
     @Nullable String plot) {
 
   /**
-   * A way at a batch size.
+   * A variant at a batch size.
    *
    * @param tokensPerSecond median over the rounds
    * @param timeOverBase time per step over that of the base model, taken round by round
    * @param stepSeconds the time of a decode step, by round
    */
   record Cost(
-      Way way,
+      Variant variant,
       int batch,
       double tokensPerSecond,
       Statistic timeOverBase,

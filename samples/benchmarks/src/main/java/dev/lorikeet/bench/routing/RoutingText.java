@@ -1,6 +1,6 @@
 package dev.lorikeet.bench.routing;
 
-import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.output.Output;
 import dev.lorikeet.bench.routing.RoutingReport.Cost;
 import dev.lorikeet.bench.routing.RoutingReport.Criterion;
 import dev.lorikeet.bench.routing.RoutingReport.Stay;
@@ -29,11 +29,13 @@ record RoutingText(Output output) {
       head.add("");
     }
     rows.add(head);
-    for (Way way : Way.values()) {
-      List<String> row = new ArrayList<>(List.of(way.title()));
+    for (Variant variant : Variant.values()) {
+      List<String> row = new ArrayList<>(List.of(variant.title()));
       for (int batch : batches) {
         List<Cost> found =
-            report.costs().stream().filter(c -> c.way() == way && c.batch() == batch).toList();
+            report.costs().stream()
+                .filter(c -> c.variant() == variant && c.batch() == batch)
+                .toList();
         row.add(found.isEmpty() ? "" : text("%.0f", found.getFirst().tokensPerSecond()));
         row.add(found.isEmpty() ? "" : text("%.2f", found.getFirst().timeOverBase().median()));
       }

@@ -1,7 +1,7 @@
 package dev.lorikeet.bench.routing;
 
 import dev.lorikeet.Lorikeet;
-import dev.lorikeet.bench.Output;
+import dev.lorikeet.bench.output.Output;
 import dev.lorikeet.gates.LabelledText;
 import dev.lorikeet.gates.MixedDocument;
 import dev.lorikeet.gates.RouterEvaluation;

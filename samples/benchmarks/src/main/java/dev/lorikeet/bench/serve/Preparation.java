@@ -37,13 +37,13 @@ final class Preparation {
   /**
    * What was made.
    *
-   * @param material what the contenders get
+   * @param inputs what the contenders get
    * @param shape the sizes of the model
    * @param adapterBytes the weights of one adapter, in bytes
    * @param ggufFailure why there are no GGUF files, if so
    */
   record Prepared(
-      Material material, ModelShape shape, long adapterBytes, Optional<String> ggufFailure) {}
+      Inputs inputs, ModelShape shape, long adapterBytes, Optional<String> ggufFailure) {}
 
   /** Makes a random model, or a view of a real one. */
   Prepared prepare(String model, int threads) throws IOException {
@@ -62,7 +62,7 @@ final class Preparation {
     JsonNode config = new ObjectMapper().readTree(base.resolve("config.json").toFile());
     ModelShape shape = shape(config);
     List<String> adapters = new ArrayList<>();
-    for (int i = 0; i < Case.SEQUENCES; i++) {
+    for (int i = 0; i < Scenario.SEQUENCES; i++) {
       long seed = ADAPTER_SEED + i;
       Path adapter = directory.resolve("adapter-" + i);
       WholeFolder.make(
@@ -73,15 +73,15 @@ final class Preparation {
         Files.size(Path.of(adapters.getFirst()).resolve("adapter_model.safetensors"));
     Vocabulary vocabulary = vocabulary(config, shape);
     Optional<String> failure = gguf(directory, base, shape, vocabulary, adapters);
-    Material material =
-        new Material(
+    Inputs inputs =
+        new Inputs(
             base.toString(),
             adapters,
             directory.resolve("model").toString(),
             adapters.stream().map(adapter -> adapter + ".gguf").toList(),
             vocabulary,
             threads);
-    return new Prepared(material, shape, adapterBytes, failure);
+    return new Prepared(inputs, shape, adapterBytes, failure);
   }
 
   private Optional<String> gguf(

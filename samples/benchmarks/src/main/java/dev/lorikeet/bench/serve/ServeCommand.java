@@ -1,10 +1,10 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.Output;
-import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
-import dev.lorikeet.bench.serve.ServeReport.CaseResult;
-import dev.lorikeet.bench.serve.ServeReport.Entrant;
+import dev.lorikeet.bench.machine.Roofline;
+import dev.lorikeet.bench.output.Output;
+import dev.lorikeet.bench.serve.ServeReport.ContenderResult;
+import dev.lorikeet.bench.serve.ServeReport.ScenarioResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,7 +37,7 @@ public final class ServeCommand implements Callable<Integer> {
       names = "--rounds",
       paramLabel = "N",
       defaultValue = "5",
-      description = "Rounds; in each, every contender runs every case (${DEFAULT-VALUE}).")
+      description = "Rounds; in each, every contender runs every scenario (${DEFAULT-VALUE}).")
   private int rounds;
 
   @Option(
@@ -61,7 +61,7 @@ public final class ServeCommand implements Callable<Integer> {
       split = ",",
       paramLabel = "NAME",
       description = "Who is measured: ${COMPLETION-CANDIDATES}; all if not given.")
-  private List<Lineup> lineup = List.of(Lineup.values());
+  private List<Contender> contenders = List.of(Contender.values());
 
   @Mixin private Output output = new Output();
 
@@ -78,49 +78,48 @@ public final class ServeCommand implements Callable<Integer> {
     var prepared = new Preparation(output.data(), output::says).prepare(model, threads);
     StepCost cost = new StepCost(prepared.shape(), prepared.adapterBytes());
     output.says("measuring the machine");
-    Floor floor = Floor.measure(threads, cost.weightBytes());
+    Roofline roofline = Roofline.measure(threads, cost.weightBytes());
 
-    Map<Lineup, Calibration.Choice> choices = new EnumMap<>(Lineup.class);
+    Map<Contender, Tuning.Choice> choices = new EnumMap<>(Contender.class);
     output.says("finding the best settings of each; what they print goes to " + log);
-    Calibration calibration =
-        new Calibration(prepared.material(), Math.min(32, tokens), log, output::says);
-    for (Lineup contender : lineup) {
+    Tuning tuning = new Tuning(prepared.inputs(), Math.min(32, tokens), log, output::says);
+    for (Contender contender : contenders) {
       choices.put(
           contender,
-          contender == Lineup.LLAMA_CPP && prepared.ggufFailure().isPresent()
-              ? new Calibration.Choice(
+          contender == Contender.LLAMA_CPP && prepared.ggufFailure().isPresent()
+              ? new Tuning.Choice(
                   java.util.Optional.empty(),
                   List.of(new ServeReport.Trial(Map.of(), 0, prepared.ggufFailure().get())))
-              : calibration.choose(contender));
+              : tuning.choose(contender));
     }
 
-    Tournament tournament = new Tournament(prepared.material(), tokens, output);
-    List<Entrant> entrants = new ArrayList<>();
-    List<CaseResult> cases;
+    Comparison comparison = new Comparison(prepared.inputs(), tokens, output);
+    List<ContenderResult> measured = new ArrayList<>();
+    List<ScenarioResult> scenarios;
     List<Agreement> agreements;
-    try (tournament) {
+    try (comparison) {
       for (var choice : choices.entrySet()) {
-        tournament.enter(choice.getKey(), choice.getValue(), log);
+        comparison.add(choice.getKey(), choice.getValue(), log);
       }
-      agreements = tournament.compare();
-      tournament.play(rounds);
-      cases = tournament.results(cost, floor);
-      choices.forEach((contender, choice) -> entrants.add(tournament.entrant(contender, choice)));
+      agreements = comparison.agreements();
+      comparison.measure(rounds);
+      scenarios = comparison.results(cost, roofline);
+      choices.forEach((contender, choice) -> measured.add(comparison.result(contender, choice)));
     }
     ServeReport report =
         new ServeReport(
             "serve",
             started,
             Machine.here(),
-            floor,
+            roofline,
             new ServeReport.Model(
                 model, prepared.shape(), cost.weightBytes(), prepared.adapterBytes()),
             rounds,
             tokens,
-            entrants,
+            measured,
             agreements,
-            cases,
-            Criteria.of(cases));
+            scenarios,
+            Criteria.of(scenarios));
     new ServeText(output).print(report);
     output.write(file, report);
     return report.agreement().stream().allMatch(Agreement::same) ? 0 : 1;

@@ -1,8 +1,8 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.Statistic;
-import dev.lorikeet.bench.machine.Floor;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.machine.Roofline;
+import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.shape.ModelShape;
 import java.util.List;
 import java.util.Map;
@@ -14,13 +14,13 @@ record ServeReport(
     String benchmark,
     String started,
     Machine machine,
-    Floor floor,
+    Roofline roofline,
     Model model,
     int rounds,
     int tokens,
-    List<Entrant> contenders,
+    List<ContenderResult> contenders,
     List<Agreement> agreement,
-    List<CaseResult> cases,
+    List<ScenarioResult> scenarios,
     List<Criterion> criteria) {
 
   /**
@@ -43,7 +43,7 @@ record ServeReport(
    * @param tried settings and what came of them, tokens/s
    * @param residentBytes memory of its process at the end
    */
-  record Entrant(
+  record ContenderResult(
       String name,
       String title,
       @Nullable String unavailable,
@@ -55,23 +55,23 @@ record ServeReport(
   record Trial(Map<String, String> settings, double tokensPerSecond, @Nullable String failure) {}
 
   /**
-   * What was found in one case.
+   * What was found in one scenario.
    *
-   * @param floorTokensPerSecond what the machine allows
+   * @param rooflineTokensPerSecond what the machine allows
    * @param results by contender
    */
-  record CaseResult(
-      String name, String title, double floorTokensPerSecond, Map<String, Result> results) {
-    Optional<Result> of(Lineup contender) {
+  record ScenarioResult(
+      String name, String title, double rooflineTokensPerSecond, Map<String, Result> results) {
+    Optional<Result> of(Contender contender) {
       return Optional.ofNullable(results.get(contender.name()));
     }
   }
 
-  /** What one contender did in one case, over the rounds. */
+  /** What one contender did in one scenario, over the rounds. */
   record Result(
       Statistic tokensPerSecond,
       Statistic timeToFirstTokenMs,
-      double fractionOfFloor,
+      double fractionOfRoofline,
       List<Double> rounds) {}
 
   /**

@@ -1,11 +1,11 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.Output;
-import dev.lorikeet.bench.Statistic;
-import dev.lorikeet.bench.serve.ServeReport.CaseResult;
+import dev.lorikeet.bench.output.Output;
+import dev.lorikeet.bench.output.Statistic;
+import dev.lorikeet.bench.serve.ServeReport.ContenderResult;
 import dev.lorikeet.bench.serve.ServeReport.Criterion;
-import dev.lorikeet.bench.serve.ServeReport.Entrant;
 import dev.lorikeet.bench.serve.ServeReport.Result;
+import dev.lorikeet.bench.serve.ServeReport.ScenarioResult;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -25,10 +25,10 @@ record ServeText(Output output) {
     output.print(
         format(
             "memory %.1f GB/s (a buffer as large as the model: %.1f), multiply-adds %.0f GFLOP/s, %d threads",
-            report.floor().memoryBytesPerSecond() / 1e9,
-            report.floor().modelBytesPerSecond() / 1e9,
-            report.floor().flopsPerSecond() / 1e9,
-            report.floor().threads()));
+            report.roofline().memoryBytesPerSecond() / 1e9,
+            report.roofline().modelBytesPerSecond() / 1e9,
+            report.roofline().flopsPerSecond() / 1e9,
+            report.roofline().threads()));
     output.print(
         format(
             "model %s: %.0f MB of weights a step, %.1f MB of an adapter of rank 16; %d rounds of %d tokens",
@@ -38,16 +38,16 @@ record ServeText(Output output) {
             report.rounds(),
             report.tokens()));
     output.print("");
-    for (Entrant entrant : report.contenders()) {
+    for (ContenderResult contender : report.contenders()) {
       output.print(
-          entrant.title()
+          contender.title()
               + ": "
-              + (entrant.unavailable() == null
-                  ? "best of " + entrant.tried().size() + " settings: " + entrant.chosen()
-                  : "not available: " + entrant.unavailable()));
+              + (contender.unavailable() == null
+                  ? "best of " + contender.tried().size() + " settings: " + contender.chosen()
+                  : "not available: " + contender.unavailable()));
     }
     agreement(report.agreement());
-    cases(report);
+    scenarios(report);
     criteria(report.criteria());
   }
 
@@ -67,31 +67,31 @@ record ServeText(Output output) {
     }
   }
 
-  private void cases(ServeReport report) {
+  private void scenarios(ServeReport report) {
     List<List<String>> rows = new ArrayList<>();
     List<String> head = new ArrayList<>(List.of("tokens/s: median (lowest-highest)"));
-    report.contenders().forEach(entrant -> head.add(entrant.title()));
-    head.add("floor");
+    report.contenders().forEach(contender -> head.add(contender.title()));
+    head.add("roofline");
     head.add("of it");
     rows.add(head);
-    for (CaseResult result : report.cases()) {
+    for (ScenarioResult result : report.scenarios()) {
       List<String> row = new ArrayList<>(List.of(result.title()));
-      for (Entrant entrant : report.contenders()) {
-        Result found = result.results().get(entrant.name());
+      for (ContenderResult contender : report.contenders()) {
+        Result found = result.results().get(contender.name());
         row.add(found == null ? "-" : statistic(found.tokensPerSecond()));
       }
-      row.add(format("%.0f", result.floorTokensPerSecond()));
+      row.add(format("%.0f", result.rooflineTokensPerSecond()));
       row.add(
           result
-              .of(Lineup.LORIKEET)
-              .map(r -> format("%.0f %%", 100 * r.fractionOfFloor()))
+              .of(Contender.LORIKEET)
+              .map(r -> format("%.0f %%", 100 * r.fractionOfRoofline()))
               .orElse("-"));
       rows.add(row);
     }
     List<String> first = new ArrayList<>(List.of("time to first token of 256, ms"));
-    CaseResult prefill = report.cases().getLast();
-    for (Entrant entrant : report.contenders()) {
-      Result found = prefill.results().get(entrant.name());
+    ScenarioResult prefill = report.scenarios().getLast();
+    for (ContenderResult contender : report.contenders()) {
+      Result found = prefill.results().get(contender.name());
       first.add(found == null ? "-" : statistic(found.timeToFirstTokenMs()));
     }
     rows.add(first);

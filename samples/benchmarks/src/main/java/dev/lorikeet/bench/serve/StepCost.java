@@ -1,6 +1,6 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.machine.Floor;
+import dev.lorikeet.bench.machine.Roofline;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 
@@ -32,21 +32,23 @@ record StepCost(ModelShape shape, long adapterBytes) {
   }
 
   /**
-   * Returns the most tokens per second that the machine allows.
+   * Returns the most tokens per second that the roofline allows.
    *
-   * @param what the case
+   * @param scenario what is run
    * @param tokens how many tokens each sequence generates, which tells the length of its context
    */
-  double floor(Case what, int tokens, Floor machine) {
-    double adapters = (double) what.distinctAdapters() * adapterBytes;
-    double adapterFlops = what.distinctAdapters() == 0 ? 0 : 2.0 * adapterBytes / BYTES;
-    if (what.isPrefill()) {
-      double flops = 2.0 * (layerParameters() * (double) what.promptTokens() + headParameters());
-      return what.promptTokens() / machine.seconds(weightBytes() + adapters, flops);
+  double roofline(Scenario scenario, int tokens, Roofline machine) {
+    double adapters = (double) scenario.distinctAdapters() * adapterBytes;
+    double adapterFlops = scenario.distinctAdapters() == 0 ? 0 : 2.0 * adapterBytes / BYTES;
+    if (scenario.isPrefill()) {
+      double flops =
+          2.0 * (layerParameters() * (double) scenario.promptTokens() + headParameters());
+      return scenario.promptTokens() / machine.seconds(weightBytes() + adapters, flops);
     }
-    double context = what.promptTokens() + tokens / 2.0;
-    double cache = what.sequences() * context * shape.layers() * 2.0 * shape.kvWidth() * BYTES;
-    double flops = what.sequences() * (2.0 * (layerParameters() + headParameters()) + adapterFlops);
-    return what.sequences() / machine.seconds(weightBytes() + adapters + cache, flops);
+    double context = scenario.promptTokens() + tokens / 2.0;
+    double cache = scenario.sequences() * context * shape.layers() * 2.0 * shape.kvWidth() * BYTES;
+    double flops =
+        scenario.sequences() * (2.0 * (layerParameters() + headParameters()) + adapterFlops);
+    return scenario.sequences() / machine.seconds(weightBytes() + adapters + cache, flops);
   }
 }

@@ -40,15 +40,15 @@ class RoutingCommandTest {
 
     JsonNode report = new ObjectMapper().readTree(json.toFile());
     Set<String> expected = new HashSet<>();
-    for (Way way : Way.values()) {
-      expected.add(way + " 1");
-      if (way != Way.TOKEN_MERGED) {
-        expected.add(way + " 3");
+    for (Variant variant : Variant.values()) {
+      expected.add(variant + " 1");
+      if (variant != Variant.TOKEN_MERGED) {
+        expected.add(variant + " 3");
       }
     }
     Set<String> found = new HashSet<>();
     for (JsonNode cost : report.path("costs")) {
-      found.add(cost.path("way").asText() + " " + cost.path("batch").asInt());
+      found.add(cost.path("variant").asText() + " " + cost.path("batch").asInt());
       assertTrue(cost.path("tokens_per_second").asDouble() > 0, cost.toString());
       assertEquals(2, cost.path("step_seconds").size());
     }
@@ -72,7 +72,7 @@ class RoutingCommandTest {
   void noTwoMixturesInARowAreTheSame() {
     List<String> adapters = List.of("a", "b", "c");
     for (int i = 0; i < 50; i++) {
-      assertTrue(!Way.pair(adapters, i).equals(Way.pair(adapters, i + 1)), "number " + i);
+      assertTrue(!Variant.pair(adapters, i).equals(Variant.pair(adapters, i + 1)), "number " + i);
     }
   }
 }

@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.lorikeet.bench.Statistic;
-import dev.lorikeet.bench.serve.ServeReport.CaseResult;
+import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.bench.serve.ServeReport.Criterion;
 import dev.lorikeet.bench.serve.ServeReport.Result;
+import dev.lorikeet.bench.serve.ServeReport.ScenarioResult;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -15,16 +15,19 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class CriteriaTest {
-  /** Figures of Lorikeet in every case, and of the others; two rounds, the second half as fast. */
-  private static List<CaseResult> cases(Map<Case, Double> ours, Map<Lineup, Double> others) {
-    List<CaseResult> cases = new ArrayList<>();
-    for (Case what : Case.values()) {
+  /**
+   * Figures of Lorikeet in every scenario, and of the others; two rounds, the second half as fast.
+   */
+  private static List<ScenarioResult> scenarios(
+      Map<Scenario, Double> ours, Map<Contender, Double> others) {
+    List<ScenarioResult> scenarios = new ArrayList<>();
+    for (Scenario scenario : Scenario.values()) {
       Map<String, Result> results = new HashMap<>();
-      results.put(Lineup.LORIKEET.name(), result(ours.getOrDefault(what, 1000.0)));
+      results.put(Contender.LORIKEET.name(), result(ours.getOrDefault(scenario, 1000.0)));
       others.forEach((name, figure) -> results.put(name.name(), result(figure)));
-      cases.add(new CaseResult(what.name(), what.title(), 2000, results));
+      scenarios.add(new ScenarioResult(scenario.name(), scenario.title(), 2000, results));
     }
-    return cases;
+    return scenarios;
   }
 
   private static Result result(double figure) {
@@ -42,7 +45,8 @@ class CriteriaTest {
   @Test
   void ratiosAreTakenRoundByRound() {
     List<Criterion> criteria =
-        Criteria.of(cases(Map.of(), Map.of(Lineup.LLAMA_CPP, 200.0, Lineup.JLAMA, 100.0)));
+        Criteria.of(
+            scenarios(Map.of(), Map.of(Contender.LLAMA_CPP, 200.0, Contender.JLAMA, 100.0)));
     assertEquals(new Statistic(5, 5, 5), find(criteria, "1a").value());
     assertTrue(find(criteria, "1a").holds());
     assertFalse(find(criteria, "1b").holds());
@@ -53,7 +57,8 @@ class CriteriaTest {
   @Test
   void costsAreSharesOfTheThroughputWithoutAdapters() {
     List<Criterion> criteria =
-        Criteria.of(cases(Map.of(Case.EIGHT_ADAPTERS, 800.0), Map.of(Lineup.JLAMA, 1.0)));
+        Criteria.of(
+            scenarios(Map.of(Scenario.EIGHT_ADAPTERS, 800.0), Map.of(Contender.JLAMA, 1.0)));
     assertEquals(0.2, find(criteria, "3a").value().median(), 1e-9);
     assertFalse(find(criteria, "3a").holds());
     assertTrue(find(criteria, "3b").holds());

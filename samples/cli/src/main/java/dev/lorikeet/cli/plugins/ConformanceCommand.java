@@ -4,7 +4,6 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.Json;
-import dev.lorikeet.conformance.Profile;
 import dev.lorikeet.conformance.runner.ConformanceRunner;
 import dev.lorikeet.conformance.runner.ProviderOption;
 import dev.lorikeet.conformance.setup.Profile;

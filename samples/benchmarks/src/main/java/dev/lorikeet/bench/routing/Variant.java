@@ -5,8 +5,8 @@ import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.routing.Mixture;
 import java.util.List;
 
-/** The ways in which sequences come to their adapters. */
-enum Way {
+/** How sequences come to their adapters. */
+enum Variant {
   BASE("base model", "delta", false),
   REQUEST("one mixture of two for all", "delta", false),
   TOKEN("token-wise, top-2", "delta", false),
@@ -21,7 +21,7 @@ enum Way {
   private final String switching;
   private final boolean perModule;
 
-  Way(String title, String switching, boolean perModule) {
+  Variant(String title, String switching, boolean perModule) {
     this.title = title;
     this.switching = switching;
     this.perModule = perModule;
@@ -41,7 +41,7 @@ enum Way {
     return this != TOKEN_MERGED || batch == 1;
   }
 
-  /** Lets a request go this way. */
+  /** Gives a request its adapters. */
   void apply(GenerationRequest.Builder request, List<String> adapters) {
     switch (this) {
       case BASE -> {}

@@ -1,4 +1,4 @@
-package dev.lorikeet.bench;
+package dev.lorikeet.bench.output;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;

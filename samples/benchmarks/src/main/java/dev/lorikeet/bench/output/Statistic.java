@@ -1,4 +1,4 @@
-package dev.lorikeet.bench;
+package dev.lorikeet.bench.output;
 
 import java.util.List;
 

@@ -13,7 +13,7 @@ import java.util.function.UnaryOperator;
  * @param bytes read, and written where that is of the same order
  * @param flops operations, two for each multiply-add
  */
-record Roofline(double bytes, double flops) {
+record KernelCost(double bytes, double flops) {
   private static final ModelShape SHAPE = Preset.M135.shape();
   private static final int RANK = 16;
   private static final int BF16 = 2;
@@ -24,7 +24,7 @@ record Roofline(double bytes, double flops) {
    * @param benchmark its simple name, such as {@code MatMulBenchmark}
    * @param parameter gives the value of a parameter
    */
-  static Roofline of(String benchmark, UnaryOperator<String> parameter) {
+  static KernelCost of(String benchmark, UnaryOperator<String> parameter) {
     return switch (benchmark) {
       case "MatMulBenchmark" ->
           matMul(parameter.apply("type"), Integer.parseInt(parameter.apply("tokens")));
@@ -33,38 +33,38 @@ record Roofline(double bytes, double flops) {
       case "LoraBenchmark" -> {
         String batch = parameter.apply("batch");
         double parameters = adapterParameters();
-        yield new Roofline(
+        yield new KernelCost(
             LoraBenchmark.adapters(batch) * parameters * BF16,
             2.0 * LoraBenchmark.tokens(batch) * parameters);
       }
       case "MergeBenchmark" -> {
         int adapters = Integer.parseInt(parameter.apply("adapters"));
-        yield new Roofline(
+        yield new KernelCost(
             2.0 * weights() * BF16 + adapters * adapterParameters() * BF16,
             2.0 * weights() * RANK * adapters);
       }
       default ->
           throw new IllegalArgumentException(
-              "benchmark: expected one with a roofline, found " + benchmark);
+              "benchmark: expected one whose cost is known, found " + benchmark);
     };
   }
 
-  private static Roofline matMul(String type, int tokens) {
+  private static KernelCost matMul(String type, int tokens) {
     double bytesPerWeight =
         switch (type) {
           case "F32" -> 4;
           case "Q4" -> 0.5 + 4.0 / 32;
           default -> 2;
         };
-    return new Roofline(weights() * bytesPerWeight, 2.0 * weights() * tokens);
+    return new KernelCost(weights() * bytesPerWeight, 2.0 * weights() * tokens);
   }
 
-  private static Roofline attention(String type, int tokens) {
+  private static KernelCost attention(String type, int tokens) {
     int length = AttentionBenchmark.LENGTH;
     double sequences = AttentionBenchmark.sequences(tokens);
     double pairs = sequences == 1 ? tokens * (length - (tokens - 1) / 2.0) : sequences * length;
     double elements = 2.0 * sequences * length * SHAPE.kvWidth() * SHAPE.layers();
-    return new Roofline(
+    return new KernelCost(
         elements * (type.equals("F32") ? 4 : 2), 4 * pairs * SHAPE.queryWidth() * SHAPE.layers());
   }
 

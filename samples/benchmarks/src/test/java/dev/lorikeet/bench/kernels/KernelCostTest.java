@@ -9,30 +9,30 @@ import java.io.InputStream;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-class RooflineTest {
+class KernelCostTest {
   /** Weights of the linear layers of the 135 M Llama, the last one left out. */
   private static final double WEIGHTS = 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536.0);
 
-  private static Roofline roofline(String benchmark, Map<String, String> parameters) {
-    return Roofline.of(benchmark, key -> String.valueOf(parameters.get(key)));
+  private static KernelCost cost(String benchmark, Map<String, String> parameters) {
+    return KernelCost.of(benchmark, key -> String.valueOf(parameters.get(key)));
   }
 
   @Test
   void aProductReadsItsWeightsOnceForAllTokens() {
-    Roofline one = roofline("MatMulBenchmark", Map.of("type", "BF16", "tokens", "1"));
-    Roofline many = roofline("MatMulBenchmark", Map.of("type", "BF16", "tokens", "64"));
+    KernelCost one = cost("MatMulBenchmark", Map.of("type", "BF16", "tokens", "1"));
+    KernelCost many = cost("MatMulBenchmark", Map.of("type", "BF16", "tokens", "64"));
     assertEquals(2 * WEIGHTS, one.bytes());
     assertEquals(one.bytes(), many.bytes());
     assertEquals(2 * WEIGHTS, one.flops());
     assertEquals(64 * one.flops(), many.flops());
     assertEquals(
-        WEIGHTS * 0.625, roofline("MatMulBenchmark", Map.of("type", "Q4", "tokens", "1")).bytes());
+        WEIGHTS * 0.625, cost("MatMulBenchmark", Map.of("type", "Q4", "tokens", "1")).bytes());
   }
 
   @Test
   void attentionOfAChunkCountsOnlyEarlierPositions() {
-    Roofline decode = roofline("AttentionBenchmark", Map.of("type", "F16", "tokens", "8"));
-    Roofline chunk = roofline("AttentionBenchmark", Map.of("type", "F16", "tokens", "64"));
+    KernelCost decode = cost("AttentionBenchmark", Map.of("type", "F16", "tokens", "8"));
+    KernelCost chunk = cost("AttentionBenchmark", Map.of("type", "F16", "tokens", "64"));
     assertEquals(4.0 * 8 * 512 * 576 * 30, decode.flops());
     assertEquals(4.0 * (64 * 449 + 63 * 64 / 2) * 576 * 30, chunk.flops());
     assertEquals(8 * chunk.bytes(), decode.bytes());
@@ -40,15 +40,15 @@ class RooflineTest {
 
   @Test
   void differentAdaptersAreReadEachAndComputedOnce() {
-    Roofline one = roofline("LoraBenchmark", Map.of("batch", "8/1"));
-    Roofline eight = roofline("LoraBenchmark", Map.of("batch", "8/8"));
+    KernelCost one = cost("LoraBenchmark", Map.of("batch", "8/1"));
+    KernelCost eight = cost("LoraBenchmark", Map.of("batch", "8/8"));
     assertEquals(8 * one.bytes(), eight.bytes());
     assertEquals(one.flops(), eight.flops());
   }
 
   @Test
-  void everyBenchmarkHasARoofline() throws IOException {
-    try (InputStream list = RooflineTest.class.getResourceAsStream("/META-INF/BenchmarkList")) {
+  void everyBenchmarkHasACost() throws IOException {
+    try (InputStream list = KernelCostTest.class.getResourceAsStream("/META-INF/BenchmarkList")) {
       String text =
           list == null
               ? ""
@@ -57,6 +57,6 @@ class RooflineTest {
         assertTrue(text.contains(name + "Benchmark"), name);
       }
     }
-    assertThrows(IllegalArgumentException.class, () -> Roofline.of("Other", key -> ""));
+    assertThrows(IllegalArgumentException.class, () -> KernelCost.of("Other", key -> ""));
   }
 }

@@ -14,7 +14,7 @@ import java.util.List;
  * @param vocabulary one character for every token
  * @param threads processors to use
  */
-record Material(
+record Inputs(
     String model,
     List<String> adapters,
     String gguf,

@@ -28,7 +28,7 @@ import jdk.incubator.vector.VectorSpecies;
  * @param modelBytesPerSecond reading a buffer as large as the model, which caches may hold in part
  * @param flopsPerSecond multiply-adds of float32, each counted as two operations
  */
-public record Floor(
+public record Roofline(
     int threads, double memoryBytesPerSecond, double modelBytesPerSecond, double flopsPerSecond) {
   private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -38,8 +38,8 @@ public record Floor(
   private static final int MULTIPLY_ADDS = 20_000_000;
 
   /** Measures; takes some seconds. */
-  public static Floor measure(int threads, long modelBytes) {
-    return new Floor(
+  public static Roofline measure(int threads, long modelBytes) {
+    return new Roofline(
         threads,
         readMemory(threads),
         read(threads, Math.max(1 << 20, modelBytes)),

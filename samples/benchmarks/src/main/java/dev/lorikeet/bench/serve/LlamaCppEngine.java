@@ -23,10 +23,10 @@ import java.util.concurrent.Future;
  * in every run (seen with 4.2.0). Settings: {@code weights}, {@code f16} or {@code bf16}, and
  * {@code flash}, whether attention is fused.
  */
-final class LlamaCppContender implements Contender {
+final class LlamaCppEngine implements Engine {
   private static final int CONTEXT_TOKENS = 1024;
 
-  private final Material material;
+  private final Inputs inputs;
   private final Map<String, String> settings;
   private final Vocabulary vocabulary;
 
@@ -35,11 +35,11 @@ final class LlamaCppContender implements Contender {
 
   private final ExecutorService receivers = Executors.newCachedThreadPool();
 
-  LlamaCppContender(Material material, Map<String, String> settings) {
+  LlamaCppEngine(Inputs inputs, Map<String, String> settings) {
     LlamaModel.setLogger(LogFormat.TEXT, (level, message) -> {});
-    this.material = material;
+    this.inputs = inputs;
     this.settings = settings;
-    this.vocabulary = material.vocabulary();
+    this.vocabulary = inputs.vocabulary();
   }
 
   @Override
@@ -69,7 +69,7 @@ final class LlamaCppContender implements Contender {
       chosen.add(
           context(
               workload.adapters().get(i),
-              inTurn ? 1 : Math.max(Case.SEQUENCES, workload.sequences())));
+              inTurn ? 1 : Math.max(Scenario.SEQUENCES, workload.sequences())));
     }
     List<List<Integer>> ids = new ArrayList<>();
     List<Future<List<Integer>>> running = new ArrayList<>();
@@ -123,17 +123,17 @@ final class LlamaCppContender implements Contender {
         key -> {
           ModelParameters parameters =
               new ModelParameters()
-                  .setModel(material.gguf() + "-" + settings.get("weights") + ".gguf")
+                  .setModel(inputs.gguf() + "-" + settings.get("weights") + ".gguf")
                   .setCtxSize(parallel * CONTEXT_TOKENS)
                   .setParallel(parallel)
-                  .setThreads(material.threads())
-                  .setThreadsBatch(material.threads())
+                  .setThreads(inputs.threads())
+                  .setThreadsBatch(inputs.threads())
                   .setGpuLayers(0);
           if (Boolean.parseBoolean(settings.get("flash"))) {
             parameters.enableFlashAttn();
           }
           if (adapter != Workload.NO_ADAPTER) {
-            parameters.addLoraAdapter(material.ggufAdapters().get(adapter));
+            parameters.addLoraAdapter(inputs.ggufAdapters().get(adapter));
           }
           return new LlamaModel(parameters);
         });

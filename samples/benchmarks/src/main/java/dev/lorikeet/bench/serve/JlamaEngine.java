@@ -16,20 +16,20 @@ import java.util.UUID;
  * at once: sequences take turns, without adapters. Settings: the element types of activations,
  * {@code memory}, and of what is multiplied with weights, {@code products}.
  */
-final class JlamaContender implements Contender {
+final class JlamaEngine implements Engine {
   private final AbstractModel model;
   private final Vocabulary vocabulary;
 
-  JlamaContender(Material material, Map<String, String> settings) {
+  JlamaEngine(Inputs inputs, Map<String, String> settings) {
     model =
         ModelSupport.loadModel(
-            new File(material.model()),
+            new File(inputs.model()),
             null,
             DType.F32,
             DType.valueOf(settings.getOrDefault("products", "F32")),
             Optional.empty(),
-            Optional.of(material.threads()));
-    vocabulary = material.vocabulary();
+            Optional.of(inputs.threads()));
+    vocabulary = inputs.vocabulary();
   }
 
   @Override

@@ -3,8 +3,8 @@ package dev.lorikeet.bench.serve;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lorikeet.bench.serve.ContenderProcess.Answer;
-import dev.lorikeet.bench.serve.ContenderProcess.Opening;
+import dev.lorikeet.bench.serve.EngineProcess.Answer;
+import dev.lorikeet.bench.serve.EngineProcess.Opening;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -18,18 +18,18 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /** A contender in a child process; used by one thread. */
-final class RemoteContender implements AutoCloseable {
+final class RemoteEngine implements AutoCloseable {
   private static final long EXIT_SECONDS = 20;
 
   private final ObjectMapper mapper = new ObjectMapper();
-  private final Lineup contender;
+  private final Contender contender;
   private final Process process;
   private final BufferedReader in;
   private final BufferedWriter out;
   private String title = "";
   private long residentBytes;
 
-  private RemoteContender(Lineup contender, Process process) {
+  private RemoteEngine(Contender contender, Process process) {
     this.contender = contender;
     this.process = process;
     this.in = new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8));
@@ -42,21 +42,21 @@ final class RemoteContender implements AutoCloseable {
    * @param log where its error output goes
    * @throws NotAvailable if it does not open here
    */
-  static RemoteContender start(
-      Lineup contender, Map<String, String> settings, Material material, Path log)
+  static RemoteEngine start(
+      Contender contender, Map<String, String> settings, Inputs inputs, Path log)
       throws IOException, NotAvailable {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-    command.add(ContenderProcess.class.getName());
+    command.add(EngineProcess.class.getName());
     Process process =
         new ProcessBuilder(command)
             .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
             .start();
-    RemoteContender remote = new RemoteContender(contender, process);
+    RemoteEngine remote = new RemoteEngine(contender, process);
     try {
-      String opened = remote.ask(new Opening(contender, material, settings)).title();
+      String opened = remote.ask(new Opening(contender, inputs, settings)).title();
       remote.title = opened == null ? contender.name() : opened;
       return remote;
     } catch (IOException | NotAvailable | RuntimeException e) {
@@ -65,7 +65,7 @@ final class RemoteContender implements AutoCloseable {
     }
   }
 
-  Lineup contender() {
+  Contender contender() {
     return contender;
   }
 
@@ -96,10 +96,10 @@ final class RemoteContender implements AutoCloseable {
       throw new NotAvailable("its process ended: " + exitCode());
     }
     for (String line = in.readLine(); line != null; line = in.readLine()) {
-      int at = line.indexOf(ContenderProcess.ANSWER); // a library may leave a line unfinished
+      int at = line.indexOf(EngineProcess.ANSWER); // a library may leave a line unfinished
       if (at >= 0) {
         Answer answer =
-            mapper.readValue(line.substring(at + ContenderProcess.ANSWER.length()), Answer.class);
+            mapper.readValue(line.substring(at + EngineProcess.ANSWER.length()), Answer.class);
         residentBytes = answer.residentBytes();
         String failure = answer.failure();
         if (failure != null) {

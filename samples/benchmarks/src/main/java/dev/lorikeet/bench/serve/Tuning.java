@@ -1,6 +1,6 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.serve.RemoteContender.NotAvailable;
+import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
 import dev.lorikeet.bench.serve.ServeReport.Trial;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,16 +16,16 @@ import java.util.function.Consumer;
  * of the other: on eight sequences, or on one where a library runs no more at once; and for
  * adapters that a library can't mix, the fastest way around it.
  */
-final class Calibration {
+final class Tuning {
   private static final int TRIES = 2;
 
-  private final Material material;
+  private final Inputs inputs;
   private final int tokens;
   private final Path log;
   private final Consumer<String> says;
 
-  Calibration(Material material, int tokens, Path log, Consumer<String> says) {
-    this.material = material;
+  Tuning(Inputs inputs, int tokens, Path log, Consumer<String> says) {
+    this.inputs = inputs;
     this.tokens = tokens;
     this.log = log;
     this.says = says;
@@ -43,11 +43,11 @@ final class Calibration {
     }
   }
 
-  Choice choose(Lineup contender) throws IOException {
+  Choice choose(Contender contender) throws IOException {
     List<Trial> tried = new ArrayList<>();
-    Case what = contender == Lineup.JLAMA ? Case.ONE : Case.EIGHT;
+    Scenario scenario = contender == Contender.JLAMA ? Scenario.ONE : Scenario.EIGHT;
     for (Map<String, String> settings : contender.candidates()) {
-      Trial trial = measure(contender, settings, what);
+      Trial trial = measure(contender, settings, scenario);
       tried.add(trial);
       says.accept(
           "  "
@@ -67,14 +67,14 @@ final class Calibration {
         tried);
   }
 
-  private Trial measure(Lineup contender, Map<String, String> settings, Case what)
+  private Trial measure(Contender contender, Map<String, String> settings, Scenario scenario)
       throws IOException {
     double most = 0;
-    try (RemoteContender remote = RemoteContender.start(contender, settings, material, log)) {
-      new WarmUp(material.vocabulary(), tokens).run(remote, what);
+    try (RemoteEngine remote = RemoteEngine.start(contender, settings, inputs, log)) {
+      new WarmUp(inputs.vocabulary(), tokens).run(remote, scenario);
       for (int attempt = 0; attempt < TRIES; attempt++) {
-        Workload workload = what.workload(material.vocabulary(), 1000 + attempt, tokens);
-        most = Math.max(most, what.figure(remote.run(workload)));
+        Workload workload = scenario.workload(inputs.vocabulary(), 1000 + attempt, tokens);
+        most = Math.max(most, scenario.figure(remote.run(workload)));
       }
       return new Trial(settings, most, null);
     } catch (NotAvailable e) {

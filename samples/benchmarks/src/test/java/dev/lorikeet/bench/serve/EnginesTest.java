@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lorikeet.bench.model.GgufConverter;
 import dev.lorikeet.bench.model.RandomWeights;
-import dev.lorikeet.bench.serve.RemoteContender.NotAvailable;
+import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -18,25 +18,25 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The contenders as the benchmark runs them, each in a process of its own. */
-class ContendersTest {
+class EnginesTest {
   private static final ModelShape SHAPE = new ModelShape(2, 128, 256, 4, 2, 32, 1024);
   private static final int TOKENS = 6;
 
   @TempDir Path directory;
 
-  private Material material() throws IOException {
+  private Inputs inputs() throws IOException {
     Path model = directory.resolve("model");
     RandomWeights.writeModel(model, SHAPE, 1);
     var vocabulary = RandomWeights.vocabulary(SHAPE);
     GgufConverter.writeModel(model, SHAPE, vocabulary, false, directory.resolve("m-f16.gguf"));
     List<String> adapters = new ArrayList<>();
-    for (int i = 0; i < Case.SEQUENCES; i++) {
+    for (int i = 0; i < Scenario.SEQUENCES; i++) {
       Path adapter = directory.resolve("adapter-" + i);
       RandomWeights.writeAdapter(adapter, SHAPE, 4, i);
       GgufConverter.writeAdapter(adapter, SHAPE, Path.of(adapter + ".gguf"));
       adapters.add(adapter.toString());
     }
-    return new Material(
+    return new Inputs(
         model.toString(),
         adapters,
         directory.resolve("m").toString(),
@@ -46,23 +46,23 @@ class ContendersTest {
   }
 
   private List<List<Integer>> ids(
-      Lineup contender, Map<String, String> settings, Material material, Case what)
+      Contender contender, Map<String, String> settings, Inputs inputs, Scenario scenario)
       throws IOException, NotAvailable {
-    try (RemoteContender remote =
-        RemoteContender.start(contender, settings, material, directory.resolve("log"))) {
-      return remote.run(what.workload(material.vocabulary(), 9, TOKENS)).ids();
+    try (RemoteEngine remote =
+        RemoteEngine.start(contender, settings, inputs, directory.resolve("log"))) {
+      return remote.run(scenario.workload(inputs.vocabulary(), 9, TOKENS)).ids();
     }
   }
 
   @Test
   void jlamaGeneratesWhatLorikeetGenerates() throws IOException, NotAvailable {
-    Material material = material();
+    Inputs inputs = inputs();
     Agreement agreement =
         Agreement.of(
             "jlama",
             "none",
-            ids(Lineup.LORIKEET, Map.of(), material, Case.EIGHT),
-            ids(Lineup.JLAMA, Map.of("products", "F32"), material, Case.EIGHT));
+            ids(Contender.LORIKEET, Map.of(), inputs, Scenario.EIGHT),
+            ids(Contender.JLAMA, Map.of("products", "F32"), inputs, Scenario.EIGHT));
     assertTrue(agreement.same(), agreement::toString);
     assertEquals(TOKENS, agreement.tokens());
   }
@@ -70,35 +70,35 @@ class ContendersTest {
   @Test
   void llamaCppGeneratesWhatLorikeetGeneratesWithAdaptersToo() throws IOException, NotAvailable {
     assumeTrue(System.getProperty("os.arch").equals("amd64"), "java-llama.cpp brings a library");
-    Material material = material();
+    Inputs inputs = inputs();
     Map<String, String> settings = Map.of("weights", "f16", "flash", "false");
-    for (Case what : List.of(Case.EIGHT, Case.EIGHT_ADAPTERS)) {
+    for (Scenario scenario : List.of(Scenario.EIGHT, Scenario.EIGHT_ADAPTERS)) {
       Agreement agreement =
           Agreement.of(
               "llama.cpp",
-              what.title(),
-              ids(Lineup.LORIKEET, Map.of(), material, what),
-              ids(Lineup.LLAMA_CPP, settings, material, what));
+              scenario.title(),
+              ids(Contender.LORIKEET, Map.of(), inputs, scenario),
+              ids(Contender.LLAMA_CPP, settings, inputs, scenario));
       assertTrue(agreement.same(), agreement::toString);
     }
   }
 
   @Test
   void whatCannotBeOpenedIsToldOf() throws IOException {
-    Material material = material();
-    Material broken =
-        new Material(
+    Inputs inputs = inputs();
+    Inputs broken =
+        new Inputs(
             directory.resolve("nowhere").toString(),
             List.of(),
             "",
             List.of(),
-            material.vocabulary(),
+            inputs.vocabulary(),
             1);
     NotAvailable failure =
         assertThrows(
             NotAvailable.class,
             () ->
-                RemoteContender.start(Lineup.LORIKEET, Map.of(), broken, directory.resolve("log")));
+                RemoteEngine.start(Contender.LORIKEET, Map.of(), broken, directory.resolve("log")));
     assertTrue(failure.reason().contains("nowhere"), failure::reason);
   }
 }

@@ -6,7 +6,7 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /** What is measured. */
-enum Case {
+enum Scenario {
   ONE("1 sequence, no adapter", 1, Adapters.NONE, 17),
   ONE_ADAPTER("1 sequence, one adapter", 1, Adapters.ONE, 17),
   EIGHT("8 sequences, no adapter", 8, Adapters.NONE, 17),
@@ -29,7 +29,7 @@ enum Case {
   private final Adapters adapters;
   private final int promptTokens;
 
-  Case(String title, int sequences, Adapters adapters, int promptTokens) {
+  Scenario(String title, int sequences, Adapters adapters, int promptTokens) {
     this.title = title;
     this.sequences = sequences;
     this.adapters = adapters;
@@ -63,7 +63,7 @@ enum Case {
   }
 
   /**
-   * Returns the workload. Prompts are new for every case and seed: no cache of prefixes helps.
+   * Returns the workload. Prompts are new for every scenario and seed: no cache of prefixes helps.
    *
    * @param tokens how many tokens to generate, but for prefill, which ends with the first
    */
@@ -81,7 +81,7 @@ enum Case {
         isPrefill() ? 1 : tokens);
   }
 
-  /** Returns the case's figure, tokens per second, of an outcome. */
+  /** Returns the scenario's figure, tokens per second, of an outcome. */
   double figure(Outcome outcome) {
     return isPrefill()
         ? promptTokens * 1000 / outcome.timeToFirstTokenMs()
@@ -89,10 +89,10 @@ enum Case {
   }
 
   /**
-   * Returns whether a contender runs the case: Jlama has no LoRA and would be at eight long
+   * Returns whether a contender runs the scenario: Jlama has no LoRA and would be at eight long
    * prompts, one after the other, for minutes; one adapter can be merged.
    */
-  boolean runsOn(Lineup contender) {
+  boolean runsOn(Contender contender) {
     return switch (contender) {
       case LORIKEET, LLAMA_CPP -> true;
       case LORIKEET_AUTO -> adapters == Adapters.ONE;

@@ -16,16 +16,16 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The process in which one contender runs, so that a native library's memory, threads and faults
- * stay apart from the others'. It reads a line of JSON with the material, then one for each
- * workload, and answers each with a line; other lines on its output are its libraries' own.
+ * stay apart from the others'. It reads a line of JSON with the inputs, then one for each workload,
+ * and answers each with a line; other lines on its output are its libraries' own.
  */
-public final class ContenderProcess {
+public final class EngineProcess {
   static final String ANSWER = "lorikeet-bench:";
 
-  private ContenderProcess() {}
+  private EngineProcess() {}
 
   /** What the process is told first. */
-  record Opening(Lineup contender, Material material, Map<String, String> settings) {}
+  record Opening(Contender contender, Inputs inputs, Map<String, String> settings) {}
 
   /** What it answers: an outcome, a title after opening, or why there is neither. */
   record Answer(
@@ -41,10 +41,10 @@ public final class ContenderProcess {
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, UTF_8));
     try {
       Opening opening = mapper.readValue(in.readLine(), Opening.class);
-      Contender contender = opening.contender().open(opening.material(), opening.settings());
-      answer(answers, mapper, new Answer(contender.title(), null, null, resident()));
+      Engine engine = opening.contender().open(opening.inputs(), opening.settings());
+      answer(answers, mapper, new Answer(engine.title(), null, null, resident()));
       for (String line = in.readLine(); line != null; line = in.readLine()) {
-        Outcome outcome = contender.run(mapper.readValue(line, Workload.class));
+        Outcome outcome = engine.run(mapper.readValue(line, Workload.class));
         answer(answers, mapper, new Answer(null, outcome, null, resident()));
       }
     } catch (Exception | LinkageError e) {

@@ -20,7 +20,7 @@ import java.util.List;
  * @param promptTokens length of a prompt
  * @param tokens how many tokens a request generates
  */
-record Stage(
+record Testbed(
     Path model,
     ModelShape shape,
     AdapterFarm farm,

@@ -12,24 +12,24 @@ import java.util.Map;
 import java.util.Set;
 
 /** Lorikeet, as an application embeds it. Settings are options of the base model. */
-final class LorikeetContender implements Contender {
+final class LorikeetEngine implements Engine {
   private static final long POOL_BYTES = 1L << 30;
 
   private final String title;
   private final Lorikeet lorikeet;
   private final int bos;
 
-  LorikeetContender(Material material, Map<String, String> settings) {
+  LorikeetEngine(Inputs inputs, Map<String, String> settings) {
     title = settings.getOrDefault("switching", "delta").equals("auto") ? "auto" : "Lorikeet";
     Lorikeet.Builder builder =
-        Lorikeet.builder(Path.of(material.model()))
+        Lorikeet.builder(Path.of(inputs.model()))
             .poolBytes(POOL_BYTES)
-            .modelOption("threads", Integer.toString(material.threads()));
+            .modelOption("threads", Integer.toString(inputs.threads()));
     settings.forEach(builder::modelOption);
     lorikeet = builder.open();
-    bos = material.vocabulary().bos();
-    for (int i = 0; i < material.adapters().size(); i++) {
-      lorikeet.register(name(i), Path.of(material.adapters().get(i)));
+    bos = inputs.vocabulary().bos();
+    for (int i = 0; i < inputs.adapters().size(); i++) {
+      lorikeet.register(name(i), Path.of(inputs.adapters().get(i)));
     }
   }
 
