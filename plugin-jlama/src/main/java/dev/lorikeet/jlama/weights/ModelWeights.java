@@ -31,10 +31,10 @@ import java.util.Optional;
  */
 public final class ModelWeights implements AutoCloseable {
   /*
-   * Jlama's formats, names and tensor types, our own mapping. Jlama 0.8.4's SafeTensorIndex was not used for it, because
-   * it widens F16 files to float32 arrays on the heap; cuts files at 2 GiB, and a larger tensor into parts whose offsets
-   * are wrong unless it is the first of its file; believes headers; and leaves unmapping to the garbage collector. A test
-   * holds every tensor to the one that Jlama's loader would have read.
+   * Jlama's formats, names and tensor types, our own mapping. Jlama 0.8.4's SafeTensorIndex was not used for it,
+   * because it widens F16 files to float32 arrays on the heap; cuts files at 2 GiB, and a larger tensor into parts
+   * whose offsets are wrong unless it is the first of its file; believes headers; and leaves unmapping to the garbage
+   * collector. A test holds every tensor to the one that Jlama's loader would have read.
    */
   private static final String EMBEDDING = "model.embed_tokens.weight";
   private static final String OUTPUT = "lm_head.weight";

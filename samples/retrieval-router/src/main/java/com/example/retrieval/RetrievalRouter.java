@@ -17,10 +17,12 @@ import java.util.TreeMap;
  */
 final class RetrievalRouter implements RequestRouter {
   /*
-   * Idea: an adapter is what it is asked for. Its examples are embedded once; a prompt is embedded when it comes, and an adapter scores the mean cosine of its nearest
-   * examples, so that an adapter with several kinds of work is not judged by their average. The best adapters above a least score share the request, with the softmax of their scores as weights.
-   * The paper embeds with a model trained for the purpose and weighs by a trained router; a general sentence model and a softmax need no training.
-   * Cost: one run of the embedding model per request, a few milliseconds on the submitting thread, and one dot product per example.
+   * Idea: an adapter is what it is asked for. Its examples are embedded once; a prompt is embedded when it comes, and
+   * an adapter scores the mean cosine of its nearest examples, so that an adapter with several kinds of work is not
+   * judged by their average. The best adapters above a least score share the request, with the softmax of their scores
+   * as weights. The paper embeds with a model trained for the purpose and weighs by a trained router; a general
+   * sentence model and a softmax need no training. Cost: one run of the embedding model per request, a few milliseconds
+   * on the submitting thread, and one dot product per example.
    */
 
   /**

@@ -2,13 +2,13 @@ package dev.lorikeet.cli.plugins;
 
 import dev.lorikeet.Plugin;
 import dev.lorikeet.PluginKind;
-import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.cli.options.HostOptions;
+import dev.lorikeet.plugin.Availability;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
@@ -58,7 +58,8 @@ public final class PluginsCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  // The list comes in the order of choice, so that the first available one of a kind is the one used.
+  // The list comes in the order of choice, so that the first available one of a kind is the one
+  // used.
   private static List<PluginEntry> entries(List<Plugin> plugins) {
     List<PluginEntry> entries = new ArrayList<>();
     Set<PluginKind> open = EnumSet.complementOf(EnumSet.of(PluginKind.ROUTER));

@@ -20,8 +20,9 @@ import dev.lorikeet.tensor.ElementType;
 public record KvGeometry(
     ElementType type, int pageBytes, int kvWidth, int blockTokens, int pageLayers, int blockPages) {
   /*
-   * Idea: a page of one layer for many positions wastes half a page per layer at the end of a sequence; a page of all layers for few positions wastes what one more
-   * position does not fill. Between the two we take the number of layers per page with the least expected waste over sequences of 64 to 1,024 positions.
+   * Idea: a page of one layer for many positions wastes half a page per layer at the end of a sequence; a page of all
+   * layers for few positions wastes what one more position does not fill. Between the two we take the number of layers
+   * per page with the least expected waste over sequences of 64 to 1,024 positions.
    */
   private static final int SHORT_SEQUENCE = 64;
   private static final int LONG_SEQUENCE = 1024;

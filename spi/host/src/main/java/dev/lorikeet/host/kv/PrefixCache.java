@@ -14,19 +14,26 @@ import org.jspecify.annotations.Nullable;
  */
 public final class PrefixCache implements AutoCloseable {
   /*
-   * Idea: prefix caching (vLLM, arXiv 2309.06180, section 4.4; SGLang's RadixAttention, arXiv 2312.07104). A block holds the keys and values of blockTokens positions of all layers, in its geometry's blockPages
-   * pages. It is known by its root, the block before it and its own tokens, all compared exactly, the hash only finds the candidates. A root stands for everything but the tokens that keys and values
-   * depend on: tenant, generations of adapters, their weights. Kernels give the same bits whatever the batch, so a block computed for one sequence is what any other would
-   * compute, and when two sequences have computed the same block at the same time one copy is given back.
+   * Idea: prefix caching (vLLM, arXiv 2309.06180, section 4.4; SGLang's RadixAttention, arXiv 2312.07104). A block
+   * holds the keys and values of blockTokens positions of all layers, in its geometry's blockPages pages. It is known
+   * by its root, the block before it and its own tokens, all compared exactly, the hash only finds the candidates. A
+   * root stands for everything but the tokens that keys and values depend on: tenant, generations of adapters, their
+   * weights. Kernels give the same bits whatever the batch, so a block computed for one sequence is what any other
+   * would compute, and when two sequences have computed the same block at the same time one copy is given back.
    *
-   * Layout: blocks are numbers into parallel arrays, with room for as many as the pool can hold, so that nothing is allocated per block. Buckets chain blocks of one hash. Blocks
-   * without users form a list, least recently used first. Whoever uses a block uses those before it, and gives them back from the last to the first, so a block stands in the list before the one that
-   * precedes it in a sequence: the head of the list never has a successor, and evicting it leaves no orphan.
+   * Layout: blocks are numbers into parallel arrays, with room for as many as the pool can hold, so that nothing is
+   * allocated per block. Buckets chain blocks of one hash. Blocks without users form a list, least recently used first.
+   * Whoever uses a block uses those before it, and gives them back from the last to the first, so a block stands in the
+   * list before the one that precedes it in a sequence: the head of the list never has a successor, and evicting it
+   * leaves no orphan.
    *
-   * Who gives way: keys and values for running sequences take free pages, then cached blocks, then idle adapters. Loads of adapters take free pages, then idle adapters, then cached
-   * blocks (the order in which the pool asks). So that a cache that grew first does not keep adapters out, blocks beyond KEEP of the pool are given up while less than SPARE of it is free.
+   * Who gives way: keys and values for running sequences take free pages, then cached blocks, then idle adapters. Loads
+   * of adapters take free pages, then idle adapters, then cached blocks (the order in which the pool asks). So that a
+   * cache that grew first does not keep adapters out, blocks beyond KEEP of the pool are given up while less than SPARE
+   * of it is free.
    *
-   * Cost: a look-up hashes and compares the tokens once; the lock is taken when a sequence is admitted, fills a block or ends, not per token.
+   * Cost: a look-up hashes and compares the tokens once; the lock is taken when a sequence is admitted, fills a block
+   * or ends, not per token.
    */
   private static final int KEEP = 4;
   private static final int SPARE = 16;

@@ -10,13 +10,14 @@ import java.lang.foreign.MemorySegment;
 /** Decides for tokens by a gate. Used by one thread at a time; allocates nothing. */
 final class GateKernel {
   /*
-   * Idea: softmax over the k largest logits, as sparse mixtures of experts gate (Shazeer et al., arXiv 1701.06538) and LoRA-Switch (arXiv 2405.17741) after them. Of
-   * equal logits the first wins.
+   * Idea: softmax over the k largest logits, as sparse mixtures of experts gate (Shazeer et al., arXiv 1701.06538) and
+   * LoRA-Switch (arXiv 2405.17741) after them. Of equal logits the first wins.
    *
-   * A token costs experts * features multiplications (features * inner + inner * experts with an inner layer) and one copy of its rows, so that products run over arrays.
-   * Products are float32 on the Vector API; where that is missing, or where their result is not finite because inputs are extreme, they are plain loops in double
-   * precision, which cannot overflow on finite input: a float's largest exponent is 127, a double's 1023, and a chain of two products has three factors. The choice
-   * between the two depends on the token alone.
+   * A token costs experts * features multiplications (features * inner + inner * experts with an inner layer) and one
+   * copy of its rows, so that products run over arrays. Products are float32 on the Vector API; where that is missing,
+   * or where their result is not finite because inputs are extreme, they are plain loops in double precision, which
+   * cannot overflow on finite input: a float's largest exponent is 127, a double's 1023, and a chain of two products
+   * has three factors. The choice between the two depends on the token alone.
    */
   private static final boolean VECTORS =
       ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();

@@ -9,9 +9,11 @@ import java.util.random.RandomGenerator;
  */
 public final class Sampler {
   /*
-   * Filters as in Hugging Face's generation: temperature, then top-k (all tokens with a logit of at least the k-th largest stay), then top-p (the likeliest tokens stay
-   * until their probabilities sum to at least p). Order is that of 64-bit keys: the logit in an order-preserving form above, the token id inverted below, so that equal logits are
-   * ordered by id. The keys are made a heap and popped as far as the filters need, which a sort would do for all of them, and not without allocating. Cost: O(vocabulary + stay log vocabulary). Without filters nothing is ordered.
+   * Filters as in Hugging Face's generation: temperature, then top-k (all tokens with a logit of at least the k-th
+   * largest stay), then top-p (the likeliest tokens stay until their probabilities sum to at least p). Order is that of
+   * 64-bit keys: the logit in an order-preserving form above, the token id inverted below, so that equal logits are
+   * ordered by id. The keys are made a heap and popped as far as the filters need, which a sort would do for all of
+   * them, and not without allocating. Cost: O(vocabulary + stay log vocabulary). Without filters nothing is ordered.
    */
   private final double[] probabilities;
   private final long[] keys;

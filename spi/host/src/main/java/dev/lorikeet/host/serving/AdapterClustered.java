@@ -11,11 +11,14 @@ import java.util.Set;
  */
 final class AdapterClustered implements AdmissionPolicy {
   /*
-   * Idea: adapter clustering, S-LoRA (arXiv 2311.03285), section 4.3, with a bound on what it may cost others. Among sequences of the highest waiting priority, the earliest whose adapters are all
-   * in the batch comes first (the base model alone is always in the batch), then the earliest whose adapters are leased, then the earliest of all.
+   * Idea: adapter clustering, S-LoRA (arXiv 2311.03285), section 4.3, with a bound on what it may cost others. Among
+   * sequences of the highest waiting priority, the earliest whose adapters are all in the batch comes first (the base
+   * model alone is always in the batch), then the earliest whose adapters are leased, then the earliest of all.
    *
-   * Bound: a sequence counts how often one that arrived later, of its own priority or a lower one, was admitted before it. Once the count of the earliest reaches the bound it is next. So clustering delays
-   * a sequence by at most `bound` admissions beyond those that first come, first served, would put before it. Time that it spends loading its own adapter does not count against others.
+   * Bound: a sequence counts how often one that arrived later, of its own priority or a lower one, was admitted before
+   * it. Once the count of the earliest reaches the bound it is next. So clustering delays a sequence by at most `bound`
+   * admissions beyond those that first come, first served, would put before it. Time that it spends loading its own
+   * adapter does not count against others.
    *
    * Cost: a scan of the queue per admission.
    */

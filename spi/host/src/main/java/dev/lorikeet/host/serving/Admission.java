@@ -18,13 +18,16 @@ import java.util.function.Consumer;
  */
 final class Admission {
   /*
-   * Idea: admission by pages (vLLM, arXiv 2309.06180; S-LoRA, arXiv 2311.03285). A sequence is admitted when its adapters are leased and the pool has pages for all its tokens so far and one more.
+   * Idea: admission by pages (vLLM, arXiv 2309.06180; S-LoRA, arXiv 2311.03285). A sequence is admitted when its
+   * adapters are leased and the pool has pages for all its tokens so far and one more.
    *
-   * The door: the first sequence in the order of the policy that finds no room, for its tokens or for its adapters, closes the door behind it, so that large requests do not starve. A sequence whose
-   * adapter is being loaded lets others pass. At most as many waiting sequences as the batch can hold, or LEAST_TRIED, are looked at in a round, so that a long queue does not pin the store.
+   * The door: the first sequence in the order of the policy that finds no room, for its tokens or for its adapters,
+   * closes the door behind it, so that large requests do not starve. A sequence whose adapter is being loaded lets
+   * others pass. At most as many waiting sequences as the batch can hold, or LEAST_TRIED, are looked at in a round, so
+   * that a long queue does not pin the store.
    *
-   * When nothing runs and the first sequence still finds no room, the other waiting ones give up their leases. A sequence that could not fit into the empty pool was refused when it was
-   * submitted, so the queue always moves.
+   * When nothing runs and the first sequence still finds no room, the other waiting ones give up their leases. A
+   * sequence that could not fit into the empty pool was refused when it was submitted, so the queue always moves.
    *
    * Cost: a scan of the queue per admission.
    */

@@ -11,12 +11,13 @@ import java.util.function.LongSupplier;
  */
 final class Batching {
   /*
-   * Idea: continuous batching (Orca, OSDI 2022) with chunked prefill (Sarathi, arXiv 2308.16369): one token of every sequence that decodes, then prefill chunks in order of admission while the
-   * token budget lasts.
+   * Idea: continuous batching (Orca, OSDI 2022) with chunked prefill (Sarathi, arXiv 2308.16369): one token of every
+   * sequence that decodes, then prefill chunks in order of admission while the token budget lasts.
    *
-   * Out of pages: when a running sequence needs a page and finds none, the policy names the sequence that gives its pages back and waits again. That sequence keeps its leases, so that it goes on with the
-   * generation of weights it began with, and its random sequence; keys and values are computed anew when it returns. Kernels give the same bits whatever the batch, so its output is the one it
-   * would have had.
+   * Out of pages: when a running sequence needs a page and finds none, the policy names the sequence that gives its
+   * pages back and waits again. That sequence keeps its leases, so that it goes on with the generation of weights it
+   * began with, and its random sequence; keys and values are computed anew when it returns. Kernels give the same bits
+   * whatever the batch, so its output is the one it would have had.
    *
    * Cost: no allocation per step.
    */

@@ -14,14 +14,17 @@ import java.util.Locale;
  */
 final class DeadlineForecast {
   /*
-   * Idea: a lower bound of the time to the last token. It errs on the side of hope: everything is taken at the best rate measured lately and a quarter better, every sequence ahead ends as early as it
-   * can (after one token, unless it ignores stops), and every prompt that the prefix cache might hold counts as held.
+   * Idea: a lower bound of the time to the last token. It errs on the side of hope: everything is taken at the best
+   * rate measured lately and a quarter better, every sequence ahead ends as early as it can (after one token, unless it
+   * ignores stops), and every prompt that the prefix cache might hold counts as held.
    *
-   * Steps: the batch is a number of slots. The least remaining steps of the running sequences occupy them, those certain to be admitted earlier take the slot that is free first, one after the other, and then
-   * this one. Starts of such a list schedule only grow with the lengths of its jobs, so least lengths give a least start. Tokens: prompts are computed in order of admission, so those of all certain to be earlier come before
-   * this one's.
+   * Steps: the batch is a number of slots. The least remaining steps of the running sequences occupy them, those
+   * certain to be admitted earlier take the slot that is free first, one after the other, and then this one. Starts of
+   * such a list schedule only grow with the lengths of its jobs, so least lengths give a least start. Tokens: prompts
+   * are computed in order of admission, so those of all certain to be earlier come before this one's.
    *
-   * Cost: O(waiting * batch), at most, per check; new requests are checked when they arrive, the others one per iteration in turn.
+   * Cost: O(waiting * batch), at most, per check; new requests are checked when they arrive, the others one per
+   * iteration in turn.
    */
   private static final double CAUTION = 0.8;
 

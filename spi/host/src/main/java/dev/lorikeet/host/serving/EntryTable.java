@@ -10,10 +10,11 @@ import java.util.Arrays;
  */
 final class EntryTable {
   /*
-   * Adapters of one generation share a slot whatever lease they come from, so that sequences with the same adapter make one segment. Slots are kept in the order of generations,
-   * so that the deltas of a mixture are added in one order whatever else is in the batch. They are few (at most the adapters in use by the batch) and are
-   * looked up once per sequence, so a linear search will do. Grouping is a radix sort of two digits, the token and then the slot's rank, because sequences that share a router
-   * are asked together and so out of order.
+   * Adapters of one generation share a slot whatever lease they come from, so that sequences with the same adapter make
+   * one segment. Slots are kept in the order of generations, so that the deltas of a mixture are added in one order
+   * whatever else is in the batch. They are few (at most the adapters in use by the batch) and are looked up once per
+   * sequence, so a linear search will do. Grouping is a radix sort of two digits, the token and then the slot's rank,
+   * because sequences that share a router are asked together and so out of order.
    */
   private AdapterLease[] leases = new AdapterLease[16];
   private int slots;

@@ -25,20 +25,26 @@ import java.util.Map;
  */
 final class FairShare implements AdmissionPolicy {
   /*
-   * Idea: the virtual token counter (VTC) of Sheng et al., "Fairness in Serving Large Language Models" (arXiv 2401.00588), algorithm 2.
+   * Idea: the virtual token counter (VTC) of Sheng et al., "Fairness in Serving Large Language Models" (arXiv
+   * 2401.00588), algorithm 2.
    *
-   * Counters: a prompt is charged when a sequence is first admitted, apart from what the prefix cache had of it, a generated token when it was generated. What preemption makes us compute anew is not charged: the tenant did not
-   * ask for it. What was charged to a request that is cancelled stays charged. A tenant whose first request joins the queue is lifted to the least counter in the queue, or, when the queue is
-   * empty, to that of the tenant that left it last, so that nobody saves up credit while idle.
+   * Counters: a prompt is charged when a sequence is first admitted, apart from what the prefix cache had of it, a
+   * generated token when it was generated. What preemption makes us compute anew is not charged: the tenant did not ask
+   * for it. What was charged to a request that is cancelled stays charged. A tenant whose first request joins the queue
+   * is lifted to the least counter in the queue, or, when the queue is empty, to that of the tenant that left it last,
+   * so that nobody saves up credit while idle.
    *
-   * Why the bound holds: a sequence of i is admitted only when c_i <= c_j, which charges one prompt; until the next admission of i only sequences in the batch add to c_i. Both together are at most w_q M,
-   * as w_q >= w_p, so c_i - c_j <= max(w_p L_input, w_q M) at all times, and likewise the other way round; W is a difference of two counters over time. Preempted sequences are admitted anew under the
-   * same rule.
+   * Why the bound holds: a sequence of i is admitted only when c_i <= c_j, which charges one prompt; until the next
+   * admission of i only sequences in the batch add to c_i. Both together are at most w_q M, as w_q >= w_p, so c_i - c_j
+   * <= max(w_p L_input, w_q M) at all times, and likewise the other way round; W is a difference of two counters over
+   * time. Preempted sequences are admitted anew under the same rule.
    *
-   * When pages run out, the tenant that was served most gives way: its sequence of lowest priority, the latest among those. Every preemption follows on a new token of the sequence that needed
-   * the page, so there are finitely many, whatever the counters do.
+   * When pages run out, the tenant that was served most gives way: its sequence of lowest priority, the latest among
+   * those. Every preemption follows on a new token of the sequence that needed the page, so there are finitely many,
+   * whatever the counters do.
    *
-   * Cost: one scan of the queue per admission, one map look-up per sequence and step. A tenant without requests whose counter the lift would raise anyway is forgotten in time.
+   * Cost: one scan of the queue per admission, one map look-up per sequence and step. A tenant without requests whose
+   * counter the lift would raise anyway is forgotten in time.
    */
   static final int INPUT_WEIGHT = 1;
   static final int OUTPUT_WEIGHT = 2;

@@ -17,7 +17,8 @@ import java.util.function.LongSupplier;
  */
 public final class Scheduler implements AutoCloseable {
   /*
-   * An iteration: take messages; end what was cancelled or is late; admit (see Admission and AdmissionPolicy); run one batch (see Batching); hand out tokens.
+   * An iteration: take messages; end what was cancelled or is late; admit (see Admission and AdmissionPolicy); run one
+   * batch (see Batching); hand out tokens.
    *
    * Cost: no locks and no allocation per token; submission and cancellation are one enqueue and one unpark.
    */

@@ -6,7 +6,8 @@ package dev.lorikeet.host.serving;
  */
 final class StepRates {
   /*
-   * The least time of a step, and the least time per token of a step, over the last one to two windows of steps, so that a rate that the machine reaches no more is forgotten.
+   * The least time of a step, and the least time per token of a step, over the last one to two windows of steps, so
+   * that a rate that the machine reaches no more is forgotten.
    */
   private static final int WINDOW = 256;
   private static final int ENOUGH = 32;

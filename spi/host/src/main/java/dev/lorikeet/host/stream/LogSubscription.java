@@ -10,7 +10,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /** One subscriber's place in a log, under the rules of {@link Flow}. */
 final class LogSubscription implements Flow.Subscription {
   /*
-   * A serial drain on a virtual thread, which runs while there is demand and something to deliver. Calls that find it running leave a mark, and it goes round once more.
+   * A serial drain on a virtual thread, which runs while there is demand and something to deliver. Calls that find it
+   * running leave a mark, and it goes round once more.
    */
   private static final Executor DRAINS =
       task -> Thread.ofVirtual().name("lorikeet-drain").start(task);

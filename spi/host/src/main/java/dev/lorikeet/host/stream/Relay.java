@@ -12,8 +12,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Relay implements AutoCloseable {
   /*
-   * Idea: lines that were signalled are a stack, linked through the lines themselves, which the relay's thread takes whole. A line is in the stack at most once: its flag is raised before it is pushed and
-   * lowered after it was taken and before its readers are woken, so news that finds the flag up is written before those readers look.
+   * Idea: lines that were signalled are a stack, linked through the lines themselves, which the relay's thread takes
+   * whole. A line is in the stack at most once: its flag is raised before it is pushed and lowered after it was taken
+   * and before its readers are woken, so news that finds the flag up is written before those readers look.
    */
   private static final System.Logger LOGGER = System.getLogger(Relay.class.getName());
 

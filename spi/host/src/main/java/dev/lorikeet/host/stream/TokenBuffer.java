@@ -11,11 +11,12 @@ import org.jspecify.annotations.Nullable;
  */
 public final class TokenBuffer {
   /*
-   * Idea: readers, not the writer, make objects of tokens. Layout: chunks of arrays that never move, chained; ids, log-probabilities and lengths of texts in one chain, the characters of all texts one after another in a
-   * second. The volatile count publishes everything before it, so that the arrays and links need no more.
+   * Idea: readers, not the writer, make objects of tokens. Layout: chunks of arrays that never move, chained; ids,
+   * log-probabilities and lengths of texts in one chain, the characters of all texts one after another in a second. The
+   * volatile count publishes everything before it, so that the arrays and links need no more.
    *
-   * Cost: the first chunks come with the buffer, made by the thread that submits, with room for FIRST tokens if there may be so many; beyond those a token of four characters costs 20
-   * bytes, in pieces of 256 tokens.
+   * Cost: the first chunks come with the buffer, made by the thread that submits, with room for FIRST tokens if there
+   * may be so many; beyond those a token of four characters costs 20 bytes, in pieces of 256 tokens.
    */
   private static final int FIRST = 1024;
   private static final int NEXT = 256;

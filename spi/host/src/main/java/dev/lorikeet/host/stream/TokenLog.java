@@ -28,10 +28,13 @@ import java.util.stream.StreamSupport;
  */
 public final class TokenLog implements Generation {
   /*
-   * Idea: the writer never waits for a reader, and pays for one only while it waits: it publishes with a volatile write, then looks whether anybody waits, and if so leaves it to the relay to wake them. A
-   * reader adds itself to those who wait, then looks again. One of the two sees the other. Tokens and the result become objects on the threads of those who ask for them.
+   * Idea: the writer never waits for a reader, and pays for one only while it waits: it publishes with a volatile
+   * write, then looks whether anybody waits, and if so leaves it to the relay to wake them. A reader adds itself to
+   * those who wait, then looks again. One of the two sees the other. Tokens and the result become objects on the
+   * threads of those who ask for them.
    *
-   * A reader that reads the end before it reads how many tokens there are has seen all of them when it finds none after the end.
+   * A reader that reads the end before it reads how many tokens there are has seen all of them when it finds none after
+   * the end.
    */
 
   /** How a generation stands. */

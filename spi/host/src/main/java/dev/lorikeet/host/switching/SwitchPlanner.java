@@ -10,14 +10,19 @@ import java.util.List;
  */
 public final class SwitchPlanner implements SwitchStats {
   /*
-   * Idea: a switch costs one pass over the weights (the price) and saves the deltas of every step for which the mixture then stays (the rent). If it is known for how many steps, the choice is
-   * arithmetic: switch when rent * steps exceeds the price by a margin. Sequences with a fixed mixture know how many tokens are still to come, exactly or from how long others were. For routers that
-   * choose anew at every token nobody knows: then it is the ski-rental problem, and renting until the rent paid equals the price costs at most twice the best choice made in hindsight.
-   * A mixture that outlives the sequences that use it (each too short to pay for a switch) is merged when its rent has reached twice the price.
+   * Idea: a switch costs one pass over the weights (the price) and saves the deltas of every step for which the mixture
+   * then stays (the rent). If it is known for how many steps, the choice is arithmetic: switch when rent * steps
+   * exceeds the price by a margin. Sequences with a fixed mixture know how many tokens are still to come, exactly or
+   * from how long others were. For routers that choose anew at every token nobody knows: then it is the ski-rental
+   * problem, and renting until the rent paid equals the price costs at most twice the best choice made in hindsight. A
+   * mixture that outlives the sequences that use it (each too short to pay for a switch) is merged when its rent has
+   * reached twice the price.
    *
-   * Rent is measured: the time the executor took for the deltas of the last two steps with this mixture, the lower of both. The price is what switches to mixtures of the same size have taken; for a size not
-   * met yet one layer is merged into scratch and multiplied by the number of layers, once and only when even copying all weights, the least that a switch can cost, would pay. A batch whose
-   * tokens differ neither pays nor forgets; another mixture starts anew, while the merged state stays, and a mixture that is merged already costs nothing.
+   * Rent is measured: the time the executor took for the deltas of the last two steps with this mixture, the lower of
+   * both. The price is what switches to mixtures of the same size have taken; for a size not met yet one layer is
+   * merged into scratch and multiplied by the number of layers, once and only when even copying all weights, the least
+   * that a switch can cost, would pay. A batch whose tokens differ neither pays nor forgets; another mixture starts
+   * anew, while the merged state stays, and a mixture that is merged already costs nothing.
    */
   private static final int MEASURED_STEPS = 2;
 

@@ -22,9 +22,10 @@ import java.util.function.Supplier;
 /** What one model tells OpenTelemetry. Thread-safe but for {@link #step}. */
 public final class Telemetry {
   /*
-   * Idea: spans and histograms are written when a request changes its phase, which is a handful of times in its life; counts that the model keeps anyhow are read when a reader asks
-   * for them. The decoding thread pays two histogram records and a counter a step, and one comparison a token. Attributes are made once per model. Without an SDK every call ends in
-   * OpenTelemetry's own no-op objects.
+   * Idea: spans and histograms are written when a request changes its phase, which is a handful of times in its life;
+   * counts that the model keeps anyhow are read when a reader asks for them. The decoding thread pays two histogram
+   * records and a counter a step, and one comparison a token. Attributes are made once per model. Without an SDK every
+   * call ends in OpenTelemetry's own no-op objects.
    */
   static final String PROVIDER = "lorikeet";
   private static final String SCOPE = "dev.lorikeet.jlama";
