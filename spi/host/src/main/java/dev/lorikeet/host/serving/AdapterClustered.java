@@ -1,7 +1,9 @@
 package dev.lorikeet.host.serving;
 
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -25,14 +27,17 @@ final class AdapterClustered implements AdmissionPolicy {
   private final int bound;
   private final Set<String> inBatch = new HashSet<>();
 
+  /** How often a sequence was passed over; those that never were are absent. */
+  private final Map<Sequence, Integer> passedOver = new IdentityHashMap<>();
+
   AdapterClustered(int bound) {
     this.bound = bound;
   }
 
   @Override
-  public int next(List<Sequence> waiting, List<Sequence> running, long round) {
-    int first = AdmissionPolicy.firstArrived(waiting, round);
-    if (first < 0 || waiting.get(first).passedOver >= bound) {
+  public int next(List<Sequence> waiting, List<Sequence> running, Set<Sequence> tried) {
+    int first = AdmissionPolicy.firstArrived(waiting, tried);
+    if (first < 0 || passedOver(waiting.get(first)) >= bound) {
       return first;
     }
     inBatch.clear();
@@ -44,7 +49,7 @@ final class AdapterClustered implements AdmissionPolicy {
     int bestDistance = distance(waiting.get(first));
     for (int i = first + 1; i < waiting.size() && bestDistance > 0; i++) {
       Sequence sequence = waiting.get(i);
-      if (sequence.triedInRound != round && sequence.priority() == priority) {
+      if (!tried.contains(sequence) && sequence.priority() == priority) {
         int distance = distance(sequence);
         if (distance < bestDistance) {
           best = i;
@@ -53,6 +58,10 @@ final class AdapterClustered implements AdmissionPolicy {
       }
     }
     return best;
+  }
+
+  private int passedOver(Sequence sequence) {
+    return passedOver.getOrDefault(sequence, 0);
   }
 
   private int distance(Sequence sequence) {
@@ -70,7 +79,12 @@ final class AdapterClustered implements AdmissionPolicy {
   @Override
   public void admitted(Sequence sequence, List<Sequence> waiting) {
     for (int i = 0; i < waiting.size() && ARRIVAL.compare(waiting.get(i), sequence) < 0; i++) {
-      waiting.get(i).passedOver++;
+      passedOver.merge(waiting.get(i), 1, Integer::sum);
     }
+  }
+
+  @Override
+  public void ended(Sequence sequence) {
+    passedOver.remove(sequence);
   }
 }

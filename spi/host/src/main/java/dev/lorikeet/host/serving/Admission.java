@@ -6,8 +6,11 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.host.serving.AdapterLoader.Outcome;
 import dev.lorikeet.host.serving.Sequence.AdapterState;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
@@ -47,7 +50,11 @@ final class Admission {
   private final AtomicInteger places = new AtomicInteger();
   private int loads;
   private boolean noRoomForAdapters;
-  private long round;
+
+  /** Those that the current round has tried, and those whose adapters found no room. */
+  private final Set<Sequence> tried = Collections.newSetFromMap(new IdentityHashMap<>());
+
+  private final Set<Sequence> deniedRoom = Collections.newSetFromMap(new IdentityHashMap<>());
 
   /**
    * Creates an empty queue.
@@ -111,6 +118,7 @@ final class Admission {
 
   Sequence remove(int index) {
     Sequence sequence = waiting.remove(index);
+    deniedRoom.remove(sequence);
     places.decrementAndGet();
     policy.dequeued(sequence);
     return sequence;
@@ -131,17 +139,17 @@ final class Admission {
     if (waiting.isEmpty()) {
       return;
     }
-    round++;
-    for (int tried = 0;
-        tried < Math.max(LEAST_TRIED, limits.batchSequences())
+    tried.clear();
+    for (int tries = 0;
+        tries < Math.max(LEAST_TRIED, limits.batchSequences())
             && running.size() < limits.batchSequences();
-        tried++) {
-      int at = policy.next(waiting, running, round);
+        tries++) {
+      int at = policy.next(waiting, running, tried);
       if (at < 0) {
         return;
       }
       Sequence sequence = waiting.get(at);
-      sequence.triedInRound = round;
+      tried.add(sequence);
       switch (leased(sequence, running)) {
         case LETS_OTHERS_PASS -> {
           continue;
@@ -197,12 +205,12 @@ final class Admission {
   }
 
   /** Others may pass, unless there was no room before: then they would take it again. */
-  private static Readiness whileLoading(Sequence sequence) {
-    return sequence.deniedRoom ? Readiness.CLOSES_THE_DOOR : Readiness.LETS_OTHERS_PASS;
+  private Readiness whileLoading(Sequence sequence) {
+    return deniedRoom.contains(sequence) ? Readiness.CLOSES_THE_DOOR : Readiness.LETS_OTHERS_PASS;
   }
 
-  private static boolean take(Sequence sequence, List<AdapterLease> leases) {
-    sequence.deniedRoom = false;
+  private boolean take(Sequence sequence, List<AdapterLease> leases) {
+    deniedRoom.remove(sequence);
     if (sequence.lease(leases)) {
       return true;
     }
@@ -225,8 +233,10 @@ final class Admission {
       }
       case Outcome.NoRoom noRoom -> {
         noRoomForAdapters = true;
-        sequence.deniedRoom = true;
-        sequence.releaseLeases();
+        if (!sequence.finished()) {
+          deniedRoom.add(sequence);
+          sequence.releaseLeases();
+        }
       }
       case Outcome.Failed(LorikeetException reason) -> {
         sequence.releaseLeases();

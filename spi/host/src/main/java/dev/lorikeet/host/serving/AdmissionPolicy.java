@@ -2,6 +2,7 @@ package dev.lorikeet.host.serving;
 
 import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
 
 /**
  * The order in which waiting sequences are admitted, and the one in which running sequences give
@@ -14,10 +15,11 @@ sealed interface AdmissionPolicy permits FirstCome, AdapterClustered, FairShare 
 
   /**
    * Returns the place in {@code waiting}, which is in order of {@link #ARRIVAL}, of the sequence to
-   * try next among those not yet tried in this round ({@code sequence.triedInRound != round}), or
-   * -1 if all were tried.
+   * try next, or -1 if all were tried.
+   *
+   * @param tried those that this round of admission has tried
    */
-  int next(List<Sequence> waiting, List<Sequence> running, long round);
+  int next(List<Sequence> waiting, List<Sequence> running, Set<Sequence> tried);
 
   /**
    * Returns whether {@code first} is certain to be admitted before {@code second}, both waiting
@@ -48,10 +50,13 @@ sealed interface AdmissionPolicy permits FirstCome, AdapterClustered, FairShare 
   /** A step has been computed, in which these sequences may have generated tokens. */
   default void served(List<Sequence> sequences) {}
 
+  /** A sequence has ended; nothing more is heard of it. */
+  default void ended(Sequence sequence) {}
+
   /** Returns the place of the first not yet tried in this round, or -1. */
-  static int firstArrived(List<Sequence> waiting, long round) {
+  static int firstArrived(List<Sequence> waiting, Set<Sequence> tried) {
     for (int i = 0; i < waiting.size(); i++) {
-      if (waiting.get(i).triedInRound != round) {
+      if (!tried.contains(waiting.get(i))) {
         return i;
       }
     }

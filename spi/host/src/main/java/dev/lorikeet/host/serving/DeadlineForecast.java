@@ -5,8 +5,13 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.host.serving.Sequence.AdapterState;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
 
 /**
  * Tells which waiting requests cannot meet their deadline any more, so that they are refused rather
@@ -33,7 +38,21 @@ final class DeadlineForecast {
   private final StepRates rates;
   private final int blockTokens;
   private final long[] slots;
+  private final Set<Sequence> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+  private final Map<Integer, Beginning> beginnings = new HashMap<>();
+  private final Map<Sequence, Beginning> beginningOf = new IdentityHashMap<>();
   private int turn;
+
+  /** The first block of some sequences, by its hash; alike once two had it at the same time. */
+  private static final class Beginning {
+    private final int hash;
+    private int sequences;
+    private boolean alike;
+
+    Beginning(int hash) {
+      this.hash = hash;
+    }
+  }
 
   /**
    * Creates a forecast.
@@ -49,25 +68,28 @@ final class DeadlineForecast {
   }
 
   /** Notes which sequences may have their beginning computed by another one. */
-  void arrived(Sequence sequence, Admission waiting, List<Sequence> running) {
+  void arrived(Sequence sequence) {
     if (blockTokens == 0 || sequence.length() <= blockTokens) {
       return;
     }
     int hash = Arrays.hashCode(Arrays.copyOf(sequence.tokens(), blockTokens));
-    sequence.beginning = hash == 0 ? 1 : hash;
-    for (int i = 0; i < waiting.size(); i++) {
-      noteAlike(sequence, waiting.get(i));
-    }
-    for (int i = 0; i < running.size(); i++) {
-      noteAlike(sequence, running.get(i));
+    Beginning beginning = beginnings.computeIfAbsent(hash, Beginning::new);
+    beginning.alike |= beginning.sequences++ > 0;
+    beginningOf.put(sequence, beginning);
+  }
+
+  /** Forgets a sequence that has ended. */
+  void ended(Sequence sequence) {
+    seen.remove(sequence);
+    Beginning beginning = beginningOf.remove(sequence);
+    if (beginning != null && --beginning.sequences == 0) {
+      beginnings.remove(beginning.hash);
     }
   }
 
-  private static void noteAlike(Sequence one, Sequence other) {
-    if (one != other && one.beginning == other.beginning) {
-      one.hasAlike = true;
-      other.hasAlike = true;
-    }
+  private boolean hasAlike(Sequence sequence) {
+    Beginning beginning = beginningOf.get(sequence);
+    return beginning != null && beginning.alike;
   }
 
   /**
@@ -84,10 +106,10 @@ final class DeadlineForecast {
       Sequence sequence = waiting.get(i);
       if (sequence.deadlineNanos() == Long.MAX_VALUE
           || sequence.startedNanos() != 0
-          || (sequence.forecast && i != turn)) {
+          || (i != turn && seen.contains(sequence))) {
         continue;
       }
-      sequence.forecast = true;
+      seen.add(sequence);
       if (CAUTION * leastNanos(i, waiting, running) > sequence.deadlineNanos() - now) {
         return i;
       }
@@ -142,7 +164,7 @@ final class DeadlineForecast {
       return sequence.length();
     }
     int most = (sequence.length() - 1) / blockTokens * blockTokens;
-    boolean known = sequence.adapterState() == AdapterState.LEASED && !sequence.hasAlike;
+    boolean known = sequence.adapterState() == AdapterState.LEASED && !hasAlike(sequence);
     return sequence.length() - (known ? sequence.cachedTokens() : most);
   }
 

@@ -1,8 +1,10 @@
 package dev.lorikeet.host.serving;
 
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Equal shares for tenants by virtual token counters. Served tokens count {@value #INPUT_WEIGHT}
@@ -62,6 +64,12 @@ final class FairShare implements AdmissionPolicy {
     }
   }
 
+  /** What was charged for a sequence that was admitted, beside its prompt. */
+  private static final class Charge {
+    private int outputs;
+  }
+
+  private final Map<Sequence, Charge> charges = new IdentityHashMap<>();
   private final Map<String, Account> accounts = new HashMap<>();
   private Account lastToLeave = new Account(0, 0);
   private long serials;
@@ -70,12 +78,11 @@ final class FairShare implements AdmissionPolicy {
   private int pruneAt = MIN_ACCOUNTS_TO_PRUNE;
 
   @Override
-  public int next(List<Sequence> waiting, List<Sequence> running, long round) {
+  public int next(List<Sequence> waiting, List<Sequence> running, Set<Sequence> tried) {
     int best = -1;
     for (int i = 0; i < waiting.size(); i++) {
       Sequence sequence = waiting.get(i);
-      if (sequence.triedInRound != round
-          && (best < 0 || compare(sequence, waiting.get(best)) < 0)) {
+      if (!tried.contains(sequence) && (best < 0 || compare(sequence, waiting.get(best)) < 0)) {
         best = i;
       }
     }
@@ -145,8 +152,7 @@ final class FairShare implements AdmissionPolicy {
 
   @Override
   public void admitted(Sequence sequence, List<Sequence> stillWaiting) {
-    if (!sequence.promptCharged) {
-      sequence.promptCharged = true;
+    if (charges.putIfAbsent(sequence, new Charge()) == null) {
       account(sequence).counter +=
           (long) INPUT_WEIGHT * Math.max(0, sequence.promptLength() - sequence.computed());
     }
@@ -157,11 +163,17 @@ final class FairShare implements AdmissionPolicy {
     for (int i = 0; i < sequences.size(); i++) {
       Sequence sequence = sequences.get(i);
       int generated = sequence.length() - sequence.promptLength();
-      if (generated > sequence.outputCharged) {
-        account(sequence).counter += (long) OUTPUT_WEIGHT * (generated - sequence.outputCharged);
-        sequence.outputCharged = generated;
+      Charge charge = charges.get(sequence);
+      if (charge != null && generated > charge.outputs) {
+        account(sequence).counter += (long) OUTPUT_WEIGHT * (generated - charge.outputs);
+        charge.outputs = generated;
       }
     }
+  }
+
+  @Override
+  public void ended(Sequence sequence) {
+    charges.remove(sequence);
   }
 
   /** Returns what a tenant was served, lifts included. */

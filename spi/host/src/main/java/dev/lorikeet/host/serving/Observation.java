@@ -16,18 +16,21 @@ import java.util.Set;
  * costs nothing where nobody observes.
  */
 final class Observation {
-  private final List<Sequence> sequences = new ArrayList<>();
+  /** The rows {@code [from, to)} of a step, which are tokens of a sequence that is observed. */
+  private record Observed(Sequence sequence, int from, int to) {}
+
+  private final List<Observed> observed = new ArrayList<>();
   private final Set<HiddenPoint> wanted = EnumSet.noneOf(HiddenPoint.class);
 
   void reset() {
-    sequences.clear();
+    observed.clear();
     wanted.clear();
   }
 
-  /** Adds a sequence whose tokens in the step are known. */
-  void add(Sequence sequence) {
+  /** Adds a sequence whose tokens are the rows {@code [from, to)} of the step. */
+  void add(Sequence sequence, int from, int to) {
     if (sequence.task().observer().onHidden().isPresent()) {
-      sequences.add(sequence);
+      observed.add(new Observed(sequence, from, to));
       wanted.addAll(sequence.task().observer().hiddenPoints());
     }
   }
@@ -43,8 +46,8 @@ final class Observation {
    * @param rows {@code [>= tokens, hidden]}, F32
    */
   void show(HiddenPoint point, int layer, Tensor rows) {
-    for (int i = 0; i < sequences.size(); i++) {
-      Sequence sequence = sequences.get(i);
+    for (int i = 0; i < observed.size(); i++) {
+      Sequence sequence = observed.get(i).sequence();
       Optional<HiddenObserver> observer = sequence.task().observer().onHidden();
       if (observer.isPresent()
           && !sequence.failed()
@@ -56,7 +59,7 @@ final class Observation {
                   point,
                   layer,
                   sequence.computed(),
-                  view(rows, sequence.stepFirst, sequence.stepEnd));
+                  view(rows, observed.get(i).from(), observed.get(i).to()));
         } catch (RuntimeException | Error e) {
           sequence.fail(GenerateTask.observerFailed("onHidden", e));
         }

@@ -28,6 +28,7 @@ public final class Scheduler implements AutoCloseable {
   private final AdapterLoader loader;
   private final Optional<PrefixCache> prefixes;
   private final LongSupplier clock;
+  private final AdmissionPolicy policy;
   private final Admission admission;
   private final Batching batching;
   private final DeadlineForecast forecast;
@@ -60,6 +61,7 @@ public final class Scheduler implements AutoCloseable {
     this.runner = runner;
     this.loader = loader;
     this.clock = clock;
+    this.policy = policy;
     this.admission = new Admission(limits, policy, loader, this::post);
     StepRates rates = new StepRates();
     this.batching = new Batching(limits, runner, policy, admission, rates, telemetry, clock);
@@ -96,7 +98,7 @@ public final class Scheduler implements AutoCloseable {
   }
 
   private void enqueue(Sequence sequence) {
-    forecast.arrived(sequence, admission, batching.running());
+    forecast.arrived(sequence);
     admission.enqueue(sequence);
   }
 
@@ -238,9 +240,17 @@ public final class Scheduler implements AutoCloseable {
    */
   private void end(Sequence sequence, LorikeetException failure) {
     sequence.release();
+    forget(sequence);
     admission.pagesReturned();
     publish();
     sequence.task().fail(failure);
+  }
+
+  /** Lets everybody who notes something of sequences forget one that has ended. */
+  private void forget(Sequence sequence) {
+    policy.ended(sequence);
+    forecast.ended(sequence);
+    runner.forget(sequence);
   }
 
   /** Runs one batch; returns false if no sequence could take part for want of pages. */
@@ -252,6 +262,9 @@ public final class Scheduler implements AutoCloseable {
     if (!ended.isEmpty()) {
       admission.pagesReturned();
       prefixes.ifPresent(PrefixCache::trim);
+    }
+    for (int i = 0; i < ended.size(); i++) {
+      forget(ended.get(i));
     }
     publish();
     for (int i = 0; i < ended.size(); i++) {

@@ -54,32 +54,6 @@ final class Sequence {
   private Optional<Runnable> completion = Optional.empty();
   private long startedNanos;
 
-  /** The tokens of the current step, relative to the batch; set by {@link BatchPlan}. */
-  int stepFirst;
-
-  int stepEnd;
-
-  /** The last round of admission that tried this sequence; set by {@link Admission}. */
-  long triedInRound;
-
-  /** Whether its adapters found no room; set by {@link Admission}. */
-  boolean deniedRoom;
-
-  /** What {@link DeadlineForecast} notes. */
-  boolean forecast;
-
-  boolean hasAlike;
-  int beginning;
-
-  /** What admission policies note: see {@link AdapterClustered} and {@link FairShare}. */
-  int passedOver;
-
-  boolean promptCharged;
-  int outputCharged;
-
-  /** Whether its router was at fault and the base model goes on alone; set by {@link BatchPlan}. */
-  boolean routerGivenUp;
-
   Sequence(
       long arrival,
       long submittedNanos,

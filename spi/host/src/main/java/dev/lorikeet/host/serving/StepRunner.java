@@ -25,7 +25,7 @@ final class StepRunner implements AutoCloseable {
   private final LongSupplier clock;
   private final Arena arena = Arena.ofShared();
   private final StepBatch batch;
-  private final BatchPlan plan;
+  private final StepRouting routing;
   private final Sampler sampler;
   private final float[] logits;
   private final List<Sequence> planned = new ArrayList<>();
@@ -46,7 +46,7 @@ final class StepRunner implements AutoCloseable {
     this.decoder = decoder;
     this.limits = limits;
     this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
-    this.plan = new BatchPlan(arena, limits.batchTokens(), shape.layers(), shape.hidden(), routers);
+    this.routing = new StepRouting(arena, limits, shape.layers(), shape.hidden(), routers);
     this.sampler = new Sampler(shape.vocabulary());
     this.logits = new float[shape.vocabulary()];
     this.counts = new int[limits.batchSequences()];
@@ -97,6 +97,11 @@ final class StepRunner implements AutoCloseable {
     }
   }
 
+  /** Forgets a sequence that has ended. */
+  void forget(Sequence sequence) {
+    routing.forget(sequence);
+  }
+
   boolean isEmpty() {
     return planned.isEmpty();
   }
@@ -110,7 +115,7 @@ final class StepRunner implements AutoCloseable {
    */
   void run(List<Sequence> ended) {
     batch.reset();
-    plan.reset();
+    routing.reset();
     long now = clock.getAsLong();
     for (int i = 0; i < planned.size(); i++) {
       Sequence sequence = planned.get(i);
@@ -118,7 +123,7 @@ final class StepRunner implements AutoCloseable {
       sequence.started(now);
       int first = batch.tokens();
       batch.add(sequence.kv(), sequence.tokens(), sequence.computed(), count);
-      plan.add(sequence, count);
+      routing.add(sequence, count);
       if (sequence.task().wantsAllLogits()) {
         for (int t = 0; t < count; t++) {
           if (sequence.computed() + t + 1 < sequence.length()) {
@@ -134,7 +139,7 @@ final class StepRunner implements AutoCloseable {
         decodeTokens += count;
       }
     }
-    decoder.forward(batch, plan);
+    decoder.forward(batch, routing);
     steps++;
     int row = 0;
     for (int i = 0; i < planned.size(); i++) {
@@ -196,7 +201,7 @@ final class StepRunner implements AutoCloseable {
     try {
       if (task.accept(token, (float) logProbability(row, token))) {
         long startedNanos = sequence.startedNanos();
-        plan.ended(task.generated());
+        routing.ended(task.generated());
         sequence.complete(() -> task.finish(startedNanos));
       }
     } catch (RuntimeException | Error e) {

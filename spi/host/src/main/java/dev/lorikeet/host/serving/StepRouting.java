@@ -16,16 +16,19 @@ import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Which adapters the tokens of the current step use: mixtures that requests state, token routers
  * asked once before the first layer, layer routers asked at every layer. Used by the decoding
  * thread alone. A router that fails marks the sequences that use it; the others go on.
  */
-final class BatchPlan implements StepAdapters {
-  private static final System.Logger LOGGER = System.getLogger(BatchPlan.class.getName());
+final class StepRouting implements StepAdapters {
+  private static final System.Logger LOGGER = System.getLogger(StepRouting.class.getName());
 
   /** The average length of generations follows about as many of the last ones. */
   private static final long AVERAGED_GENERATIONS = 32;
@@ -38,24 +41,29 @@ final class BatchPlan implements StepAdapters {
   private final List<Sequence> sequences = new ArrayList<>();
   private final Observation observation = new Observation();
   private final RoutingOutput decisions = new RoutingOutput();
-  private final List<Sequence> asked = new ArrayList<>();
+  private final int[] firstRows;
+  private final int[] asked;
+  private final Set<Sequence> withoutRouter = Collections.newSetFromMap(new IdentityHashMap<>());
   private final List<RoutingInput> inputs = new ArrayList<>();
   private final List<RoutingInput> inputsWithContext = new ArrayList<>();
   private final MemorySegment rows;
   private final MemorySegment contexts;
   private int tokens;
+  private int askedCount;
   private int fixedEntries;
   private boolean perLayer;
   private double usualTokens;
   private long generations;
   private boolean wantsFinalHidden;
 
-  BatchPlan(Arena arena, int maxTokens, int layers, int hidden, RouterPolicy policy) {
+  StepRouting(Arena arena, Limits limits, int layers, int hidden, RouterPolicy policy) {
+    this.firstRows = new int[limits.batchSequences() + 1];
+    this.asked = new int[limits.batchSequences()];
     this.layers = layers;
     this.hidden = hidden;
     this.policy = policy;
-    this.rows = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
-    this.contexts = arena.allocate((long) maxTokens * hidden * Float.BYTES, 64);
+    this.rows = arena.allocate((long) limits.batchTokens() * hidden * Float.BYTES, 64);
+    this.contexts = arena.allocate((long) limits.batchTokens() * hidden * Float.BYTES, 64);
   }
 
   void reset() {
@@ -70,12 +78,12 @@ final class BatchPlan implements StepAdapters {
   /** Adds a sequence whose step tokens follow those of the sequences before. */
   void add(Sequence sequence, int count) {
     sequences.add(sequence);
-    sequence.stepFirst = tokens;
-    tokens += count;
-    sequence.stepEnd = tokens;
-    perLayer |= sequence.selection() instanceof Selection.ByLayer && !sequence.routerGivenUp;
+    firstRows[sequences.size()] = tokens + count;
+    perLayer |=
+        sequence.selection() instanceof Selection.ByLayer && !withoutRouter.contains(sequence);
     report(sequence).ifPresent(MixtureReport::begin);
-    observation.add(sequence);
+    observation.add(sequence, tokens, tokens + count);
+    tokens += count;
     wantsFinalHidden |= sequence.oneByOne();
   }
 
@@ -86,8 +94,8 @@ final class BatchPlan implements StepAdapters {
       Sequence sequence = sequences.get(i);
       switch (sequence.selection()) {
         case Selection.Fixed fixed ->
-            add(sequence, fixed.mixture(), sequence.stepFirst, sequence.stepEnd);
-        case Selection.PerToken perToken -> addPerToken(sequence, perToken);
+            add(sequence, fixed.mixture(), firstRows[i], firstRows[i + 1]);
+        case Selection.PerToken perToken -> addPerToken(i, perToken);
         case Selection.ByToken byToken -> {
           if (isFirstOf(i, byToken.router())) {
             routeTokens(i, byToken, embeddings);
@@ -116,6 +124,11 @@ final class BatchPlan implements StepAdapters {
       steps = Math.max(steps, sequence.task().tokensToCome(usualTokens));
     }
     return steps;
+  }
+
+  /** Forgets a sequence that takes part no more. */
+  void forget(Sequence sequence) {
+    withoutRouter.remove(sequence);
   }
 
   /** Notes how many tokens a sequence had generated when it ended. */
@@ -167,7 +180,7 @@ final class BatchPlan implements StepAdapters {
             .routing()
             .get()
             .finalHidden(
-                finalHidden.segment(), (sequence.stepEnd - 1) * finalHidden.rowStrideBytes());
+                finalHidden.segment(), (firstRows[i + 1] - 1) * finalHidden.rowStrideBytes());
       }
     }
   }
@@ -185,13 +198,15 @@ final class BatchPlan implements StepAdapters {
   }
 
   /** Adds a sequence's mixtures, those of neighbours that agree at once. */
-  private void addPerToken(Sequence sequence, Selection.PerToken selection) {
+  private void addPerToken(int index, Selection.PerToken selection) {
+    Sequence sequence = sequences.get(index);
+    int end = firstRows[index + 1];
     int position = sequence.computed();
     Mixture mixture = selection.at(position);
-    for (int from = sequence.stepFirst; from < sequence.stepEnd; ) {
+    for (int from = firstRows[index]; from < end; ) {
       int to = from + 1;
       Mixture next = selection.at(++position);
-      while (to < sequence.stepEnd && next.equals(mixture)) {
+      while (to < end && next.equals(mixture)) {
         to++;
         next = selection.at(++position);
       }
@@ -217,8 +232,8 @@ final class BatchPlan implements StepAdapters {
 
   // Compared by identity: equality would be the router's own code, outside the guard of ask.
   @SuppressWarnings("ReferenceEquality")
-  private static boolean uses(Sequence sequence, Router router) {
-    return !sequence.routerGivenUp
+  private boolean uses(Sequence sequence, Router router) {
+    return !withoutRouter.contains(sequence)
         && switch (sequence.selection()) {
           case Selection.Fixed fixed -> false;
           case Selection.PerToken perToken -> false;
@@ -261,7 +276,7 @@ final class BatchPlan implements StepAdapters {
    * follow one another.
    */
   private void gather(int first, Router router, Tensor source, boolean withContext) {
-    asked.clear();
+    askedCount = 0;
     long rowBytes = (long) hidden * Float.BYTES;
     long target = 0;
     for (int i = first; i < sequences.size(); i++) {
@@ -269,12 +284,11 @@ final class BatchPlan implements StepAdapters {
       if (!uses(sequence, router)) {
         continue;
       }
-      asked.add(sequence);
-      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, target += rowBytes) {
+      asked[askedCount++] = i;
+      for (int t = firstRows[i]; t < firstRows[i + 1]; t++, target += rowBytes) {
         MemorySegment.copy(source.segment(), t * source.rowStrideBytes(), rows, target, rowBytes);
         if (withContext && sequence.routing().isPresent()) {
-          boolean promptToken =
-              sequence.computed() + t - sequence.stepFirst < sequence.promptLength();
+          boolean promptToken = sequence.computed() + t - firstRows[i] < sequence.promptLength();
           sequence.routing().get().next(rows, promptToken, contexts, target);
         }
       }
@@ -283,8 +297,8 @@ final class BatchPlan implements StepAdapters {
 
   private int askedTokens() {
     int count = 0;
-    for (int i = 0; i < asked.size(); i++) {
-      count += asked.get(i).stepEnd - asked.get(i).stepFirst;
+    for (int i = 0; i < askedCount; i++) {
+      count += firstRows[asked[i] + 1] - firstRows[asked[i]];
     }
     return count;
   }
@@ -311,9 +325,9 @@ final class BatchPlan implements StepAdapters {
       return;
     }
     int decision = 0;
-    for (int i = 0; i < asked.size(); i++) {
-      Sequence sequence = asked.get(i);
-      for (int t = sequence.stepFirst; t < sequence.stepEnd; t++, decision++) {
+    for (int i = 0; i < askedCount; i++) {
+      Sequence sequence = sequences.get(asked[i]);
+      for (int t = firstRows[asked[i]]; t < firstRows[asked[i] + 1]; t++, decision++) {
         for (int k = 0; k < decisions.count(decision); k++) {
           int slot = table.slot(sequence.leases().get(decisions.expert(decision, k)));
           table.add(slot, t, decisions.weight(decision, k));
@@ -331,11 +345,12 @@ final class BatchPlan implements StepAdapters {
   }
 
   private void giveUp(LorikeetException failure) {
-    for (Sequence sequence : asked) {
+    for (int i = 0; i < askedCount; i++) {
+      Sequence sequence = sequences.get(asked[i]);
       switch (policy.fallback()) {
         case FAIL -> sequence.fail(failure);
         case BASE -> {
-          sequence.routerGivenUp = true;
+          withoutRouter.add(sequence);
           LOGGER.log(
               System.Logger.Level.WARNING,
               "a request goes on with the base model alone: " + failure.getMessage());
