@@ -16,16 +16,20 @@ public final class LorikeetException extends RuntimeException {
   public enum Code {
     /** A parameter of a request is out of its range. */
     INVALID_REQUEST,
-    /** No adapter of that name is registered. */
+    /** No adapter of that name is registered, here, or where it could be downloaded from. */
     ADAPTER_NOT_FOUND,
     /** The files of an adapter are damaged, hostile or do not fit the base model. */
     ADAPTER_INVALID,
     /** The adapter uses a feature that Lorikeet does not support yet. */
     ADAPTER_UNSUPPORTED,
+    /** No base model of that name is here or where it could be downloaded from. */
+    MODEL_NOT_FOUND,
     /** The files of a base model are damaged, hostile or incomplete. */
     MODEL_INVALID,
     /** The base model is of a family or uses a feature that the plugin does not support. */
     MODEL_UNSUPPORTED,
+    /** Network, access or disk kept a download from its end; the same call may go on later. */
+    DOWNLOAD_FAILED,
     /** The page pool has no room now; the same call may succeed later. */
     POOL_EXHAUSTED,
     /** The request or adapter can never fit in the page pool. */

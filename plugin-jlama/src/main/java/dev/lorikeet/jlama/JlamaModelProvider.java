@@ -6,6 +6,7 @@ import dev.lorikeet.host.HostedModel;
 import dev.lorikeet.host.serving.Limits;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.model.BaseModel;
@@ -16,7 +17,7 @@ import dev.lorikeet.shape.ModelInfo;
 import java.nio.file.Path;
 
 /**
- * Opens Hugging Face model directories of the Llama, Mistral and Qwen2 families. Options: {@code
+ * Opens Hugging Face model directories, or models that are here by the name {@code owner/name}, of the Llama, Mistral and Qwen2 families. Options: {@code
  * threads}, {@code max-batch-size}, {@code max-batch-tokens}, {@code max-queue}, {@code kv-type},
  * {@code weights}, {@code switching}; the module's README describes them.
  */
@@ -42,7 +43,8 @@ public final class JlamaModelProvider implements BaseModelProvider {
   }
 
   @Override
-  public ModelInfo describe(Path directory) {
+  public ModelInfo describe(Path path) {
+    Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
     Architecture architecture = Architecture.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, architecture)) {
       return architecture.info(directory, weights.storage());
@@ -50,8 +52,10 @@ public final class JlamaModelProvider implements BaseModelProvider {
   }
 
   @Override
-  public BaseModel open(ModelConfig config) {
-    ModelOptions options = ModelOptions.parse(config.options());
+  public BaseModel open(ModelConfig asked) {
+    ModelOptions options = ModelOptions.parse(asked.options());
+    ModelConfig config =
+        asked.withDirectory(ModelFolders.ofEnvironment().modelDirectory(asked.directory()));
     Architecture architecture = Architecture.read(config.directory());
     try (HostedModel.Opening opening = HostedModel.opening(config, options.serving())) {
       ModelWeights weights =

@@ -26,4 +26,9 @@ public record ModelConfig(
   public ModelConfig {
     options = Map.copyOf(options);
   }
+
+  /** Returns the same for another directory, such as the one that a name turned out to mean. */
+  public ModelConfig withDirectory(Path value) {
+    return new ModelConfig(value, pool, adapters, executor, options);
+  }
 }
