@@ -226,7 +226,7 @@ class ServingTest {
         "chat template",
         () ->
             opened.lorikeet.submit(
-                GenerationRequest.chat(new Prompt.ChatMessage("user", "hello")).build()));
+                GenerationRequest.chat(Prompt.ChatMessage.user("hello")).build()));
   }
 
   private Generation submit(List<Integer> tokens, Optional<String> adapter) {

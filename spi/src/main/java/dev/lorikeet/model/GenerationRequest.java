@@ -49,9 +49,9 @@ public record GenerationRequest(
     return new Builder(new Prompt.Text(text));
   }
 
-  /** Returns a builder for a conversation. */
+  /** Returns a builder for a conversation without tools. */
   public static Builder chat(Prompt.ChatMessage... messages) {
-    return new Builder(new Prompt.Chat(List.of(messages)));
+    return new Builder(Prompt.Chat.of(messages));
   }
 
   /** Returns a builder for a prompt of token ids. */

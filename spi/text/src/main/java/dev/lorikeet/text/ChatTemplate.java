@@ -4,24 +4,22 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.JsonFile;
-import dev.lorikeet.model.Prompt.ChatMessage;
+import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /**
  * The chat template of a model directory: {@code chat_template.jinja}, or {@code chat_template} of
- * {@code tokenizer_config.json}, of whose named templates the one named {@code default} is taken.
- * Renders what transformers' {@code apply_chat_template} renders without tools. Immutable, for any
- * number of threads.
+ * {@code tokenizer_config.json}, of whose named templates the one named {@code tool_use}, if there
+ * is one, is taken for conversations with tools, and the one named {@code default} for all others.
+ * Renders what transformers' {@code apply_chat_template} renders. Immutable, for any number of
+ * threads.
  *
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
@@ -30,6 +28,7 @@ public final class ChatTemplate {
   private static final String CONFIG_FILE = "tokenizer_config.json";
   private static final String KEY = "chat_template";
   private static final String DEFAULT = "default";
+  private static final String TOOL_USE = "tool_use";
   private static final long MAX_TEMPLATE_BYTES = 1 << 20;
   private static final long MAX_CONFIG_BYTES = 256L << 20;
   private static final String[] SPECIAL_TOKENS = {
@@ -38,9 +37,11 @@ public final class ChatTemplate {
 
   private final String source;
   private final JinjaTemplate template;
+  private final Optional<JinjaTemplate> toolTemplate;
   private final Map<String, Object> specialTokens;
 
-  private ChatTemplate(String source, String text, Optional<JsonFile> config) {
+  private ChatTemplate(
+      String source, String text, Optional<String> toolText, Optional<JsonFile> config) {
     this.source = source;
     Map<String, Object> tokens = new HashMap<>();
     for (String name : SPECIAL_TOKENS) {
@@ -51,13 +52,18 @@ public final class ChatTemplate {
           .ifPresent(value -> tokens.put(name, value.textValue()));
     }
     this.specialTokens = Map.copyOf(tokens);
+    this.template = parse(source, text);
+    this.toolTemplate = toolText.map(t -> parse(source, t));
+  }
+
+  private static JinjaTemplate parse(String source, String text) {
     if (text.length() > MAX_TEMPLATE_BYTES) {
       throw new LorikeetException(
           Code.MODEL_INVALID,
           source + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + text.length());
     }
     try {
-      this.template = JinjaTemplate.parse(text);
+      return JinjaTemplate.parse(text);
     } catch (JinjaException e) {
       throw new LorikeetException(Code.MODEL_UNSUPPORTED, source + ": " + e.getMessage(), e);
     }
@@ -74,11 +80,15 @@ public final class ChatTemplate {
     Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
     Path file = directory.resolve(FILE);
     if (Files.exists(file)) {
-      return Optional.of(new ChatTemplate(file.toString(), text(file), config));
+      return Optional.of(new ChatTemplate(file.toString(), text(file), Optional.empty(), config));
     }
-    return config
-        .flatMap(c -> c.node(KEY).map(value -> text(c, value)))
-        .map(text -> new ChatTemplate(configFile + ": " + KEY, text, config));
+    return config.flatMap(
+        c ->
+            c.node(KEY)
+                .map(
+                    value ->
+                        new ChatTemplate(
+                            c.where(KEY), text(c, value), named(value, TOOL_USE), config)));
   }
 
   private static String text(Path file) {
@@ -100,12 +110,18 @@ public final class ChatTemplate {
     if (value.isTextual()) {
       return value.textValue();
     }
-    for (JsonNode named : value) {
-      if (named.path("name").asText().equals(DEFAULT) && named.path("template").isTextual()) {
-        return named.path("template").textValue();
+    return named(value, DEFAULT)
+        .orElseThrow(
+            () -> config.wrong(KEY, value, "a template, or a list with one named " + DEFAULT));
+  }
+
+  private static Optional<String> named(JsonNode templates, String name) {
+    for (JsonNode named : templates) {
+      if (named.path("name").asText().equals(name) && named.path("template").isTextual()) {
+        return Optional.of(named.path("template").textValue());
       }
     }
-    throw config.wrong(KEY, value, "a template, or a list with one named " + DEFAULT);
+    return Optional.empty();
   }
 
   /**
@@ -113,21 +129,18 @@ public final class ChatTemplate {
    *
    * @param addGenerationPrompt whether the text ends where the assistant's turn begins
    * @throws LorikeetException with {@code INVALID_REQUEST} where the template refuses the
-   *     conversation or fails on it
+   *     conversation or fails on it, or where a text is no JSON that must be
    */
-  public String render(List<ChatMessage> messages, boolean addGenerationPrompt) {
-    List<Map<String, Object>> list = new ArrayList<>();
-    for (ChatMessage message : messages) {
-      Map<String, Object> fields = new LinkedHashMap<>();
-      fields.put("role", message.role());
-      fields.put("content", message.content());
-      list.add(fields);
-    }
+  public String render(Chat chat, boolean addGenerationPrompt) {
     Map<String, Object> variables = new HashMap<>(specialTokens);
-    variables.put("messages", list);
+    variables.put("messages", ChatVariables.messages(chat));
     variables.put("add_generation_prompt", addGenerationPrompt);
+    boolean withTools = !chat.tools().isEmpty();
+    if (withTools) {
+      variables.put("tools", ChatVariables.tools(chat));
+    }
     try {
-      return template.render(variables);
+      return (withTools ? toolTemplate.orElse(template) : template).render(variables);
     } catch (JinjaException e) {
       String refused = e.kind() == JinjaException.Kind.RAISED ? "refused: " : "failed: ";
       throw new LorikeetException(

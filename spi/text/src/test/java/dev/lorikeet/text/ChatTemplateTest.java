@@ -6,17 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.model.Prompt.ChatMessage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ChatTemplateTest {
-  private static final List<ChatMessage> CHAT =
-      List.of(new ChatMessage("user", "Hi"), new ChatMessage("assistant", "Ho"));
+  private static final Chat CHAT = Chat.of(ChatMessage.user("Hi"), ChatMessage.assistant("Ho"));
 
   @TempDir Path directory;
 

@@ -72,9 +72,9 @@ public final class PromptOptions {
       return new Prompt.Text(text);
     }
     List<Prompt.ChatMessage> messages = new ArrayList<>();
-    system.ifPresent(content -> messages.add(new Prompt.ChatMessage("system", content)));
-    messages.add(new Prompt.ChatMessage("user", text));
-    return new Prompt.Chat(messages);
+    system.ifPresent(content -> messages.add(Prompt.ChatMessage.system(content)));
+    messages.add(Prompt.ChatMessage.user(text));
+    return Prompt.Chat.of(messages);
   }
 
   private static String standardInput(Console console) {

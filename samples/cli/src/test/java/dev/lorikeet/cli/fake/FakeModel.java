@@ -88,8 +88,9 @@ final class FakeModel implements BaseModel {
   private String text(Prompt prompt) {
     return switch (prompt) {
       case Prompt.Text(String text) -> text;
-      case Prompt.Chat(List<Prompt.ChatMessage> messages) ->
-          String.join("", messages.stream().map(m -> "<" + m.role() + ">" + m.content()).toList());
+      case Prompt.Chat chat ->
+          String.join(
+              "", chat.messages().stream().map(m -> "<" + m.role() + ">" + m.content()).toList());
       case Prompt.Tokens(List<Integer> tokens) -> decode(tokens);
     };
   }

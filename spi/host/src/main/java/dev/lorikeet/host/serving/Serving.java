@@ -254,8 +254,8 @@ public final class Serving implements AutoCloseable {
     Encoded encoded =
         switch (prompt) {
           case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true));
-          case Prompt.Chat(List<Prompt.ChatMessage> messages) -> {
-            String text = template().render(messages, true);
+          case Prompt.Chat chat -> {
+            String text = template().render(chat, true);
             yield Encoded.of(text, tokenizer.encode(text, false));
           }
           case Prompt.Tokens(List<Integer> tokens) -> new Encoded("", tokens);

@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /*
  * Why not a library: Jinjava 2.8.4, the JVM's best known, silently gives other text than Jinja2
@@ -60,7 +61,7 @@ public final class JinjaTemplate {
    * Renders the template.
    *
    * @param variables strings, booleans, integers, doubles, lists of such and maps from strings to
-   *     such
+   *     such, in which a null is Python's None
    * @throws JinjaException where the template fails, refuses its input or goes beyond its limits
    */
   public String render(Map<String, Object> variables) {
@@ -80,8 +81,9 @@ public final class JinjaTemplate {
     }
   }
 
-  private static Object plain(Object value) {
+  private static Object plain(@Nullable Object value) {
     return switch (value) {
+      case null -> Values.NONE;
       case String s -> s;
       case Boolean b -> b;
       case Integer i -> i.longValue();
