@@ -290,7 +290,7 @@ public final class Lorikeet implements AutoCloseable {
 
       Deque<AutoCloseable> opened = new ArrayDeque<>();
       try {
-        PagePool pages = pools.open(new PoolConfig(poolBytes, pageBytes, poolOptions));
+        PagePool pages = pools.open(PoolConfig.of(poolBytes, pageBytes).withOptions(poolOptions));
         opened.push(pages);
         AdapterStore adapters = stores.open(new StoreConfig(info.shape(), pages, storeOptions));
         opened.push(adapters);

@@ -205,12 +205,13 @@ final class ArrowPagePool implements PagePool {
   @Override
   public PoolStats stats() {
     synchronized (lock) {
-      return new PoolStats(
-          pageBytes,
-          pageCount,
-          used[OWNERS.indexOf(PageOwner.KV_CACHE)],
-          used[OWNERS.indexOf(PageOwner.ADAPTER)],
-          used[OWNERS.indexOf(PageOwner.OTHER)]);
+      return PoolStats.builder()
+          .pageBytes(pageBytes)
+          .pages(pageCount)
+          .kvCachePages(used[OWNERS.indexOf(PageOwner.KV_CACHE)])
+          .adapterPages(used[OWNERS.indexOf(PageOwner.ADAPTER)])
+          .otherPages(used[OWNERS.indexOf(PageOwner.OTHER)])
+          .build();
     }
   }
 

@@ -71,8 +71,7 @@ class AdapterFilesTest {
         assertTrue(mapped.weights(new TargetModule(0, Projection.K)).isEmpty());
         assertWeights(peft, targets, mapped::weights);
       }
-      try (PagePool pool =
-              new ArrowPagePoolProvider().open(new PoolConfig(1 << 20, 4096, Map.of()));
+      try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, 4096));
           AdapterStore store =
               new ArrowAdapterStoreProvider().open(new StoreConfig(SHAPE, pool, Map.of()))) {
         assertEquals(targets, store.register(new AdapterSource("a", arrow)).targets());

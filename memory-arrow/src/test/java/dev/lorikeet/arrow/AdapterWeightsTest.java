@@ -31,7 +31,7 @@ class AdapterWeightsTest {
   @TempDir Path directory;
 
   private static PagePool pool(int pageBytes) {
-    return new ArrowPagePoolProvider().open(new PoolConfig(16L << 20, pageBytes, Map.of()));
+    return new ArrowPagePoolProvider().open(PoolConfig.of(16L << 20, pageBytes));
   }
 
   private static AdapterStore store(ModelShape shape, PagePool pool) {

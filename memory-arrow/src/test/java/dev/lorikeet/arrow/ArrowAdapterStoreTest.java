@@ -47,9 +47,7 @@ class ArrowAdapterStoreTest {
 
   @BeforeEach
   void open() {
-    pool =
-        new ArrowPagePoolProvider()
-            .open(new PoolConfig((3L * PAGES_EACH + 1) * PAGE, PAGE, Map.of()));
+    pool = new ArrowPagePoolProvider().open(PoolConfig.of((3L * PAGES_EACH + 1) * PAGE, PAGE));
     store = openStore();
   }
 

@@ -30,7 +30,7 @@ class ArrowPagePoolTest {
   private static final int PAGE = 4096;
 
   private static PagePool pool(int pages) {
-    return new ArrowPagePoolProvider().open(new PoolConfig((long) pages * PAGE, PAGE, Map.of()));
+    return new ArrowPagePoolProvider().open(PoolConfig.of((long) pages * PAGE, PAGE));
   }
 
   @Test
@@ -195,7 +195,7 @@ class ArrowPagePoolTest {
     var thrown =
         assertThrows(
             LorikeetException.class,
-            () -> new ArrowPagePoolProvider().open(new PoolConfig(absurd, 4096, Map.of())));
+            () -> new ArrowPagePoolProvider().open(PoolConfig.of(absurd, 4096)));
     assertEquals(LorikeetException.Code.POOL_EXHAUSTED, thrown.code());
     Expect.mentions(thrown, Long.toString(absurd));
   }
@@ -203,11 +203,12 @@ class ArrowPagePoolTest {
   @Test
   void optionsAreCheckedByNameAndValue() {
     var provider = new ArrowPagePoolProvider();
-    provider.open(new PoolConfig(PAGE, PAGE, Map.of("pretouch", "true"))).close();
+    provider.open(PoolConfig.of(PAGE, PAGE).withOptions(Map.of("pretouch", "true"))).close();
     for (var bad : List.of(Map.of("pretouch", "yes"), Map.of("pretuoch", "true"))) {
       var thrown =
           assertThrows(
-              IllegalArgumentException.class, () -> provider.open(new PoolConfig(PAGE, PAGE, bad)));
+              IllegalArgumentException.class,
+              () -> provider.open(PoolConfig.of(PAGE, PAGE).withOptions(bad)));
       Expect.mentions(thrown, bad.keySet().iterator().next());
     }
   }

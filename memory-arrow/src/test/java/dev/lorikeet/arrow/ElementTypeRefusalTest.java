@@ -20,7 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -37,7 +36,7 @@ class ElementTypeRefusalTest {
 
   @BeforeEach
   void open() {
-    pool = new ArrowPagePoolProvider().open(new PoolConfig(1 << 20, PAGE, Map.of()));
+    pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, PAGE));
   }
 
   @AfterEach
@@ -71,8 +70,7 @@ class ElementTypeRefusalTest {
     Path high =
         PeftWriter.of(SHAPE, 32, "F32", EnumSet.of(Projection.Q), new Random(2))
             .write(directory.resolve("high")); // 12,288 bytes: three pages as stored
-    try (PagePool small =
-            new ArrowPagePoolProvider().open(new PoolConfig(2 * PAGE, PAGE, Map.of()));
+    try (PagePool small = new ArrowPagePoolProvider().open(PoolConfig.of(2 * PAGE, PAGE));
         AdapterStore as = store(SHAPE, small, "stored");
         AdapterStore narrow = store(SHAPE, small, "f16")) {
       var thrown = assertThrows(LorikeetException.class, () -> as.register(source(high)));

@@ -41,7 +41,7 @@ class ElementTypeTest {
 
   @BeforeEach
   void open() {
-    pool = new ArrowPagePoolProvider().open(new PoolConfig(1 << 20, PAGE, Map.of()));
+    pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, PAGE));
   }
 
   @AfterEach
@@ -141,8 +141,7 @@ class ElementTypeTest {
       Path arrow = directory.resolve("random-" + i + ".arrow");
       AdapterFiles.convert(peft, shape, arrow);
       for (var type : NARROW.entrySet()) {
-        try (PagePool large =
-                new ArrowPagePoolProvider().open(new PoolConfig(8L << 20, PAGE, Map.of()));
+        try (PagePool large = new ArrowPagePoolProvider().open(PoolConfig.of(8L << 20, PAGE));
             AdapterStore store = store(shape, large, type.getKey())) {
           for (Path path : List.of(peft, arrow)) {
             AdapterSpec spec = store.register(source(path));
@@ -162,8 +161,7 @@ class ElementTypeTest {
     Path peft =
         PeftWriter.of(wide, 70, "F32", EnumSet.of(Projection.UP, Projection.DOWN), new Random(8))
             .write(directory.resolve("wide")); // 420,000 bytes a factor, read 256 KiB at a time
-    try (PagePool large =
-        new ArrowPagePoolProvider().open(new PoolConfig(8L << 20, 8192, Map.of()))) {
+    try (PagePool large = new ArrowPagePoolProvider().open(PoolConfig.of(8L << 20, 8192))) {
       for (var type : NARROW.entrySet()) {
         try (AdapterStore store = store(wide, large, type.getKey())) {
           store.register(source(peft));

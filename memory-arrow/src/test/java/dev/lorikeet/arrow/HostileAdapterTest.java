@@ -36,7 +36,7 @@ class HostileAdapterTest {
 
   @BeforeEach
   void open() {
-    pool = new ArrowPagePoolProvider().open(new PoolConfig(1 << 20, 4096, Map.of()));
+    pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, 4096));
     store = new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
     store.register(new AdapterSource("good", HostileCase.sound().write(directory.resolve("good"))));
     store.acquire("good").close();

@@ -68,8 +68,7 @@ class StoreConcurrencyTest {
     for (int i = 0; i < ADAPTERS; i++) {
       paths.add(write(i));
     }
-    try (PagePool pool =
-            new ArrowPagePoolProvider().open(new PoolConfig(9L * PAGE, PAGE, Map.of()));
+    try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(9L * PAGE, PAGE));
         var threads = Executors.newFixedThreadPool(THREADS)) {
       try (AdapterStore store =
           new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()))) {
@@ -137,8 +136,7 @@ class StoreConcurrencyTest {
   @Test
   void concurrentAcquiresOfOneAdapterLoadItOnce() throws Exception {
     Path path = write(3);
-    try (PagePool pool =
-            new ArrowPagePoolProvider().open(new PoolConfig(9L * PAGE, PAGE, Map.of()));
+    try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(9L * PAGE, PAGE));
         AdapterStore store =
             new ArrowAdapterStoreProvider()
                 .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
@@ -172,8 +170,7 @@ class StoreConcurrencyTest {
     }
     try (var threads = Executors.newFixedThreadPool(THREADS)) {
       for (int round = 0; round < 20; round++) {
-        try (PagePool pool =
-            new ArrowPagePoolProvider().open(new PoolConfig(20L * PAGE, PAGE, Map.of()))) {
+        try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(20L * PAGE, PAGE))) {
           AdapterStore store =
               new ArrowAdapterStoreProvider()
                   .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));

@@ -5,6 +5,8 @@ import java.util.Map;
 /**
  * How to open a pool.
  *
+ * <p>Make one with {@link #of} or {@link #ofBytes}: the canonical constructor may gain parameters.
+ *
  * @param bytes how much memory the pool may take; the number of pages is this divided by the page
  *     size, rounded down, at least 1
  * @param pageBytes the size of one page in bytes: a multiple of 64, at least 4,096
@@ -31,9 +33,19 @@ public record PoolConfig(long bytes, int pageBytes, Map<String, String> options)
     }
   }
 
+  /** Returns a configuration without options. */
+  public static PoolConfig of(long bytes, int pageBytes) {
+    return new PoolConfig(bytes, pageBytes, Map.of());
+  }
+
   /** Returns a configuration with pages of {@link #DEFAULT_PAGE_BYTES} and no options. */
   public static PoolConfig ofBytes(long bytes) {
     return new PoolConfig(bytes, DEFAULT_PAGE_BYTES, Map.of());
+  }
+
+  /** Returns the same with these settings of the provider. */
+  public PoolConfig withOptions(Map<String, String> options) {
+    return new PoolConfig(bytes, pageBytes, options);
   }
 
   /** Returns the number of pages. */

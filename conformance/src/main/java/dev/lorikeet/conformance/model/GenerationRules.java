@@ -73,7 +73,7 @@ abstract class GenerationRules extends ProviderRules {
 
   final ModelBench bench(TinyModel tiny, int pages) {
     Path folder = tiny.write(folder());
-    PagePool pool = createPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    PagePool pool = createPool(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES));
     AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()));
     BaseModel model =
         openModel(new ModelConfig(folder, pool, store, this::createExecutor, options()));

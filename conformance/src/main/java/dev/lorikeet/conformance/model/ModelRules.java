@@ -51,7 +51,7 @@ public abstract class ModelRules extends StreamRules {
   protected final void openAndClose(Map<String, String> options) {
     TinyModel tiny = tiny();
     Path folder = tiny.write(folder());
-    try (PagePool pool = createPool(new PoolConfig(100L * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    try (PagePool pool = createPool(PoolConfig.of(100L * PAGE_BYTES, PAGE_BYTES));
         AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()))) {
       provider()
           .orElseThrow()
@@ -393,7 +393,7 @@ public abstract class ModelRules extends StreamRules {
 
   private void rejectsAtOpening(HostileModels hostile, Path folder) {
     TinyModel tiny = tiny();
-    try (PagePool pool = createPool(new PoolConfig(100L * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    try (PagePool pool = createPool(PoolConfig.of(100L * PAGE_BYTES, PAGE_BYTES));
         AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()))) {
       Expect.rejection(
           "open: " + hostile.what(),

@@ -45,11 +45,14 @@ public abstract class PoolRules extends ProviderRules {
 
   @Override
   protected final void openAndClose(Map<String, String> options) {
-    provider().orElseThrow().open(new PoolConfig(4L * PAGE_BYTES, PAGE_BYTES, options)).close();
+    provider()
+        .orElseThrow()
+        .open(PoolConfig.of(4L * PAGE_BYTES, PAGE_BYTES).withOptions(options))
+        .close();
   }
 
   private PagePool pool(int pages) {
-    return createPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, options()));
+    return createPool(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES).withOptions(options()));
   }
 
   private static int[] allocate(PagePool pool, PageOwner owner, int count) {
@@ -70,7 +73,8 @@ public abstract class PoolRules extends ProviderRules {
       int pages = trial.between(1, 40);
       int waste = trial.between(0, pageBytes - 1);
       try (PagePool pool =
-          createPool(new PoolConfig((long) pages * pageBytes + waste, pageBytes, options()))) {
+          createPool(
+              PoolConfig.of((long) pages * pageBytes + waste, pageBytes).withOptions(options()))) {
         assertEquals(pageBytes, pool.pageBytes(), "pageBytes");
         assertEquals(pages, pool.pageCount(), "pageCount: bytes / pageBytes, rounded down");
         MemorySegment memory = pool.memory();

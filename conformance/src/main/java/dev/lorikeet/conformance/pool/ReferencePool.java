@@ -112,12 +112,13 @@ class ReferencePool implements PagePool {
 
   @Override
   public synchronized PoolStats stats() {
-    return new PoolStats(
-        pageBytes,
-        owners.length,
-        count(PageOwner.KV_CACHE),
-        count(PageOwner.ADAPTER),
-        count(PageOwner.OTHER));
+    return PoolStats.builder()
+        .pageBytes(pageBytes)
+        .pages(owners.length)
+        .kvCachePages(count(PageOwner.KV_CACHE))
+        .adapterPages(count(PageOwner.ADAPTER))
+        .otherPages(count(PageOwner.OTHER))
+        .build();
   }
 
   private int count(PageOwner owner) {

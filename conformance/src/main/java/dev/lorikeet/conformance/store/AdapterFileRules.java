@@ -49,7 +49,7 @@ abstract class AdapterFileRules extends ProviderRules {
   protected abstract AdapterStore createStore(StoreConfig config);
 
   final PagePool pool(int pages) {
-    return new LentPool(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
+    return new LentPool(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES));
   }
 
   final AdapterStore open(PagePool pool) {

@@ -258,8 +258,13 @@ public final class PoolMutants {
     @Override
     public synchronized PoolStats stats() {
       PoolStats s = super.stats();
-      return new PoolStats(
-          s.pageBytes(), s.pages(), s.adapterPages(), s.kvCachePages(), s.otherPages());
+      return PoolStats.builder()
+          .pageBytes(s.pageBytes())
+          .pages(s.pages())
+          .kvCachePages(s.adapterPages())
+          .adapterPages(s.kvCachePages())
+          .otherPages(s.otherPages())
+          .build();
     }
   }
 

@@ -106,7 +106,7 @@ final class SteppedServing implements AutoCloseable {
     pool =
         PLUGINS
             .pagePool(Optional.empty())
-            .open(new PoolConfig((long) pages * PAGE_BYTES, PAGE_BYTES, Map.of()));
+            .open(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES));
     store =
         new FailingStore(
             PLUGINS

@@ -35,7 +35,12 @@ record FakePool(PoolConfig config) implements PagePool {
 
   @Override
   public PoolStats stats() {
-    return new PoolStats(pageBytes(), pageCount(), 3, 2, 0);
+    return PoolStats.builder()
+        .pageBytes(pageBytes())
+        .pages(pageCount())
+        .kvCachePages(3)
+        .adapterPages(2)
+        .build();
   }
 
   @Override
