@@ -184,7 +184,16 @@ class AdapterFilesTest {
     Path arrow = directory.resolve("a.arrow");
     Path peft = peft("F32");
     AdapterFiles.convert(peft, SHAPE, arrow);
-    var other = new ModelShape(2, 32, 40, 3, 1, 8, 100);
+    var other =
+        ModelShape.builder()
+            .layers(2)
+            .hidden(32)
+            .intermediate(40)
+            .heads(3)
+            .kvHeads(1)
+            .headDim(8)
+            .vocabulary(100)
+            .build();
     var thrown = assertThrows(LorikeetException.class, () -> AdapterFiles.inspect(arrow, other));
     Expect.mentions(thrown, "a.arrow", "row 0", "32", "24");
     assertThrows(

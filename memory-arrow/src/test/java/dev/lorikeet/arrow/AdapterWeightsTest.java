@@ -87,14 +87,15 @@ class AdapterWeightsTest {
       int kvHeads = 1 + random.nextInt(3);
       int heads = kvHeads * (1 + random.nextInt(3));
       var shape =
-          new ModelShape(
-              1 + random.nextInt(3),
-              1 + random.nextInt(60),
-              1 + random.nextInt(400),
-              heads,
-              kvHeads,
-              headDim,
-              50);
+          ModelShape.builder()
+              .layers(1 + random.nextInt(3))
+              .hidden(1 + random.nextInt(60))
+              .intermediate(1 + random.nextInt(400))
+              .heads(heads)
+              .kvHeads(kvHeads)
+              .headDim(headDim)
+              .vocabulary(50)
+              .build();
       var projections = EnumSet.of(List.of(Projection.values()).get(random.nextInt(7)));
       Projection.all().stream().filter(p -> random.nextBoolean()).forEach(projections::add);
       int rank = 1 + random.nextInt(random.nextInt(5) == 0 ? 90 : 20);

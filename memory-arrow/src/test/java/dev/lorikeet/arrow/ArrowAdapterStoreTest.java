@@ -262,7 +262,16 @@ class ArrowAdapterStoreTest {
             LorikeetException.class, () -> store.register(new AdapterSource("rank", rank)));
     assertEquals(Code.TOO_LARGE, thrown.code());
     Expect.mentions(thrown, "adapter_model.safetensors", "7 pages");
-    var wide = new dev.lorikeet.shape.ModelShape(1, 8, 1025, 1, 1, 8, 10);
+    var wide =
+        dev.lorikeet.shape.ModelShape.builder()
+            .layers(1)
+            .hidden(8)
+            .intermediate(1025)
+            .heads(1)
+            .kvHeads(1)
+            .headDim(8)
+            .vocabulary(10)
+            .build();
     Path row =
         PeftWriter.of(wide, 1, "F32", EnumSet.of(Projection.DOWN), random)
             .write(directory.resolve("row"));

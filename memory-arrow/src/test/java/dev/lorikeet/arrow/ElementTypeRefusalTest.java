@@ -55,7 +55,16 @@ class ElementTypeRefusalTest {
 
   @Test
   void whatFitsOnlyWhenNarrowedIsRegisteredOnlyThen() {
-    var wide = new ModelShape(1, 8, 1500, 1, 1, 8, 10);
+    var wide =
+        ModelShape.builder()
+            .layers(1)
+            .hidden(8)
+            .intermediate(1500)
+            .heads(1)
+            .kvHeads(1)
+            .headDim(8)
+            .vocabulary(10)
+            .build();
     Path peft =
         PeftWriter.of(wide, 2, "F32", EnumSet.of(Projection.DOWN), new Random(1))
             .write(directory.resolve("a")); // rows of 6,000 bytes as stored

@@ -121,14 +121,15 @@ class ElementTypeTest {
     for (int i = 0; i < 10; i++) {
       int kvHeads = 1 + random.nextInt(3);
       var shape =
-          new ModelShape(
-              1 + random.nextInt(2),
-              1 + random.nextInt(60),
-              1 + random.nextInt(1000), // B of down_proj lies in several tiles
-              kvHeads * (1 + random.nextInt(3)),
-              kvHeads,
-              1 + random.nextInt(12),
-              50);
+          ModelShape.builder()
+              .layers(1 + random.nextInt(2))
+              .hidden(1 + random.nextInt(60))
+              .intermediate(1 + random.nextInt(1000))
+              .heads(kvHeads * (1 + random.nextInt(3)))
+              .kvHeads(kvHeads)
+              .headDim(1 + random.nextInt(12))
+              .vocabulary(50)
+              .build();
       int rank = 1 + random.nextInt(i == 0 ? 200 : 20); // the first in several chunks
       Path peft =
           PeftWriter.of(
@@ -157,7 +158,16 @@ class ElementTypeTest {
 
   @Test
   void chunksOfTheFileMeetWithoutSeams() throws IOException {
-    var wide = new ModelShape(1, 40, 1500, 3, 1, 8, 100);
+    var wide =
+        ModelShape.builder()
+            .layers(1)
+            .hidden(40)
+            .intermediate(1500)
+            .heads(3)
+            .kvHeads(1)
+            .headDim(8)
+            .vocabulary(100)
+            .build();
     Path peft =
         PeftWriter.of(wide, 70, "F32", EnumSet.of(Projection.UP, Projection.DOWN), new Random(8))
             .write(directory.resolve("wide")); // 420,000 bytes a factor, read 256 KiB at a time

@@ -21,11 +21,35 @@ import org.junit.jupiter.api.Test;
 
 class PageLayoutTest {
   private static final ModelShape SMALL =
-      new ModelShape(30, 576, 1536, 9, 3, 64, 49_152); // 135 M parameters
+      ModelShape.builder()
+          .layers(30)
+          .hidden(576)
+          .intermediate(1536)
+          .heads(9)
+          .kvHeads(3)
+          .headDim(64)
+          .vocabulary(49_152)
+          .build(); // 135 M parameters
   private static final ModelShape LLAMA_2_7B =
-      new ModelShape(32, 4096, 11_008, 32, 32, 128, 32_000);
+      ModelShape.builder()
+          .layers(32)
+          .hidden(4096)
+          .intermediate(11_008)
+          .heads(32)
+          .kvHeads(32)
+          .headDim(128)
+          .vocabulary(32_000)
+          .build();
   private static final ModelShape LLAMA_3_8B =
-      new ModelShape(32, 4096, 14_336, 32, 8, 128, 128_256);
+      ModelShape.builder()
+          .layers(32)
+          .hidden(4096)
+          .intermediate(14_336)
+          .heads(32)
+          .kvHeads(8)
+          .headDim(128)
+          .vocabulary(128_256)
+          .build();
 
   private static List<TargetSpec> targets(
       ModelShape shape, int rank, ElementType type, Collection<Projection> projections) {

@@ -26,7 +26,16 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What configurations mean, after PEFT 0.20. */
 class PeftSemanticsTest {
-  private static final ModelShape SHAPE = new ModelShape(12, 8, 16, 2, 1, 4, 10);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(12)
+          .hidden(8)
+          .intermediate(16)
+          .heads(2)
+          .kvHeads(1)
+          .headDim(4)
+          .vocabulary(10)
+          .build();
 
   @TempDir Path directory;
   private int written;
@@ -79,7 +88,8 @@ class PeftSemanticsTest {
   void rankStabilizedScalingDividesByTheRootOfTheModulesRank() throws IOException {
     var writer =
         writer(
-            "{\"target_modules\": \".*q_proj\", \"use_rslora\": true, \"rank_pattern\": {\"layers.3.*\": 7}}");
+            "{\"target_modules\": \".*q_proj\", \"use_rslora\": true, \"rank_pattern\":"
+                + " {\"layers.3.*\": 7}}");
     for (int layer = 0; layer < 12; layer++) {
       add(writer, layer, Projection.Q, layer == 3 ? 7 : 4);
     }
@@ -108,7 +118,8 @@ class PeftSemanticsTest {
   void excludedModulesAreLeftOutOfAllLinear() throws IOException {
     var writer =
         writer(
-            "{\"target_modules\": \"All-Linear\", \"exclude_modules\": [\"mlp.gate_proj\", \"o_proj\"]}");
+            "{\"target_modules\": \"All-Linear\", \"exclude_modules\": [\"mlp.gate_proj\","
+                + " \"o_proj\"]}");
     var kept = EnumSet.complementOf(EnumSet.of(Projection.GATE, Projection.O));
     for (int layer = 0; layer < 12; layer++) {
       for (Projection projection : kept) {

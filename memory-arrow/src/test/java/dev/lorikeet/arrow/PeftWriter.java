@@ -21,7 +21,16 @@ import java.util.Set;
 /** Writes PEFT adapter directories for tests; every part can be changed before it is written. */
 final class PeftWriter {
   /** A small model: widths that are no multiples of a vector. */
-  static final ModelShape SHAPE = new ModelShape(2, 24, 40, 3, 1, 8, 100);
+  static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(2)
+          .hidden(24)
+          .intermediate(40)
+          .heads(3)
+          .kvHeads(1)
+          .headDim(8)
+          .vocabulary(100)
+          .build();
 
   private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -9,7 +9,16 @@ import java.util.List;
 
 /** The adapters of the tiny model, which PEFT's format was written for by a trainer of its own. */
 final class TinyModel {
-  static final ModelShape SHAPE = new ModelShape(6, 256, 768, 8, 4, 32, 2048);
+  static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(6)
+          .hidden(256)
+          .intermediate(768)
+          .heads(8)
+          .kvHeads(4)
+          .headDim(32)
+          .vocabulary(2048)
+          .build();
   static final List<String> ADAPTERS = List.of("scripture", "voyage", "jargon", "glossary");
 
   private TinyModel() {}

@@ -3,6 +3,8 @@ package dev.lorikeet.shape;
 /**
  * The sizes of a decoder-only transformer with grouped-query attention and a gated MLP.
  *
+ * <p>Make one with {@link #builder}: the canonical constructor may gain parameters.
+ *
  * @param layers number of decoder layers
  * @param hidden width of the residual stream
  * @param intermediate width of the MLP
@@ -74,5 +76,70 @@ public record ModelShape(
       case O, DOWN -> hidden;
       case GATE, UP -> intermediate;
     };
+  }
+
+  /** Returns a builder; each size is to be set. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Builds shapes. */
+  public static final class Builder {
+    private int layers;
+    private int hidden;
+    private int intermediate;
+    private int heads;
+    private int kvHeads;
+    private int headDim;
+    private int vocabulary;
+
+    private Builder() {}
+
+    /** Sets the number of decoder layers. */
+    public Builder layers(int value) {
+      layers = value;
+      return this;
+    }
+
+    /** Sets the width of the residual stream. */
+    public Builder hidden(int value) {
+      hidden = value;
+      return this;
+    }
+
+    /** Sets the width of the MLP. */
+    public Builder intermediate(int value) {
+      intermediate = value;
+      return this;
+    }
+
+    /** Sets the number of query heads. */
+    public Builder heads(int value) {
+      heads = value;
+      return this;
+    }
+
+    /** Sets the number of key and value heads. */
+    public Builder kvHeads(int value) {
+      kvHeads = value;
+      return this;
+    }
+
+    /** Sets the width of one head. */
+    public Builder headDim(int value) {
+      headDim = value;
+      return this;
+    }
+
+    /** Sets the number of token ids. */
+    public Builder vocabulary(int value) {
+      vocabulary = value;
+      return this;
+    }
+
+    /** Returns the shape. */
+    public ModelShape build() {
+      return new ModelShape(layers, hidden, intermediate, heads, kvHeads, headDim, vocabulary);
+    }
   }
 }

@@ -31,7 +31,16 @@ public final class PeftFiles {
   public static final String WEIGHTS = "adapter_model.safetensors";
 
   /** The sizes of the base model that stores are tested with. */
-  public static final ModelShape SHAPE = new ModelShape(3, 32, 48, 4, 2, 8, 64);
+  public static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(3)
+          .hidden(32)
+          .intermediate(48)
+          .heads(4)
+          .kvHeads(2)
+          .headDim(8)
+          .vocabulary(64)
+          .build();
 
   final Map<String, Object> config = new LinkedHashMap<>();
   final Safetensors weights;

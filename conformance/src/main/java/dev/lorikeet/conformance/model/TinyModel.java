@@ -27,7 +27,16 @@ final class TinyModel {
   static final int MAX_POSITIONS = 512;
 
   final ByteLevelTokenizer tokenizer = new ByteLevelTokenizer();
-  final ModelShape shape = new ModelShape(2, 64, 96, 4, 2, 16, tokenizer.size());
+  final ModelShape shape =
+      ModelShape.builder()
+          .layers(2)
+          .hidden(64)
+          .intermediate(96)
+          .heads(4)
+          .kvHeads(2)
+          .headDim(16)
+          .vocabulary(tokenizer.size())
+          .build();
   final PlainTransformer transformer;
   final Map<String, Object> config = new LinkedHashMap<>();
   final Safetensors weights = new Safetensors();

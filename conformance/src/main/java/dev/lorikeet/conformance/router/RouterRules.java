@@ -35,7 +35,16 @@ import org.junit.jupiter.api.Test;
 
 /** Rules R1 to R11 as tests, for routers of every scope. */
 public abstract class RouterRules extends ProviderRules {
-  private static final ModelShape SHAPE = new ModelShape(3, 64, 96, 4, 2, 16, 320);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(3)
+          .hidden(64)
+          .intermediate(96)
+          .heads(4)
+          .kvHeads(2)
+          .headDim(16)
+          .vocabulary(320)
+          .build();
   private static final MemoryAdapter.Draw ORDINARY = random -> (float) random.nextGaussian();
 
   protected RouterRules() {}
@@ -70,7 +79,12 @@ public abstract class RouterRules extends ProviderRules {
 
   private static RouterConfig config(Map<String, String> options) {
     return new RouterConfig(
-        new ModelInfo(Path.of("no-such-model"), "llama", SHAPE, "F32", 512, Set.of(2)), options);
+        ModelInfo.builder(Path.of("no-such-model"), "llama", SHAPE)
+            .weightType("F32")
+            .maxPositions(512)
+            .eosTokens(Set.of(2))
+            .build(),
+        options);
   }
 
   /** A router that decides for tokens, whatever its scope. */

@@ -339,23 +339,25 @@ abstract class AdapterFileRules extends ProviderRules {
         AdapterStore store = open(pool)) {
       var shape = PeftFiles.SHAPE;
       var wider =
-          new dev.lorikeet.shape.ModelShape(
-              shape.layers(),
-              shape.hidden() + 8,
-              shape.intermediate(),
-              shape.heads(),
-              shape.kvHeads(),
-              shape.headDim(),
-              shape.vocabulary());
+          dev.lorikeet.shape.ModelShape.builder()
+              .layers(shape.layers())
+              .hidden(shape.hidden() + 8)
+              .intermediate(shape.intermediate())
+              .heads(shape.heads())
+              .kvHeads(shape.kvHeads())
+              .headDim(shape.headDim())
+              .vocabulary(shape.vocabulary())
+              .build();
       var moreHeads =
-          new dev.lorikeet.shape.ModelShape(
-              shape.layers(),
-              shape.hidden(),
-              shape.intermediate(),
-              shape.heads(),
-              shape.heads(),
-              shape.headDim(),
-              shape.vocabulary());
+          dev.lorikeet.shape.ModelShape.builder()
+              .layers(shape.layers())
+              .hidden(shape.hidden())
+              .intermediate(shape.intermediate())
+              .heads(shape.heads())
+              .kvHeads(shape.heads())
+              .headDim(shape.headDim())
+              .vocabulary(shape.vocabulary())
+              .build();
       Form form = PeftFiles.form(4);
       List<Form> misfits =
           List.of(

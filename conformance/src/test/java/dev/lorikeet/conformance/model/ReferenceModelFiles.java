@@ -37,14 +37,15 @@ record ReferenceModelFiles(ModelInfo info, PlainTransformer transformer) {
     ModelShape shape;
     try {
       shape =
-          new ModelShape(
-              number(config, "num_hidden_layers"),
-              number(config, "hidden_size"),
-              number(config, "intermediate_size"),
-              number(config, "num_attention_heads"),
-              number(config, "num_key_value_heads"),
-              number(config, "head_dim"),
-              number(config, "vocab_size"));
+          ModelShape.builder()
+              .layers(number(config, "num_hidden_layers"))
+              .hidden(number(config, "hidden_size"))
+              .intermediate(number(config, "intermediate_size"))
+              .heads(number(config, "num_attention_heads"))
+              .kvHeads(number(config, "num_key_value_heads"))
+              .headDim(number(config, "head_dim"))
+              .vocabulary(number(config, "vocab_size"))
+              .build();
     } catch (IllegalArgumentException e) {
       throw invalid(TinyModel.CONFIG, "num_key_value_heads: " + e.getMessage());
     }
@@ -55,8 +56,11 @@ record ReferenceModelFiles(ModelInfo info, PlainTransformer transformer) {
     } else {
       eos.add(ids.asInt());
     }
-    return new ModelInfo(
-        directory, family, shape, "F32", number(config, "max_position_embeddings"), eos);
+    return ModelInfo.builder(directory, family, shape)
+        .weightType("F32")
+        .maxPositions(number(config, "max_position_embeddings"))
+        .eosTokens(eos)
+        .build();
   }
 
   static ReferenceModelFiles read(Path directory) {

@@ -24,7 +24,16 @@ import org.junit.jupiter.api.io.TempDir;
  * 64 and of sequences, at the default page size and the sizes of a 135 M model.
  */
 class PageWasteTest {
-  private static final ModelShape SHAPE = new ModelShape(30, 576, 1536, 9, 3, 64, 49_152);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(30)
+          .hidden(576)
+          .intermediate(1536)
+          .heads(9)
+          .kvHeads(3)
+          .headDim(64)
+          .vocabulary(49_152)
+          .build();
   private static final int[] RANKS = {8, 16, 32, 64};
   private static final int[] SHARES = {40, 30, 20, 10}; // of a hundred adapters
   private static final int SEQUENCES = 32;

@@ -31,7 +31,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
-import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -48,8 +47,21 @@ class GateRouterTest {
   @TempDir Path directory;
 
   private static Router open(Path directory) {
-    ModelShape shape = new ModelShape(LAYERS, HIDDEN, 40, 1, 1, HIDDEN, 10);
-    ModelInfo model = new ModelInfo(Path.of("none"), "llama", shape, "F32", 16, Set.of());
+    ModelShape shape =
+        ModelShape.builder()
+            .layers(LAYERS)
+            .hidden(HIDDEN)
+            .intermediate(40)
+            .heads(1)
+            .kvHeads(1)
+            .headDim(HIDDEN)
+            .vocabulary(10)
+            .build();
+    ModelInfo model =
+        ModelInfo.builder(Path.of("none"), "llama", shape)
+            .weightType("F32")
+            .maxPositions(16)
+            .build();
     return new GateRouterProvider()
         .open(new RouterConfig(model, Map.of("path", directory.toString())));
   }

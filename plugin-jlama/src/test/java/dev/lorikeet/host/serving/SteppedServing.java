@@ -78,13 +78,11 @@ final class SteppedServing implements AutoCloseable {
     }
 
     ModelInfo info() {
-      return new ModelInfo(
-          Path.of("target"),
-          "llama",
-          config.shape(),
-          weights.storage(),
-          config.maxPositions(),
-          config.eosTokens());
+      return ModelInfo.builder(Path.of("target"), "llama", config.shape())
+          .weightType(weights.storage())
+          .maxPositions(config.maxPositions())
+          .eosTokens(config.eosTokens())
+          .build();
     }
   }
 

@@ -33,7 +33,16 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** F32 adapters that a store keeps in 16 bits: their deltas are those of the rounded weights. */
 class NarrowAdapterTest {
-  private static final ModelShape SHAPE = new ModelShape(2, 72, 200, 9, 3, 8, 100);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(2)
+          .hidden(72)
+          .intermediate(200)
+          .heads(9)
+          .kvHeads(3)
+          .headDim(8)
+          .vocabulary(100)
+          .build();
   private static final TargetModule DOWN = new TargetModule(1, Projection.DOWN);
   private static final int TOKENS = 5;
 

@@ -28,8 +28,21 @@ import org.junit.jupiter.api.Test;
 class ProjectionRouterTest {
   private static final int HIDDEN = 16;
   private static final ModelInfo MODEL =
-      new ModelInfo(
-          Path.of("model"), "llama", new ModelShape(1, HIDDEN, 8, 1, 1, 8, 8), "F32", 8, Set.of());
+      ModelInfo.builder(
+              Path.of("model"),
+              "llama",
+              ModelShape.builder()
+                  .layers(1)
+                  .hidden(HIDDEN)
+                  .intermediate(8)
+                  .heads(1)
+                  .kvHeads(1)
+                  .headDim(8)
+                  .vocabulary(8)
+                  .build())
+          .weightType("F32")
+          .maxPositions(8)
+          .build();
 
   private static TokenRouter open(Map<String, String> options) {
     return (TokenRouter)

@@ -19,7 +19,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,8 +29,21 @@ class HeldOutPromptsTest extends RouterConformance {
   private static final Path EXAMPLES = Path.of("examples");
   private static final Path HELD_OUT = Path.of("src/test/resources/held-out");
   private static final ModelInfo MODEL =
-      new ModelInfo(
-          Path.of("none"), "llama", new ModelShape(1, 8, 8, 1, 1, 8, 10), "F32", 16, Set.of());
+      ModelInfo.builder(
+              Path.of("none"),
+              "llama",
+              ModelShape.builder()
+                  .layers(1)
+                  .hidden(8)
+                  .intermediate(8)
+                  .heads(1)
+                  .kvHeads(1)
+                  .headDim(8)
+                  .vocabulary(10)
+                  .build())
+          .weightType("F32")
+          .maxPositions(16)
+          .build();
 
   @TempDir static Path directory;
 

@@ -12,7 +12,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -59,8 +58,21 @@ class OptionsTest {
   })
   void whatIsWrongWithAnOptionIsToldByName(String key, String value, String mention) {
     ModelInfo model =
-        new ModelInfo(
-            Path.of("none"), "llama", new ModelShape(1, 8, 8, 1, 1, 8, 10), "F32", 16, Set.of());
+        ModelInfo.builder(
+                Path.of("none"),
+                "llama",
+                ModelShape.builder()
+                    .layers(1)
+                    .hidden(8)
+                    .intermediate(8)
+                    .heads(1)
+                    .kvHeads(1)
+                    .headDim(8)
+                    .vocabulary(10)
+                    .build())
+            .weightType("F32")
+            .maxPositions(16)
+            .build();
     RouterConfig config =
         new RouterConfig(model, Map.of("examples", directory.toString(), key, value));
     String message =

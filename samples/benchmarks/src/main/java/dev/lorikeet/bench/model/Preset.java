@@ -41,9 +41,36 @@ public enum Preset {
   /** Returns the sizes. */
   public ModelShape shape() {
     return switch (this) {
-      case TINY -> new ModelShape(6, 256, 768, 4, 2, 64, 8192);
-      case M135 -> new ModelShape(30, 576, 1536, 9, 3, 64, 49_152);
-      case B1 -> new ModelShape(22, 2048, 5632, 32, 4, 64, 32_000);
+      case TINY ->
+          ModelShape.builder()
+              .layers(6)
+              .hidden(256)
+              .intermediate(768)
+              .heads(4)
+              .kvHeads(2)
+              .headDim(64)
+              .vocabulary(8192)
+              .build();
+      case M135 ->
+          ModelShape.builder()
+              .layers(30)
+              .hidden(576)
+              .intermediate(1536)
+              .heads(9)
+              .kvHeads(3)
+              .headDim(64)
+              .vocabulary(49_152)
+              .build();
+      case B1 ->
+          ModelShape.builder()
+              .layers(22)
+              .hidden(2048)
+              .intermediate(5632)
+              .heads(32)
+              .kvHeads(4)
+              .headDim(64)
+              .vocabulary(32_000)
+              .build();
     };
   }
 

@@ -134,14 +134,15 @@ final class Preparation {
   private static ModelShape shape(JsonNode config) {
     int heads = config.path("num_attention_heads").asInt();
     int hidden = config.path("hidden_size").asInt();
-    return new ModelShape(
-        config.path("num_hidden_layers").asInt(),
-        hidden,
-        config.path("intermediate_size").asInt(),
-        heads,
-        config.path("num_key_value_heads").asInt(heads),
-        config.path("head_dim").asInt(heads == 0 ? 0 : hidden / heads),
-        config.path("vocab_size").asInt());
+    return ModelShape.builder()
+        .layers(config.path("num_hidden_layers").asInt())
+        .hidden(hidden)
+        .intermediate(config.path("intermediate_size").asInt())
+        .heads(heads)
+        .kvHeads(config.path("num_key_value_heads").asInt(heads))
+        .headDim(config.path("head_dim").asInt(heads == 0 ? 0 : hidden / heads))
+        .vocabulary(config.path("vocab_size").asInt())
+        .build();
   }
 
   private static Vocabulary vocabulary(JsonNode config, ModelShape shape) {

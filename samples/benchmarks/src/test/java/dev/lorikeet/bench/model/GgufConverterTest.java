@@ -54,7 +54,16 @@ class GgufConverterTest {
 
   @Test
   void aRandomModelIsReadBackAsItWasWritten() throws IOException {
-    var shape = new dev.lorikeet.shape.ModelShape(1, 64, 96, 2, 1, 32, 300);
+    var shape =
+        dev.lorikeet.shape.ModelShape.builder()
+            .layers(1)
+            .hidden(64)
+            .intermediate(96)
+            .heads(2)
+            .kvHeads(1)
+            .headDim(32)
+            .vocabulary(300)
+            .build();
     RandomWeights.writeModel(directory.resolve("model"), shape, 3);
     try (var arena = java.lang.foreign.Arena.ofConfined()) {
       Safetensors tensors = Safetensors.map(directory.resolve("model"), arena);

@@ -19,7 +19,16 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The contenders as the benchmark runs them, each in a process of its own. */
 class EnginesTest {
-  private static final ModelShape SHAPE = new ModelShape(2, 128, 256, 4, 2, 32, 1024);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(2)
+          .hidden(128)
+          .intermediate(256)
+          .heads(4)
+          .kvHeads(2)
+          .headDim(32)
+          .vocabulary(1024)
+          .build();
   private static final int TOKENS = 6;
 
   @TempDir Path directory;

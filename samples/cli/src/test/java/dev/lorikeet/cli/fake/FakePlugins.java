@@ -187,8 +187,22 @@ public final class FakePlugins {
             LorikeetException.Code.MODEL_INVALID,
             directory + ": expected a model directory, found none");
       }
-      return new ModelInfo(
-          directory, "fake", new ModelShape(1, 8, 8, 1, 1, 8, 256), "F32", 64, Set.of(2));
+      return ModelInfo.builder(
+              directory,
+              "fake",
+              ModelShape.builder()
+                  .layers(1)
+                  .hidden(8)
+                  .intermediate(8)
+                  .heads(1)
+                  .kvHeads(1)
+                  .headDim(8)
+                  .vocabulary(256)
+                  .build())
+          .weightType("F32")
+          .maxPositions(64)
+          .eosTokens(Set.of(2))
+          .build();
     }
 
     @Override

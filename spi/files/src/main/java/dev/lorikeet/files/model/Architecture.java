@@ -107,13 +107,11 @@ public record Architecture(
    * @param weightType how the weights are stored
    */
   public ModelInfo info(Path directory, String weightType) {
-    return new ModelInfo(
-        directory,
-        family.modelType(),
-        shape,
-        weightType,
-        Math.min(maxPositions, slidingWindow.orElse(Integer.MAX_VALUE)),
-        eosTokens);
+    return ModelInfo.builder(directory, family.modelType(), shape)
+        .weightType(weightType)
+        .maxPositions(Math.min(maxPositions, slidingWindow.orElse(Integer.MAX_VALUE)))
+        .eosTokens(eosTokens)
+        .build();
   }
 
   private static ModelFamily family(JsonFile json) {
@@ -170,14 +168,15 @@ public record Architecture(
     if (headDim % 2 != 0) {
       throw Faults.invalid(json.where("head_dim"), "an even number", headDim);
     }
-    return new ModelShape(
-        json.integer("num_hidden_layers", 1, MAX_LAYERS),
-        hidden,
-        json.integer("intermediate_size", 1, MAX_INTERMEDIATE),
-        heads,
-        kvHeads,
-        headDim,
-        json.integer("vocab_size", 1, MAX_VOCABULARY));
+    return ModelShape.builder()
+        .layers(json.integer("num_hidden_layers", 1, MAX_LAYERS))
+        .hidden(hidden)
+        .intermediate(json.integer("intermediate_size", 1, MAX_INTERMEDIATE))
+        .heads(heads)
+        .kvHeads(kvHeads)
+        .headDim(headDim)
+        .vocabulary(json.integer("vocab_size", 1, MAX_VOCABULARY))
+        .build();
   }
 
   private static OptionalInt slidingWindow(JsonFile json, ModelFamily family, int maxPositions) {

@@ -67,7 +67,17 @@ class ArchitectureTest {
   void aPlainLlamaIsReadWithItsDefaults() throws IOException {
     Architecture config = read(LLAMA);
     assertEquals(ModelFamily.LLAMA, config.family());
-    assertEquals(new ModelShape(3, 64, 160, 8, 2, 8, 100), config.shape());
+    assertEquals(
+        ModelShape.builder()
+            .layers(3)
+            .hidden(64)
+            .intermediate(160)
+            .heads(8)
+            .kvHeads(2)
+            .headDim(8)
+            .vocabulary(100)
+            .build(),
+        config.shape());
     assertEquals(1e-5, config.rmsNormEps());
     assertEquals(10_000, config.ropeTheta());
     assertEquals(new RopeScaling.None(), config.ropeScaling());
@@ -129,7 +139,8 @@ class ArchitectureTest {
     assertTrue(
         String.valueOf(error.getMessage())
             .endsWith(
-                "generation_config.json: eos_token_id: expected an integer from 0 to 99, found 100"),
+                "generation_config.json: eos_token_id: expected an integer from 0 to 99, found"
+                    + " 100"),
         error.getMessage());
   }
 
@@ -201,7 +212,8 @@ class ArchitectureTest {
         "\"rope_scaling\": {\"type\": \"linear\", \"factor\": \"4\"}",
         "\"rope_scaling\": {\"type\": 3}",
         "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8}",
-        "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+        "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4,"
+            + " \"high_freq_factor\": 4}",
         "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 1e30}",
         "\"rope_scaling\": {\"type\": \"yarn\", \"original_max_position_embeddings\": 0}",
         "\"bos_token_id\": 100",

@@ -15,7 +15,6 @@ import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class AttributeRouterTest extends RouterConformance {
@@ -30,8 +29,21 @@ class AttributeRouterTest extends RouterConformance {
 
   private static RequestRouter open(Map<String, String> options) {
     ModelInfo model =
-        new ModelInfo(
-            Path.of("none"), "llama", new ModelShape(1, 8, 8, 1, 1, 8, 10), "F32", 16, Set.of());
+        ModelInfo.builder(
+                Path.of("none"),
+                "llama",
+                ModelShape.builder()
+                    .layers(1)
+                    .hidden(8)
+                    .intermediate(8)
+                    .heads(1)
+                    .kvHeads(1)
+                    .headDim(8)
+                    .vocabulary(10)
+                    .build())
+            .weightType("F32")
+            .maxPositions(16)
+            .build();
     return (RequestRouter) new AttributeRouterProvider().open(new RouterConfig(model, options));
   }
 

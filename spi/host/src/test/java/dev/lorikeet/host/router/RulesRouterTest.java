@@ -17,7 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,8 +48,21 @@ class RulesRouterTest extends RouterConformance {
 
   private static RequestRouter open(Map<String, String> options) {
     ModelInfo model =
-        new ModelInfo(
-            Path.of("none"), "llama", new ModelShape(1, 8, 8, 1, 1, 8, 10), "F32", 16, Set.of());
+        ModelInfo.builder(
+                Path.of("none"),
+                "llama",
+                ModelShape.builder()
+                    .layers(1)
+                    .hidden(8)
+                    .intermediate(8)
+                    .heads(1)
+                    .kvHeads(1)
+                    .headDim(8)
+                    .vocabulary(10)
+                    .build())
+            .weightType("F32")
+            .maxPositions(16)
+            .build();
     return (RequestRouter) new RulesRouterProvider().open(new RouterConfig(model, options));
   }
 
@@ -167,11 +179,16 @@ class RulesRouterTest extends RouterConformance {
         "{\"rules\": [{\"name\": \"n\", \"use\": \"a,a\"}]}|rule 'n'",
         "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"if\": {}}]}|rule 'n': 'if'",
         "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": 1}]}|rule 'n': 'when'",
-        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"prompt\": \"(\"}}]}|rule 'n': 'prompt'",
-        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"prompt\": []}}]}|rule 'n': 'prompt'",
-        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"tenant\": 1}}]}|rule 'n': 'tenant'",
-        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"script\": \"Klingon\"}}]}|rule 'n': 'script'",
-        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"attribute.\": \"x\"}}]}|rule 'n': 'attribute.'",
+        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"prompt\": \"(\"}}]}|rule 'n':"
+            + " 'prompt'",
+        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"prompt\": []}}]}|rule 'n':"
+            + " 'prompt'",
+        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"tenant\": 1}}]}|rule 'n':"
+            + " 'tenant'",
+        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"script\": \"Klingon\"}}]}|rule"
+            + " 'n': 'script'",
+        "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"attribute.\": \"x\"}}]}|rule"
+            + " 'n': 'attribute.'",
         "{\"rules\": [}|valid JSON",
       })
   void whatIsWrongInAFileIsToldByRuleAndKey(String text, String mention) {
