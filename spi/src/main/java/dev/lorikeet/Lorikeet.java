@@ -292,7 +292,8 @@ public final class Lorikeet implements AutoCloseable {
       try {
         PagePool pages = pools.open(PoolConfig.of(poolBytes, pageBytes).withOptions(poolOptions));
         opened.push(pages);
-        AdapterStore adapters = stores.open(new StoreConfig(info.shape(), pages, storeOptions));
+        AdapterStore adapters =
+            stores.open(StoreConfig.of(info.shape(), pages).withOptions(storeOptions));
         opened.push(adapters);
         BaseModel model =
             models.open(

@@ -88,8 +88,15 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
       checkFits(row, shape.get(), layer, projection, in, out);
     }
     var spec =
-        new TargetSpec(
-            new TargetModule(layer, projection), rank, in, out, scaling, aBlocks, bBlocks, type);
+        TargetSpec.builder(new TargetModule(layer, projection))
+            .rank(rank)
+            .inFeatures(in)
+            .outFeatures(out)
+            .scaling(scaling)
+            .aBlocks(aBlocks)
+            .bBlocks(bBlocks)
+            .type(type)
+            .build();
     return new Placed(
         spec,
         begin(columns, ArrowAdapterFormat.A, row, type, (long) rank * PageLayout.aRowBytes(spec)),

@@ -79,7 +79,7 @@ final class ArrowAdapterStore implements AdapterStore {
     AdapterSpec spec;
     synchronized (lock) {
       requireOpen();
-      spec = new AdapterSpec(source.id(), GENERATIONS.incrementAndGet(), checked.targets());
+      spec = AdapterSpec.of(source.id(), GENERATIONS.incrementAndGet(), checked.targets());
       Generation old =
           byName.put(source.id(), new Generation(spec, source.path(), checked.digest()));
       freed = old == null ? NOTHING : retire(old);
@@ -196,15 +196,16 @@ final class ArrowAdapterStore implements AdapterStore {
   @Override
   public StoreStats stats() {
     synchronized (lock) {
-      return new StoreStats(
-          byName.size(),
-          idle.size() + leased.size(),
-          leased.size(),
-          residentBytes,
-          residentPages,
-          hits,
-          loads,
-          evictions);
+      return StoreStats.builder()
+          .registered(byName.size())
+          .resident(idle.size() + leased.size())
+          .leased(leased.size())
+          .residentBytes(residentBytes)
+          .residentPages(residentPages)
+          .hits(hits)
+          .loads(loads)
+          .evictions(evictions)
+          .build();
     }
   }
 

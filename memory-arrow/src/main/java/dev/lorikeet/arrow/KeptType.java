@@ -34,14 +34,14 @@ enum KeptType {
   }
 
   private TargetSpec of(TargetSpec stored) {
-    return new TargetSpec(
-        stored.target(),
-        stored.rank(),
-        stored.inFeatures(),
-        stored.outFeatures(),
-        stored.scaling(),
-        stored.aBlocks(),
-        stored.bBlocks(),
-        of(stored.type()));
+    return TargetSpec.builder(stored.target())
+        .rank(stored.rank())
+        .inFeatures(stored.inFeatures())
+        .outFeatures(stored.outFeatures())
+        .scaling(stored.scaling())
+        .aBlocks(stored.aBlocks())
+        .bBlocks(stored.bBlocks())
+        .type(of(stored.type()))
+        .build();
   }
 }

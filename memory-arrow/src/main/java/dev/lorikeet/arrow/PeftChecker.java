@@ -86,15 +86,15 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
               + ": mixed types are not supported");
     }
     var spec =
-        new TargetSpec(
-            target,
-            module.rank(),
-            in,
-            out,
-            module.scaling(),
-            module.aBlocks(),
-            module.bBlocks(),
-            type);
+        TargetSpec.builder(target)
+            .rank(module.rank())
+            .inFeatures(in)
+            .outFeatures(out)
+            .scaling(module.scaling())
+            .aBlocks(module.aBlocks())
+            .bBlocks(module.bBlocks())
+            .type(type)
+            .build();
     return new PeftPlan.Placed(spec, pair.a().entry().begin(), pair.b().entry().begin());
   }
 

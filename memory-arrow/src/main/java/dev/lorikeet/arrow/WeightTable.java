@@ -30,7 +30,7 @@ final class WeightTable {
       var a = factor(spec, spec.inFeatures(), spec.aBlocks(), memory, offsets[2 * t]);
       var b = factor(spec, spec.outFeatures(), spec.bBlocks(), memory, offsets[2 * t + 1]);
       table.set(
-          spec.target().index(), Optional.of(new LoraWeights(spec.target(), a, b, spec.scaling())));
+          spec.target().index(), Optional.of(LoraWeights.of(spec.target(), a, b, spec.scaling())));
     }
     return List.copyOf(table);
   }

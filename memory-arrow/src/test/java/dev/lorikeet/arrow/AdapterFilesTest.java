@@ -25,7 +25,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.function.Function;
@@ -72,8 +71,7 @@ class AdapterFilesTest {
         assertWeights(peft, targets, mapped::weights);
       }
       try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, 4096));
-          AdapterStore store =
-              new ArrowAdapterStoreProvider().open(new StoreConfig(SHAPE, pool, Map.of()))) {
+          AdapterStore store = new ArrowAdapterStoreProvider().open(StoreConfig.of(SHAPE, pool))) {
         assertEquals(targets, store.register(new AdapterSource("a", arrow)).targets());
         try (AdapterLease lease = store.acquire("a")) {
           assertWeights(peft, targets, lease::weights);

@@ -35,7 +35,7 @@ class AdapterWeightsTest {
   }
 
   private static AdapterStore store(ModelShape shape, PagePool pool) {
-    return new ArrowAdapterStoreProvider().open(new StoreConfig(shape, pool, Map.of()));
+    return new ArrowAdapterStoreProvider().open(StoreConfig.of(shape, pool));
   }
 
   private static void assertDeltas(AdapterLease lease, PlainPeft plain) {

@@ -59,7 +59,7 @@ class ArrowAdapterStoreTest {
   }
 
   private AdapterStore openStore() {
-    return new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+    return new ArrowAdapterStoreProvider().open(StoreConfig.of(PeftWriter.SHAPE, pool));
   }
 
   /** Writes an adapter of 2 layers x 16 rows x (24 + 24) x 4 bytes: 6,144 bytes, two pages. */
@@ -275,8 +275,7 @@ class ArrowAdapterStoreTest {
     Path row =
         PeftWriter.of(wide, 1, "F32", EnumSet.of(Projection.DOWN), random)
             .write(directory.resolve("row"));
-    try (AdapterStore other =
-        new ArrowAdapterStoreProvider().open(new StoreConfig(wide, pool, Map.of()))) {
+    try (AdapterStore other = new ArrowAdapterStoreProvider().open(StoreConfig.of(wide, pool))) {
       thrown =
           assertThrows(
               LorikeetException.class, () -> other.register(new AdapterSource("row", row)));
@@ -349,7 +348,8 @@ class ArrowAdapterStoreTest {
 
   @Test
   void optionsAreChecked() {
-    var config = new StoreConfig(PeftWriter.SHAPE, pool, Map.of("prefetch-threads", "0"));
+    var config =
+        StoreConfig.of(PeftWriter.SHAPE, pool).withOptions(Map.of("prefetch-threads", "0"));
     var thrown =
         assertThrows(
             IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));

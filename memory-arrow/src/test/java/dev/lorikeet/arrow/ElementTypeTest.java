@@ -53,7 +53,7 @@ class ElementTypeTest {
   /** Opens a store with the option. */
   static AdapterStore store(ModelShape shape, PagePool pool, String elementType) {
     return new ArrowAdapterStoreProvider()
-        .open(new StoreConfig(shape, pool, Map.of("element-type", elementType)));
+        .open(StoreConfig.of(shape, pool).withOptions(Map.of("element-type", elementType)));
   }
 
   private AdapterStore store(String elementType) {
@@ -224,7 +224,7 @@ class ElementTypeTest {
     for (Map<String, String> options :
         List.of(Map.<String, String>of(), Map.of("element-type", "stored"))) {
       try (AdapterStore store =
-          new ArrowAdapterStoreProvider().open(new StoreConfig(SHAPE, pool, options))) {
+          new ArrowAdapterStoreProvider().open(StoreConfig.of(SHAPE, pool).withOptions(options))) {
         store.register(source(peft));
         try (AdapterLease lease = store.acquire("a")) {
           assertRounded(lease, peft, ElementType.F32);

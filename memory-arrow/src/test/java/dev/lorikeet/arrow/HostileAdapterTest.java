@@ -37,7 +37,7 @@ class HostileAdapterTest {
   @BeforeEach
   void open() {
     pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, 4096));
-    store = new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+    store = new ArrowAdapterStoreProvider().open(StoreConfig.of(PeftWriter.SHAPE, pool));
     store.register(new AdapterSource("good", HostileCase.sound().write(directory.resolve("good"))));
     store.acquire("good").close();
   }

@@ -31,9 +31,7 @@ class LoadDurationsTest {
     Path jargon = TinyModel.copy("jargon", directory);
     Path voyage = TinyModel.copy("voyage", directory);
     try (var pool = new ArrowPagePoolProvider().open(PoolConfig.ofBytes(16L << 20));
-        var store =
-            new ArrowAdapterStoreProvider()
-                .open(new StoreConfig(TinyModel.SHAPE, pool, Map.of()))) {
+        var store = new ArrowAdapterStoreProvider().open(StoreConfig.of(TinyModel.SHAPE, pool))) {
       store.register(new AdapterSource("jargon", jargon));
       store.register(new AdapterSource("voyage", voyage));
       store.acquire("jargon").close();

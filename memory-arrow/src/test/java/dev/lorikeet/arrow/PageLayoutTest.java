@@ -57,15 +57,13 @@ class PageLayoutTest {
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (Projection projection : projections) {
         targets.add(
-            new TargetSpec(
-                new TargetModule(layer, projection),
-                rank,
-                shape.inFeatures(projection),
-                shape.outFeatures(projection),
-                2,
-                1,
-                1,
-                type));
+            TargetSpec.builder(new TargetModule(layer, projection))
+                .rank(rank)
+                .inFeatures(shape.inFeatures(projection))
+                .outFeatures(shape.outFeatures(projection))
+                .scaling(2)
+                .type(type)
+                .build());
       }
     }
     return targets;
@@ -118,15 +116,13 @@ class PageLayoutTest {
       for (int m = 0; m < modules; m++) {
         ElementType type = List.of(ElementType.values()).get(random.nextInt(3));
         targets.add(
-            new TargetSpec(
-                new TargetModule(m, Projection.Q),
-                1 + random.nextInt(40),
-                1 + random.nextInt(pageBytes / type.bytes()),
-                1 + random.nextInt(pageBytes / type.bytes()),
-                1,
-                1,
-                1,
-                type));
+            TargetSpec.builder(new TargetModule(m, Projection.Q))
+                .rank(1 + random.nextInt(40))
+                .inFeatures(1 + random.nextInt(pageBytes / type.bytes()))
+                .outFeatures(1 + random.nextInt(pageBytes / type.bytes()))
+                .scaling(1)
+                .type(type)
+                .build());
       }
       PageLayout layout = PageLayout.of(targets, pageBytes);
       int[] pages = IntStream.range(0, layout.pages()).map(p -> 2 * p + 1).toArray();

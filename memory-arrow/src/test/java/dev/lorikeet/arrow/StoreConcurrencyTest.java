@@ -19,7 +19,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -71,7 +70,7 @@ class StoreConcurrencyTest {
     try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(9L * PAGE, PAGE));
         var threads = Executors.newFixedThreadPool(THREADS)) {
       try (AdapterStore store =
-          new ArrowAdapterStoreProvider().open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()))) {
+          new ArrowAdapterStoreProvider().open(StoreConfig.of(PeftWriter.SHAPE, pool))) {
         for (int i = 0; i < ADAPTERS; i++) {
           store.register(new AdapterSource("a" + i, paths.get(i)));
         }
@@ -138,8 +137,7 @@ class StoreConcurrencyTest {
     Path path = write(3);
     try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(9L * PAGE, PAGE));
         AdapterStore store =
-            new ArrowAdapterStoreProvider()
-                .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+            new ArrowAdapterStoreProvider().open(StoreConfig.of(PeftWriter.SHAPE, pool));
         var threads = Executors.newFixedThreadPool(THREADS)) {
       store.register(new AdapterSource("a", path));
       var start = new CountDownLatch(1);
@@ -172,8 +170,7 @@ class StoreConcurrencyTest {
       for (int round = 0; round < 20; round++) {
         try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(20L * PAGE, PAGE))) {
           AdapterStore store =
-              new ArrowAdapterStoreProvider()
-                  .open(new StoreConfig(PeftWriter.SHAPE, pool, Map.of()));
+              new ArrowAdapterStoreProvider().open(StoreConfig.of(PeftWriter.SHAPE, pool));
           for (int i = 0; i < ADAPTERS; i++) {
             store.register(new AdapterSource("a" + i, paths.get(i)));
           }

@@ -5,6 +5,8 @@ import java.util.List;
 /**
  * The description of a registered adapter; costs metadata alone.
  *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param id the name under which requests ask for it
  * @param generation a number that no other registration of this process has: it changes when a name
  *     is registered anew, so that device copies, merged states and prefix caches never take new
@@ -18,6 +20,11 @@ public record AdapterSpec(String id, long generation, List<TargetSpec> targets) 
       throw new IllegalArgumentException(
           "adapter '" + id + "': expected at least one target module");
     }
+  }
+
+  /** Returns the description of an adapter. */
+  public static AdapterSpec of(String id, long generation, List<TargetSpec> targets) {
+    return new AdapterSpec(id, generation, targets);
   }
 
   /** Returns the largest rank among the target modules. */

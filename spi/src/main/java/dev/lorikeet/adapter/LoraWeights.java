@@ -5,6 +5,8 @@ import dev.lorikeet.shape.TargetModule;
 /**
  * What an adapter adds to one target module: {@code y += scaling * B (A x)}.
  *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param target the target module
  * @param a the factor A, rows spanning the input features
  * @param b the factor B transposed, rows spanning the output features; the same rank as {@code a}
@@ -19,6 +21,11 @@ public record LoraWeights(TargetModule target, LoraFactor a, LoraFactor b, float
     if (!Float.isFinite(scaling)) {
       throw new IllegalArgumentException(target + ": expected a finite scaling, found " + scaling);
     }
+  }
+
+  /** Returns the weights for a target module. */
+  public static LoraWeights of(TargetModule target, LoraFactor a, LoraFactor b, float scaling) {
+    return new LoraWeights(target, a, b, scaling);
   }
 
   /** Returns the rank. */

@@ -3,6 +3,8 @@ package dev.lorikeet.adapter;
 /**
  * Counts of an adapter store.
  *
+ * <p>Make one with {@link #builder}: the canonical constructor may gain parameters.
+ *
  * @param registered names that can be acquired
  * @param resident generations whose weights are in memory
  * @param leased generations with at least one open lease
@@ -20,4 +22,78 @@ public record StoreStats(
     int residentPages,
     long hits,
     long loads,
-    long evictions) {}
+    long evictions) {
+
+  /** Returns a builder of counts that are 0 unless told otherwise. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Builds counts. */
+  public static final class Builder {
+    private int registered;
+    private int resident;
+    private int leased;
+    private long residentBytes;
+    private int residentPages;
+    private long hits;
+    private long loads;
+    private long evictions;
+
+    private Builder() {}
+
+    /** Sets how many names can be acquired. */
+    public Builder registered(int value) {
+      registered = value;
+      return this;
+    }
+
+    /** Sets how many generations have their weights in memory. */
+    public Builder resident(int value) {
+      resident = value;
+      return this;
+    }
+
+    /** Sets how many have an open lease. */
+    public Builder leased(int value) {
+      leased = value;
+      return this;
+    }
+
+    /** Sets how many bytes of weights are in memory. */
+    public Builder residentBytes(long value) {
+      residentBytes = value;
+      return this;
+    }
+
+    /** Sets how many pages hold them. */
+    public Builder residentPages(int value) {
+      residentPages = value;
+      return this;
+    }
+
+    /** Sets how many acquisitions found the weights in memory. */
+    public Builder hits(long value) {
+      hits = value;
+      return this;
+    }
+
+    /** Sets how often weights were brought into memory. */
+    public Builder loads(long value) {
+      loads = value;
+      return this;
+    }
+
+    /** Sets how often weights left it to make room. */
+    public Builder evictions(long value) {
+      evictions = value;
+      return this;
+    }
+
+    /** Returns the counts. */
+    public StoreStats build() {
+      return new StoreStats(
+          registered, resident, leased, residentBytes, residentPages, hits, loads, evictions);
+    }
+  }
+}

@@ -6,6 +6,8 @@ import dev.lorikeet.tensor.ElementType;
 /**
  * What is known of one target module of an adapter without its weights.
  *
+ * <p>Make one with {@link #builder}: the canonical constructor may gain parameters.
+ *
  * @param target the target module
  * @param rank the rank
  * @param inFeatures width of A
@@ -33,5 +35,73 @@ public record TargetSpec(
   /** Returns how many bytes both factors take. */
   public long bytes() {
     return parameters() * type.bytes();
+  }
+
+  /** Returns a builder; rank, widths and scaling are to be set. */
+  public static Builder builder(TargetModule target) {
+    return new Builder(target);
+  }
+
+  /** Builds descriptions. */
+  public static final class Builder {
+    private final TargetModule target;
+    private int rank;
+    private int inFeatures;
+    private int outFeatures;
+    private float scaling;
+    private int aBlocks = 1;
+    private int bBlocks = 1;
+    private ElementType type = ElementType.F32;
+
+    private Builder(TargetModule target) {
+      this.target = target;
+    }
+
+    /** Sets the rank. */
+    public Builder rank(int value) {
+      rank = value;
+      return this;
+    }
+
+    /** Sets the width of A. */
+    public Builder inFeatures(int value) {
+      inFeatures = value;
+      return this;
+    }
+
+    /** Sets the width of B. */
+    public Builder outFeatures(int value) {
+      outFeatures = value;
+      return this;
+    }
+
+    /** Sets the factor of the product. */
+    public Builder scaling(float value) {
+      scaling = value;
+      return this;
+    }
+
+    /** Sets the number of diagonal blocks of A; 1 by default. */
+    public Builder aBlocks(int value) {
+      aBlocks = value;
+      return this;
+    }
+
+    /** Sets the number of diagonal blocks of B; 1 by default. */
+    public Builder bBlocks(int value) {
+      bBlocks = value;
+      return this;
+    }
+
+    /** Sets the element type of both factors; F32 by default. */
+    public Builder type(ElementType value) {
+      type = value;
+      return this;
+    }
+
+    /** Returns the description. */
+    public TargetSpec build() {
+      return new TargetSpec(target, rank, inFeatures, outFeatures, scaling, aBlocks, bBlocks, type);
+    }
   }
 }

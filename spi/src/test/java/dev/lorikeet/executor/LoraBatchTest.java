@@ -28,8 +28,15 @@ class LoraBatchTest {
 
   private static AdapterLease lease(String id) {
     TargetModule target = new TargetModule(0, Projection.Q);
-    TargetSpec module = new TargetSpec(target, 1, 1, 1, 1f, 1, 1, ElementType.F32);
-    return new Lease(new AdapterSpec(id, 1, List.of(module)));
+    TargetSpec module =
+        TargetSpec.builder(target)
+            .rank(1)
+            .inFeatures(1)
+            .outFeatures(1)
+            .scaling(1f)
+            .type(ElementType.F32)
+            .build();
+    return new Lease(AdapterSpec.of(id, 1, List.of(module)));
   }
 
   @Test

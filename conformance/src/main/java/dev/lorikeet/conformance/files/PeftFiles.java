@@ -227,15 +227,15 @@ public final class PeftFiles {
     return factors.stream()
         .map(
             f ->
-                new TargetSpec(
-                    f.target(),
-                    f.rank(),
-                    f.in(),
-                    f.out(),
-                    f.scaling(),
-                    f.aBlocks(),
-                    f.bBlocks(),
-                    type))
+                TargetSpec.builder(f.target())
+                    .rank(f.rank())
+                    .inFeatures(f.in())
+                    .outFeatures(f.out())
+                    .scaling(f.scaling())
+                    .aBlocks(f.aBlocks())
+                    .bBlocks(f.bBlocks())
+                    .type(type)
+                    .build())
         .sorted(
             java.util.Comparator.comparingInt((TargetSpec t) -> t.target().layer())
                 .thenComparing(t -> t.target().projection()))

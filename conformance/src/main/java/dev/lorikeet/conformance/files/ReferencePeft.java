@@ -279,7 +279,17 @@ public final class ReferencePeft {
       bRows.add(column(b, data, first, perBlock, out / bBlocks));
     }
     return new Module(
-        new TargetSpec(target, rank, in, out, scaling, aBlocks, bBlocks, a.type), aRows, bRows);
+        TargetSpec.builder(target)
+            .rank(rank)
+            .inFeatures(in)
+            .outFeatures(out)
+            .scaling(scaling)
+            .aBlocks(aBlocks)
+            .bBlocks(bBlocks)
+            .type(a.type)
+            .build(),
+        aRows,
+        bRows);
   }
 
   /** Returns elements that lie a stride apart. */

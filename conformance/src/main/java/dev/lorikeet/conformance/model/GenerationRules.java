@@ -26,7 +26,6 @@ import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -74,7 +73,7 @@ abstract class GenerationRules extends ProviderRules {
   final ModelBench bench(TinyModel tiny, int pages) {
     Path folder = tiny.write(folder());
     PagePool pool = createPool(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES));
-    AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()));
+    AdapterStore store = createStore(StoreConfig.of(tiny.shape, pool));
     BaseModel model =
         openModel(new ModelConfig(folder, pool, store, this::createExecutor, options()));
     return new ModelBench(trial, tiny, pool, store, model, folder());

@@ -52,7 +52,7 @@ public abstract class ModelRules extends StreamRules {
     TinyModel tiny = tiny();
     Path folder = tiny.write(folder());
     try (PagePool pool = createPool(PoolConfig.of(100L * PAGE_BYTES, PAGE_BYTES));
-        AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()))) {
+        AdapterStore store = createStore(StoreConfig.of(tiny.shape, pool))) {
       provider()
           .orElseThrow()
           .open(new ModelConfig(folder, pool, store, this::createExecutor, options))
@@ -394,7 +394,7 @@ public abstract class ModelRules extends StreamRules {
   private void rejectsAtOpening(HostileModels hostile, Path folder) {
     TinyModel tiny = tiny();
     try (PagePool pool = createPool(PoolConfig.of(100L * PAGE_BYTES, PAGE_BYTES));
-        AdapterStore store = createStore(new StoreConfig(tiny.shape, pool, Map.of()))) {
+        AdapterStore store = createStore(StoreConfig.of(tiny.shape, pool))) {
       Expect.rejection(
           "open: " + hostile.what(),
           hostile.code(),

@@ -53,7 +53,7 @@ abstract class AdapterFileRules extends ProviderRules {
   }
 
   final AdapterStore open(PagePool pool) {
-    return createStore(new StoreConfig(PeftFiles.SHAPE, pool, options()));
+    return createStore(StoreConfig.of(PeftFiles.SHAPE, pool).withOptions(options()));
   }
 
   /** Returns a folder that does not exist yet. */
@@ -132,15 +132,15 @@ abstract class AdapterFileRules extends ProviderRules {
       assertEquals(e.scaling(), f.scaling(), Math.ulp(e.scaling()), "scaling of " + e.target());
       assertEquals(
           e,
-          new TargetSpec(
-              f.target(),
-              f.rank(),
-              f.inFeatures(),
-              f.outFeatures(),
-              e.scaling(),
-              f.aBlocks(),
-              f.bBlocks(),
-              f.type()),
+          TargetSpec.builder(f.target())
+              .rank(f.rank())
+              .inFeatures(f.inFeatures())
+              .outFeatures(f.outFeatures())
+              .scaling(e.scaling())
+              .aBlocks(f.aBlocks())
+              .bBlocks(f.bBlocks())
+              .type(f.type())
+              .build(),
           "target");
     }
   }

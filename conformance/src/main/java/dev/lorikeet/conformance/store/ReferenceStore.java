@@ -85,7 +85,7 @@ public class ReferenceStore implements AdapterStore {
           source.id() + ": needs " + pages + " pages, the pool has " + pool.pageCount());
     }
     List<TargetSpec> targets = modules.stream().map(ReferencePeft.Module::spec).toList();
-    AdapterSpec spec = new AdapterSpec(source.id(), nextGeneration(), targets);
+    AdapterSpec spec = AdapterSpec.of(source.id(), nextGeneration(), targets);
     Adapter before = adapters.put(source.id(), new Adapter(spec, source.path()));
     if (before != null) {
       retire(before);
@@ -171,7 +171,7 @@ public class ReferenceStore implements AdapterStore {
               Device.HOST,
               memory,
               placement.of(module.b()));
-      weights.put(t.target(), new LoraWeights(t.target(), a, b, t.scaling()));
+      weights.put(t.target(), LoraWeights.of(t.target(), a, b, t.scaling()));
     }
     adapter.pages = pages;
     adapter.weights = weights;
@@ -289,8 +289,16 @@ public class ReferenceStore implements AdapterStore {
     int leased = (int) residents.stream().filter(adapter -> adapter.leases > 0).count();
     long bytes = residents.stream().mapToLong(adapter -> adapter.spec.bytes()).sum();
     int pages = residents.stream().mapToInt(adapter -> adapter.pages.length).sum();
-    return new StoreStats(
-        adapters.size(), residents.size(), leased, bytes, pages, hits, loads, evictions);
+    return StoreStats.builder()
+        .registered(adapters.size())
+        .resident(residents.size())
+        .leased(leased)
+        .residentBytes(bytes)
+        .residentPages(pages)
+        .hits(hits)
+        .loads(loads)
+        .evictions(evictions)
+        .build();
   }
 
   void release(Adapter adapter) {

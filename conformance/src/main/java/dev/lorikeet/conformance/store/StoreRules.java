@@ -45,7 +45,10 @@ public abstract class StoreRules extends AdapterFileRules {
   @Override
   protected final void openAndClose(Map<String, String> options) {
     try (PagePool pool = pool(8)) {
-      provider().orElseThrow().open(new StoreConfig(PeftFiles.SHAPE, pool, options)).close();
+      provider()
+          .orElseThrow()
+          .open(StoreConfig.of(PeftFiles.SHAPE, pool).withOptions(options))
+          .close();
     }
   }
 

@@ -141,22 +141,22 @@ public final class MemoryAdapter implements AdapterLease {
     for (Factors f : factors) {
       LoraFactor a = scatter.place(f.a, f.in, f.aBlocks);
       LoraFactor b = scatter.place(f.b, f.out, f.bBlocks);
-      weights.put(f.target, new LoraWeights(f.target, a, b, f.scaling));
+      weights.put(f.target, LoraWeights.of(f.target, a, b, f.scaling));
     }
     weights.forEach(
         (target, w) ->
             targets.add(
-                new TargetSpec(
-                    target,
-                    w.rank(),
-                    w.a().width(),
-                    w.b().width(),
-                    w.scaling(),
-                    w.a().blocks(),
-                    w.b().blocks(),
-                    type)));
+                TargetSpec.builder(target)
+                    .rank(w.rank())
+                    .inFeatures(w.a().width())
+                    .outFeatures(w.b().width())
+                    .scaling(w.scaling())
+                    .aBlocks(w.a().blocks())
+                    .bBlocks(w.b().blocks())
+                    .type(type)
+                    .build()));
     return new MemoryAdapter(
-        new AdapterSpec(id, GENERATIONS.incrementAndGet(), targets), weights, memory);
+        AdapterSpec.of(id, GENERATIONS.incrementAndGet(), targets), weights, memory);
   }
 
   private static final class Scatter {

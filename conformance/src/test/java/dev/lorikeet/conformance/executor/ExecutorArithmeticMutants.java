@@ -46,7 +46,7 @@ final class ExecutorArithmeticMutants {
 
     @Override
     void entry(LoraWeights w, float weight, int token, Tensor x, Tensor y) {
-      super.entry(new LoraWeights(w.target(), w.a(), w.b(), 1), weight, token, x, y);
+      super.entry(LoraWeights.of(w.target(), w.a(), w.b(), 1), weight, token, x, y);
     }
   }
 
@@ -175,7 +175,7 @@ final class ExecutorArithmeticMutants {
     @Override
     void entry(LoraWeights w, float weight, int token, Tensor x, Tensor y) {
       super.entry(
-          new LoraWeights(w.target(), misread(w.a()), misread(w.b()), w.scaling()),
+          LoraWeights.of(w.target(), misread(w.a()), misread(w.b()), w.scaling()),
           weight,
           token,
           x,

@@ -103,15 +103,15 @@ final class StoreFileMutants {
             m -> {
               TargetSpec s = m.spec();
               return new ReferencePeft.Module(
-                  new TargetSpec(
-                      s.target(),
-                      s.rank(),
-                      s.inFeatures(),
-                      s.outFeatures(),
-                      scaling.apply(s).floatValue(),
-                      s.aBlocks(),
-                      s.bBlocks(),
-                      s.type()),
+                  TargetSpec.builder(s.target())
+                      .rank(s.rank())
+                      .inFeatures(s.inFeatures())
+                      .outFeatures(s.outFeatures())
+                      .scaling(scaling.apply(s).floatValue())
+                      .aBlocks(s.aBlocks())
+                      .bBlocks(s.bBlocks())
+                      .type(s.type())
+                      .build(),
                   m.a(),
                   m.b());
             })
@@ -166,7 +166,13 @@ final class StoreFileMutants {
           throw e;
         }
         TargetSpec spec =
-            new TargetSpec(new TargetModule(0, Projection.Q), 1, 32, 32, 1f, 1, 1, ElementType.F32);
+            TargetSpec.builder(new TargetModule(0, Projection.Q))
+                .rank(1)
+                .inFeatures(32)
+                .outFeatures(32)
+                .scaling(1f)
+                .type(ElementType.F32)
+                .build();
         return List.of(
             new ReferencePeft.Module(spec, List.of(new byte[128]), List.of(new byte[128])));
       }

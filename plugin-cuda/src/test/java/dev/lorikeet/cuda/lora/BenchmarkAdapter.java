@@ -46,12 +46,18 @@ final class BenchmarkAdapter implements AdapterLease {
     for (Size size : sizes) {
       LoraFactor a = factor(rank, size.in());
       LoraFactor b = factor(rank, size.out());
-      weights.put(size.target(), new LoraWeights(size.target(), a, b, 1));
+      weights.put(size.target(), LoraWeights.of(size.target(), a, b, 1));
       targets.add(
-          new TargetSpec(size.target(), rank, size.in(), size.out(), 1, 1, 1, ElementType.BF16));
+          TargetSpec.builder(size.target())
+              .rank(rank)
+              .inFeatures(size.in())
+              .outFeatures(size.out())
+              .scaling(1)
+              .type(ElementType.BF16)
+              .build());
     }
     long generation = GENERATIONS.getAndIncrement();
-    spec = new AdapterSpec("benchmark-" + generation, generation, targets);
+    spec = AdapterSpec.of("benchmark-" + generation, generation, targets);
   }
 
   private static MemorySegment randomRegion() {

@@ -40,8 +40,17 @@ final class RandomAdapter implements AdapterLease {
     float scaling = 0.5f + random.nextFloat();
     LoraFactor a = factor(type, rank, in, aBlocks);
     LoraFactor b = factor(type, rank, out, bBlocks);
-    targets.add(new TargetSpec(target, rank, in, out, scaling, aBlocks, bBlocks, type));
-    weights.put(target, new LoraWeights(target, a, b, scaling));
+    targets.add(
+        TargetSpec.builder(target)
+            .rank(rank)
+            .inFeatures(in)
+            .outFeatures(out)
+            .scaling(scaling)
+            .aBlocks(aBlocks)
+            .bBlocks(bBlocks)
+            .type(type)
+            .build());
+    weights.put(target, LoraWeights.of(target, a, b, scaling));
     products.put(target, new double[][] {dense(a), dense(b)});
     return this;
   }
@@ -126,7 +135,7 @@ final class RandomAdapter implements AdapterLease {
 
   @Override
   public AdapterSpec spec() {
-    return new AdapterSpec("random-" + generation, generation, targets);
+    return AdapterSpec.of("random-" + generation, generation, targets);
   }
 
   @Override

@@ -13,7 +13,6 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -45,9 +44,7 @@ class PageWasteTest {
     try (PagePool pool =
             Plugins.discover().pagePool(Optional.empty()).open(PoolConfig.ofBytes(96L << 20));
         AdapterStore store =
-            Plugins.discover()
-                .adapterStore(Optional.empty())
-                .open(new StoreConfig(SHAPE, pool, Map.of()))) {
+            Plugins.discover().adapterStore(Optional.empty()).open(StoreConfig.of(SHAPE, pool))) {
       for (int i = 0; i < RANKS.length; i++) {
         String name = "rank-" + RANKS[i];
         Path files = PeftAdapterWriter.write(folder.resolve(name), i, RANKS[i], shape());

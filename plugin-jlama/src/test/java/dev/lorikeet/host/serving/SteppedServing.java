@@ -109,7 +109,7 @@ final class SteppedServing implements AutoCloseable {
         new FailingStore(
             PLUGINS
                 .adapterStore(Optional.empty())
-                .open(new StoreConfig(MODEL.config().shape(), pool, Map.of())));
+                .open(StoreConfig.of(MODEL.config().shape(), pool)));
     for (int i = 0; i < ADAPTERS; i++) {
       register("a" + i, i);
     }

@@ -260,7 +260,7 @@ class LoraMergeTest {
         changes[i] = Float.isFinite(changes[i]) ? changes[i] : 1;
       }
       builder.add(
-          new LoraWeights(
+          LoraWeights.of(
               module,
               builder.factor(ElementType.F32, count, 1, 1, () -> changes[next[0]++]),
               builder.factor(ElementType.F32, 1, 1, 1, () -> 1),

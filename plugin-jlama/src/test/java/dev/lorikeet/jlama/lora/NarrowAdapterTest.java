@@ -49,7 +49,7 @@ class NarrowAdapterTest {
   private static AdapterStore store(PagePool pool, String elementType) {
     return Plugins.discover()
         .adapterStore(Optional.empty())
-        .open(new StoreConfig(SHAPE, pool, Map.of("element-type", elementType)));
+        .open(StoreConfig.of(SHAPE, pool).withOptions(Map.of("element-type", elementType)));
   }
 
   private static double[][] dense(LoraFactor factor, ElementType type, Arena arena) {

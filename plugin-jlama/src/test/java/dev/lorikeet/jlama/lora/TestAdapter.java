@@ -33,16 +33,16 @@ final class TestAdapter implements AdapterLease {
     weights.forEach(
         (target, w) ->
             targets.add(
-                new TargetSpec(
-                    target,
-                    w.orElseThrow().rank(),
-                    w.orElseThrow().a().width(),
-                    w.orElseThrow().b().width(),
-                    w.orElseThrow().scaling(),
-                    w.orElseThrow().a().blocks(),
-                    w.orElseThrow().b().blocks(),
-                    w.orElseThrow().a().type())));
-    spec = new AdapterSpec(id, GENERATIONS.incrementAndGet(), targets);
+                TargetSpec.builder(target)
+                    .rank(w.orElseThrow().rank())
+                    .inFeatures(w.orElseThrow().a().width())
+                    .outFeatures(w.orElseThrow().b().width())
+                    .scaling(w.orElseThrow().scaling())
+                    .aBlocks(w.orElseThrow().a().blocks())
+                    .bBlocks(w.orElseThrow().b().blocks())
+                    .type(w.orElseThrow().a().type())
+                    .build()));
+    spec = AdapterSpec.of(id, GENERATIONS.incrementAndGet(), targets);
   }
 
   static Builder builder(Arena arena, SplittableRandom random) {
@@ -90,7 +90,7 @@ final class TestAdapter implements AdapterLease {
         float scaling) {
       LoraFactor a = factor(type, in, rank, aBlocks, random::nextGaussian);
       LoraFactor b = factor(type, out, rank, bBlocks, random::nextGaussian);
-      return add(new LoraWeights(target, a, b, scaling));
+      return add(LoraWeights.of(target, a, b, scaling));
     }
 
     /** Rows in order, without gaps, as a store packs them. */

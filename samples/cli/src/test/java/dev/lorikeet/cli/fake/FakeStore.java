@@ -29,8 +29,14 @@ final class FakeStore implements AdapterStore {
           source.path() + ": expected an adapter directory, found none");
     }
     TargetSpec target =
-        new TargetSpec(new TargetModule(0, Projection.Q), 1, 8, 8, 1f, 1, 1, ElementType.F32);
-    AdapterSpec spec = new AdapterSpec(source.id(), adapters.size() + 1L, List.of(target));
+        TargetSpec.builder(new TargetModule(0, Projection.Q))
+            .rank(1)
+            .inFeatures(8)
+            .outFeatures(8)
+            .scaling(1f)
+            .type(ElementType.F32)
+            .build();
+    AdapterSpec spec = AdapterSpec.of(source.id(), adapters.size() + 1L, List.of(target));
     adapters.put(source.id(), spec);
     return spec;
   }
@@ -65,7 +71,7 @@ final class FakeStore implements AdapterStore {
 
   @Override
   public StoreStats stats() {
-    return new StoreStats(adapters.size(), 0, 0, 0, 0, 0, 0, 0);
+    return StoreStats.builder().registered(adapters.size()).build();
   }
 
   @Override

@@ -22,8 +22,15 @@ class EntryTableTest {
   private record Lease(AdapterSpec spec) implements AdapterLease {
     static Lease of(long generation) {
       TargetModule target = new TargetModule(0, Projection.Q);
-      TargetSpec module = new TargetSpec(target, 1, 1, 1, 1f, 1, 1, ElementType.F32);
-      return new Lease(new AdapterSpec("a" + generation, generation, List.of(module)));
+      TargetSpec module =
+          TargetSpec.builder(target)
+              .rank(1)
+              .inFeatures(1)
+              .outFeatures(1)
+              .scaling(1f)
+              .type(ElementType.F32)
+              .build();
+      return new Lease(AdapterSpec.of("a" + generation, generation, List.of(module)));
     }
 
     @Override

@@ -26,10 +26,17 @@ class SwitchPlannerTest {
     @Override
     public AdapterSpec spec() {
       TargetModule module = new TargetModule(0, Projection.Q);
-      return new AdapterSpec(
+      return AdapterSpec.of(
           "a" + generation,
           generation,
-          List.of(new TargetSpec(module, 1, 1, 1, 1, 1, 1, ElementType.F32)));
+          List.of(
+              TargetSpec.builder(module)
+                  .rank(1)
+                  .inFeatures(1)
+                  .outFeatures(1)
+                  .scaling(1)
+                  .type(ElementType.F32)
+                  .build()));
     }
 
     @Override

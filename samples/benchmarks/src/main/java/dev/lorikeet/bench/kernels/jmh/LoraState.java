@@ -41,7 +41,7 @@ final class LoraState implements AutoCloseable {
   LoraState(int count) throws IOException {
     Plugins plugins = Plugins.discover();
     pool = plugins.pagePool(Optional.empty()).open(PoolConfig.ofBytes(POOL_BYTES));
-    store = plugins.adapterStore(Optional.empty()).open(new StoreConfig(shape, pool, Map.of()));
+    store = plugins.adapterStore(Optional.empty()).open(StoreConfig.of(shape, pool));
     executor =
         plugins.loraExecutor(Optional.of("cpu-vector")).open(new ExecutorConfig(team, Map.of()));
     folder = Files.createTempDirectory("lorikeet-bench-");
