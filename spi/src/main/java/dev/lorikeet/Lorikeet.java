@@ -100,7 +100,7 @@ public final class Lorikeet implements AutoCloseable {
    * @param plugin the plugin's name
    */
   public void addRouter(String name, String plugin, Map<String, String> options) {
-    Router router = plugins.router(plugin).open(new RouterConfig(model.info(), options));
+    Router router = plugins.router(plugin).open(RouterConfig.of(model.info()).withOptions(options));
     synchronized (routers) {
       routers.push(router);
     }
@@ -301,7 +301,8 @@ public final class Lorikeet implements AutoCloseable {
                     directory,
                     pages,
                     adapters,
-                    workers -> executors.open(new ExecutorConfig(workers, executorOptions)),
+                    workers ->
+                        executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)),
                     modelOptions));
         return new Lorikeet(found, pages, adapters, model);
       } catch (RuntimeException | Error failure) {

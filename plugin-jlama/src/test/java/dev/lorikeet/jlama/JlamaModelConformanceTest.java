@@ -13,7 +13,6 @@ import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
-import java.util.Map;
 import java.util.Optional;
 
 /** The model on the pool, store and executor that users run it with. */
@@ -37,7 +36,7 @@ class JlamaModelConformanceTest extends BaseModelConformance {
 
   @Override
   protected LoraExecutor createExecutor(Workers workers) {
-    return new VectorLoraExecutorProvider().open(new ExecutorConfig(workers, Map.of()));
+    return new VectorLoraExecutorProvider().open(ExecutorConfig.of(workers));
   }
 
   @Override

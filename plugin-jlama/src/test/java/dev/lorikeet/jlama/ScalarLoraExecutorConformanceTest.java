@@ -6,13 +6,12 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.jlama.lora.ScalarLoraExecutorProvider;
-import java.util.Map;
 import java.util.Optional;
 
 class ScalarLoraExecutorConformanceTest extends LoraExecutorConformance {
   @Override
   protected LoraExecutor createExecutor(Workers workers) {
-    return new ScalarLoraExecutorProvider().open(new ExecutorConfig(workers, Map.of()));
+    return new ScalarLoraExecutorProvider().open(ExecutorConfig.of(workers));
   }
 
   @Override

@@ -6,13 +6,12 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.jlama.lora.VectorLoraExecutorProvider;
-import java.util.Map;
 import java.util.Optional;
 
 class VectorLoraExecutorConformanceTest extends LoraExecutorConformance {
   @Override
   protected LoraExecutor createExecutor(Workers workers) {
-    return new VectorLoraExecutorProvider().open(new ExecutorConfig(workers, Map.of()));
+    return new VectorLoraExecutorProvider().open(ExecutorConfig.of(workers));
   }
 
   @Override

@@ -36,7 +36,7 @@ public abstract class ExecutorRules extends MergeRules {
 
   @Override
   protected final void openAndClose(Map<String, String> options) {
-    provider().orElseThrow().open(new ExecutorConfig(Workers.SINGLE, options)).close();
+    provider().orElseThrow().open(ExecutorConfig.of(Workers.SINGLE).withOptions(options)).close();
   }
 
   /** A call that does not fit, and what the refusal must say. */

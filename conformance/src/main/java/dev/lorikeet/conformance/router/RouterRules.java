@@ -78,13 +78,13 @@ public abstract class RouterRules extends ProviderRules {
   }
 
   private static RouterConfig config(Map<String, String> options) {
-    return new RouterConfig(
-        ModelInfo.builder(Path.of("no-such-model"), "llama", SHAPE)
-            .weightType("F32")
-            .maxPositions(512)
-            .eosTokens(Set.of(2))
-            .build(),
-        options);
+    return RouterConfig.of(
+            ModelInfo.builder(Path.of("no-such-model"), "llama", SHAPE)
+                .weightType("F32")
+                .maxPositions(512)
+                .eosTokens(Set.of(2))
+                .build())
+        .withOptions(options);
   }
 
   /** A router that decides for tokens, whatever its scope. */
@@ -191,7 +191,7 @@ public abstract class RouterRules extends ProviderRules {
     }
 
     RoutingInput input(int layer, boolean withContext) {
-      return new RoutingInput(
+      return RoutingInput.of(
           tokens,
           layer,
           hidden.tensor(),
@@ -332,12 +332,13 @@ public abstract class RouterRules extends ProviderRules {
 
   private static RequestContext context(List<String> registered, SplittableRandom random) {
     String text = random.nextInt(4) == 0 ? "" : "Ein Fall für das Gericht " + random.nextInt();
-    return new RequestContext(
-        text,
-        List.of(random.nextInt(320), random.nextInt(320)),
-        random.nextBoolean() ? "" : "tenant",
-        random.nextBoolean() ? Map.of() : Map.of("language", "de"),
-        registered);
+    return RequestContext.builder()
+        .text(text)
+        .tokens(List.of(random.nextInt(320), random.nextInt(320)))
+        .tenant(random.nextBoolean() ? "" : "tenant")
+        .attributes(random.nextBoolean() ? Map.of() : Map.of("language", "de"))
+        .adapters(registered)
+        .build();
   }
 
   @Test

@@ -101,7 +101,7 @@ final class ProviderUnderTest {
 
     @Override
     protected LoraExecutor createExecutor(Workers workers) {
-      return provider.open(new ExecutorConfig(workers, options()));
+      return provider.open(ExecutorConfig.of(workers).withOptions(options()));
     }
 
     @Override

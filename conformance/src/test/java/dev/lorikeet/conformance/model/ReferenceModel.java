@@ -175,7 +175,8 @@ class ReferenceModel implements BaseModel {
       case RequestRouter r -> {
         List<String> names = config.adapters().list().stream().map(a -> a.id()).toList();
         try {
-          task.mixture = r.route(new RequestContext("", task.prompt, "", Map.of(), names));
+          task.mixture =
+              r.route(RequestContext.builder().tokens(task.prompt).adapters(names).build());
         } catch (RuntimeException e) {
           throw new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "': " + e, e);
         }

@@ -70,14 +70,14 @@ final class ReferenceRouting implements Choice {
             case RunningContext.LastHidden last -> Optional.of(row(new double[embedding.length]));
             case RunningContext.None none -> Optional.empty();
           };
-      decided = ask(new RoutingInput(1, 0, row(embedding), context));
+      decided = ask(RoutingInput.of(1, 0, row(embedding), context));
     }
   }
 
   @Override
   public List<Share> shares(int layer, double[] layerInput) {
     return router instanceof LayerRouter
-        ? ask(new RoutingInput(1, layer, row(layerInput), Optional.empty()))
+        ? ask(RoutingInput.of(1, layer, row(layerInput)))
         : decided;
   }
 

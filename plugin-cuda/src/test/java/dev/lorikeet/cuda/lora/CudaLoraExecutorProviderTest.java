@@ -12,7 +12,6 @@ import dev.lorikeet.Plugins;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.plugin.Availability;
-import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -38,8 +37,7 @@ class CudaLoraExecutorProviderTest {
     LorikeetException refusal =
         assertThrows(
             LorikeetException.class,
-            () ->
-                new CudaLoraExecutorProvider().open(new ExecutorConfig(Workers.SINGLE, Map.of())));
+            () -> new CudaLoraExecutorProvider().open(ExecutorConfig.of(Workers.SINGLE)));
     assertEquals(LorikeetException.Code.PLUGIN_UNAVAILABLE, refusal.code());
     assertTrue(String.valueOf(refusal.getMessage()).contains("no NVIDIA driver"));
   }

@@ -38,7 +38,7 @@ class DeviceSwitchTest {
     EmulatedDriver.install();
     return (CudaLoraExecutor)
         new CudaLoraExecutorProvider()
-            .open(new ExecutorConfig(Workers.SINGLE, Map.of("memory-mib", "8")));
+            .open(ExecutorConfig.of(Workers.SINGLE).withOptions(Map.of("memory-mib", "8")));
   }
 
   @BeforeAll

@@ -55,7 +55,7 @@ class DeviceTensorTest {
     Map<String, String> all = new java.util.HashMap<>(Map.of("memory-mib", "8"));
     all.putAll(options);
     return (CudaLoraExecutor)
-        new CudaLoraExecutorProvider().open(new ExecutorConfig(Workers.SINGLE, all));
+        new CudaLoraExecutorProvider().open(ExecutorConfig.of(Workers.SINGLE).withOptions(all));
   }
 
   private void reopen(Map<String, String> options) {

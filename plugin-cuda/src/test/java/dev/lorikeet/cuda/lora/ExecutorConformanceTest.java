@@ -21,7 +21,7 @@ class ExecutorConformanceTest extends LoraExecutorConformance {
   @Override
   protected LoraExecutor createExecutor(Workers workers) {
     return new CudaLoraExecutorProvider()
-        .open(new ExecutorConfig(workers, Map.of("memory-mib", "16")));
+        .open(ExecutorConfig.of(workers).withOptions(Map.of("memory-mib", "16")));
   }
 
   @Override

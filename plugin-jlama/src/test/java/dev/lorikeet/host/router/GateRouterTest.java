@@ -63,7 +63,7 @@ class GateRouterTest {
             .maxPositions(16)
             .build();
     return new GateRouterProvider()
-        .open(new RouterConfig(model, Map.of("path", directory.toString())));
+        .open(RouterConfig.of(model).withOptions(Map.of("path", directory.toString())));
   }
 
   private static GateFiles token() {
@@ -106,7 +106,7 @@ class GateRouterTest {
           Tensor context = rows(arena, random, tokens);
           RoutingOutput out = new RoutingOutput().reset(tokens, gate.shape.experts());
           kernel.route(
-              new RoutingInput(
+              RoutingInput.of(
                   tokens, layer, hidden, decay < 0 ? Optional.empty() : Optional.of(context)),
               layer,
               out);
@@ -196,7 +196,7 @@ class GateRouterTest {
             .setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 2 == 0 ? Float.MAX_VALUE : -Float.MAX_VALUE);
       }
       RoutingOutput out = new RoutingOutput().reset(1, gate.shape.experts());
-      new GateKernel(gate).route(new RoutingInput(1, 0, rows, Optional.of(rows)), 0, out);
+      new GateKernel(gate).route(RoutingInput.of(1, 0, rows, Optional.of(rows)), 0, out);
       assertEquals(1, out.weight(0, 0) + out.weight(0, 1), 1e-6);
     }
   }
@@ -210,7 +210,7 @@ class GateRouterTest {
       RoutingOutput out = new RoutingOutput().reset(1, router.experts());
       assertThrows(
           IllegalArgumentException.class,
-          () -> router.route(new RoutingInput(1, 0, rows, Optional.of(rows)), out));
+          () -> router.route(RoutingInput.of(1, 0, rows, Optional.of(rows)), out));
     }
   }
 

@@ -17,7 +17,7 @@ class InnerGateConformanceTest extends RouterConformance {
     int hidden = config.model().shape().hidden();
     new GateFiles(7, GateFiles.names(5), 2, 0, hidden, 0.5, 24).write(directory);
     return new GateRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("path", directory.toString())));
+        .open(RouterConfig.of(config.model()).withOptions(Map.of("path", directory.toString())));
   }
 
   @Override

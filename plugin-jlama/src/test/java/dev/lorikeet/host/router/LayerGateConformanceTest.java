@@ -17,7 +17,7 @@ class LayerGateConformanceTest extends RouterConformance {
     int hidden = config.model().shape().hidden();
     new GateFiles(7, GateFiles.names(5), 2, 3, hidden, -1, 0).write(directory);
     return new GateRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("path", directory.toString())));
+        .open(RouterConfig.of(config.model()).withOptions(Map.of("path", directory.toString())));
   }
 
   @Override

@@ -29,7 +29,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -114,8 +113,7 @@ final class SteppedServing implements AutoCloseable {
       register("a" + i, i);
     }
     WorkerTeam team = new WorkerTeam("stepped", 1);
-    LoraExecutor executor =
-        PLUGINS.loraExecutor(Optional.empty()).open(new ExecutorConfig(team, Map.of()));
+    LoraExecutor executor = PLUGINS.loraExecutor(Optional.empty()).open(ExecutorConfig.of(team));
     Decoder decoder =
         new Decoder(
             MODEL.config(),

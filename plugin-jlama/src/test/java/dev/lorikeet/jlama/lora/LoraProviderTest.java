@@ -41,10 +41,10 @@ class LoraProviderTest {
   void bothAreAvailableAndOpenWithoutOptionsOnly() {
     for (LoraExecutorProvider provider : ours()) {
       assertInstanceOf(Availability.Available.class, provider.availability());
-      try (LoraExecutor executor = provider.open(new ExecutorConfig(Workers.SINGLE, Map.of()))) {
+      try (LoraExecutor executor = provider.open(ExecutorConfig.of(Workers.SINGLE))) {
         assertTrue(executor.device().isHost());
       }
-      ExecutorConfig unknown = new ExecutorConfig(Workers.SINGLE, Map.of("warp", "9"));
+      ExecutorConfig unknown = ExecutorConfig.of(Workers.SINGLE).withOptions(Map.of("warp", "9"));
       var e = assertThrows(IllegalArgumentException.class, () -> provider.open(unknown));
       assertTrue(String.valueOf(e.getMessage()).contains("warp"), String.valueOf(e.getMessage()));
     }
@@ -77,7 +77,7 @@ class LoraProviderTest {
         System.out.println(reason);
       }
       try {
-        provider.open(new ExecutorConfig(Workers.SINGLE, Map.of())).close();
+        provider.open(ExecutorConfig.of(Workers.SINGLE)).close();
       } catch (LorikeetException e) {
         System.out.println(e.code() + ": " + e.getMessage());
       }

@@ -172,7 +172,8 @@ class BuiltInPluginsConformanceTest {
     byte[] header =
         """
         {"gate.weight": {"dtype": "F32", "shape": [2, 64], "data_offsets": [0, 512]},
-         "gate.bias": {"dtype": "F32", "shape": [2], "data_offsets": [512, 520]}}"""
+         "gate.bias": {"dtype": "F32", "shape": [2], "data_offsets": [512, 520]}}\
+        """
             .getBytes(UTF_8);
     ByteBuffer file = ByteBuffer.allocate(8 + header.length + 520).order(ByteOrder.LITTLE_ENDIAN);
     file.putLong(header.length).put(header);
@@ -188,7 +189,8 @@ class BuiltInPluginsConformanceTest {
     return Files.writeString(
         directory.resolve("rules.json"),
         """
-        {"rules": [{"when": {"language": "de", "prompt": "Gericht"}, "use": ""}]}""");
+        {"rules": [{"when": {"language": "de", "prompt": "Gericht"}, "use": ""}]}\
+        """);
   }
 
   static final class ArrowPool extends PagePoolConformance {
@@ -229,7 +231,7 @@ class BuiltInPluginsConformanceTest {
 
     @Override
     protected LoraExecutor createExecutor(Workers workers) {
-      return provider.open(new ExecutorConfig(workers, options()));
+      return provider.open(ExecutorConfig.of(workers).withOptions(options()));
     }
 
     @Override

@@ -10,6 +10,6 @@ class ProjectionRouterConformanceTest extends RouterConformance {
   @Override
   protected Router createRouter(RouterConfig config) {
     return new ProjectionRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("adapters", "a,b,c")));
+        .open(RouterConfig.of(config.model()).withOptions(Map.of("adapters", "a,b,c")));
   }
 }

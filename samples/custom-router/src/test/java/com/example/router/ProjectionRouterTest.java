@@ -20,7 +20,6 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -46,13 +45,13 @@ class ProjectionRouterTest {
 
   private static TokenRouter open(Map<String, String> options) {
     return (TokenRouter)
-        Plugins.discover().router("projection").open(new RouterConfig(MODEL, options));
+        Plugins.discover().router("projection").open(RouterConfig.of(MODEL).withOptions(options));
   }
 
   private static int[] route(TokenRouter router, float[] hidden, int tokens) {
     Tensor rows = Tensor.host(MemorySegment.ofArray(hidden), ElementType.F32, tokens, HIDDEN);
     RoutingOutput out = new RoutingOutput().reset(tokens, router.experts());
-    router.route(new RoutingInput(tokens, 0, rows, Optional.empty()), out);
+    router.route(RoutingInput.of(tokens, 0, rows), out);
     int[] experts = new int[tokens];
     for (int token = 0; token < tokens; token++) {
       assertEquals(1, out.count(token));

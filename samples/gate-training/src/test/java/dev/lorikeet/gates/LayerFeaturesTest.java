@@ -77,7 +77,8 @@ class LayerFeaturesTest {
           gates.fold(),
           Map.of());
       RouterConfig config =
-          new RouterConfig(lorikeet.model().info(), Map.of("path", directory.toString()));
+          RouterConfig.of(lorikeet.model().info())
+              .withOptions(Map.of("path", directory.toString()));
       LayerRouter saved = assertInstanceOf(LayerRouter.class, plugins.router("gate").open(config));
       Spy spy = new Spy(saved, IntStream.range(0, 6).mapToObj(i -> rows()).toList());
       lorikeet.addRouter("spy", spy);

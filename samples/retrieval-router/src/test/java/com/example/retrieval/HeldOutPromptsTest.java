@@ -79,11 +79,12 @@ class HeldOutPromptsTest extends RouterConformance {
   }
 
   private static RequestRouter open(Map<String, String> options) {
-    return (RequestRouter) new RetrievalRouterProvider().open(new RouterConfig(MODEL, options));
+    return (RequestRouter)
+        new RetrievalRouterProvider().open(RouterConfig.of(MODEL).withOptions(options));
   }
 
   private static RequestContext request(String text) {
-    return new RequestContext(text, List.of(1), "", Map.of(), STYLES);
+    return RequestContext.builder().text(text).tokens(List.of(1)).adapters(STYLES).build();
   }
 
   @Test

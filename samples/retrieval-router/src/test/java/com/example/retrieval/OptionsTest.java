@@ -74,7 +74,7 @@ class OptionsTest {
             .maxPositions(16)
             .build();
     RouterConfig config =
-        new RouterConfig(model, Map.of("examples", directory.toString(), key, value));
+        RouterConfig.of(model).withOptions(Map.of("examples", directory.toString(), key, value));
     String message =
         String.valueOf(
             assertThrows(

@@ -24,7 +24,12 @@ class RetrievalRouterTest {
 
   private static Mixture route(Settings settings, String prompt, String... registered) {
     return new RetrievalRouter(RetrievalRouterTest::parse, EXAMPLES, settings)
-        .route(new RequestContext(prompt, List.of(1), "", Map.of(), List.of(registered)));
+        .route(
+            RequestContext.builder()
+                .text(prompt)
+                .tokens(List.of(1))
+                .adapters(List.of(registered))
+                .build());
   }
 
   private static void assertShares(Map<String, Double> expected, Mixture found) {

@@ -70,7 +70,7 @@ final class Hosts implements AutoCloseable {
 
   private void addGate(Lorikeet lorikeet, String name, Path directory) {
     RouterConfig config =
-        new RouterConfig(lorikeet.model().info(), Map.of("path", directory.toString()));
+        RouterConfig.of(lorikeet.model().info()).withOptions(Map.of("path", directory.toString()));
     Router router = Plugins.discover().router("gate").open(config);
     gates.add(router);
     lorikeet.addRouter(name, router);

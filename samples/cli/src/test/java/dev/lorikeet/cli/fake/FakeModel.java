@@ -72,12 +72,11 @@ final class FakeModel implements BaseModel {
         }
         yield router
             .route(
-                new RequestContext(
-                    prompt,
-                    encode(prompt),
-                    "",
-                    Map.of(),
-                    config.adapters().list().stream().map(a -> a.id()).toList()))
+                RequestContext.builder()
+                    .text(prompt)
+                    .tokens(encode(prompt))
+                    .adapters(config.adapters().list().stream().map(a -> a.id()).toList())
+                    .build())
             .shares()
             .getFirst()
             .adapter();

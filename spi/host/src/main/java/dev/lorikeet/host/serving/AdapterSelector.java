@@ -137,12 +137,13 @@ final class AdapterSelector {
       String tenant,
       Map<String, String> attributes) {
     RequestContext context =
-        new RequestContext(
-            text,
-            tokens,
-            tenant,
-            attributes,
-            adapters.list().stream().map(AdapterSpec::id).toList());
+        RequestContext.builder()
+            .text(text)
+            .tokens(tokens)
+            .tenant(tenant)
+            .attributes(attributes)
+            .adapters(adapters.list().stream().map(AdapterSpec::id).toList())
+            .build();
     long begin = System.nanoTime();
     Mixture mixture = told(name, "a mixture", () -> router.route(context));
     long nanos = System.nanoTime() - begin;

@@ -262,7 +262,7 @@ final class StepRouting implements StepAdapters {
   }
 
   private RoutingInput newInput(int count, int layer, boolean withContext) {
-    return new RoutingInput(
+    return RoutingInput.of(
         count,
         layer,
         Tensor.host(rows, ElementType.F32, count, hidden),

@@ -24,7 +24,7 @@ class AttributeRouterTest extends RouterConformance {
   @Override
   protected Router createRouter(RouterConfig config) {
     return new AttributeRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("attribute", "language")));
+        .open(RouterConfig.of(config.model()).withOptions(Map.of("attribute", "language")));
   }
 
   private static RequestRouter open(Map<String, String> options) {
@@ -44,11 +44,17 @@ class AttributeRouterTest extends RouterConformance {
             .weightType("F32")
             .maxPositions(16)
             .build();
-    return (RequestRouter) new AttributeRouterProvider().open(new RouterConfig(model, options));
+    return (RequestRouter)
+        new AttributeRouterProvider().open(RouterConfig.of(model).withOptions(options));
   }
 
   private static RequestContext context(String tenant, Map<String, String> attributes) {
-    return new RequestContext("", List.of(1), tenant, attributes, List.of("french", "german"));
+    return RequestContext.builder()
+        .tokens(List.of(1))
+        .tenant(tenant)
+        .attributes(attributes)
+        .adapters(List.of("french", "german"))
+        .build();
   }
 
   @Test

@@ -43,7 +43,9 @@ class RulesRouterTest extends RouterConformance {
   @Override
   protected Router createRouter(RouterConfig config) {
     return new RulesRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("rule.1.tenant", "x", "rule.1.use", "")));
+        .open(
+            RouterConfig.of(config.model())
+                .withOptions(Map.of("rule.1.tenant", "x", "rule.1.use", "")));
   }
 
   private static RequestRouter open(Map<String, String> options) {
@@ -63,7 +65,8 @@ class RulesRouterTest extends RouterConformance {
             .weightType("F32")
             .maxPositions(16)
             .build();
-    return (RequestRouter) new RulesRouterProvider().open(new RouterConfig(model, options));
+    return (RequestRouter)
+        new RulesRouterProvider().open(RouterConfig.of(model).withOptions(options));
   }
 
   private RequestRouter file(String text) throws IOException {
@@ -73,12 +76,13 @@ class RulesRouterTest extends RouterConformance {
 
   private static RequestContext request(
       String text, String tenant, Map<String, String> attributes) {
-    return new RequestContext(
-        text,
-        List.of(1),
-        tenant,
-        attributes,
-        List.of("code", "formal", "general", "german", "legal", "russian"));
+    return RequestContext.builder()
+        .text(text)
+        .tokens(List.of(1))
+        .tenant(tenant)
+        .attributes(attributes)
+        .adapters(List.of("code", "formal", "general", "german", "legal", "russian"))
+        .build();
   }
 
   @Test

@@ -9,6 +9,6 @@ class UniformRouterConformanceTest extends RouterConformance {
   @Override
   protected Router createRouter(RouterConfig config) {
     return new UniformRouterProvider()
-        .open(new RouterConfig(config.model(), Map.of("adapters", "a,b,c")));
+        .open(RouterConfig.of(config.model()).withOptions(Map.of("adapters", "a,b,c")));
   }
 }

@@ -19,7 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -42,8 +41,7 @@ final class LoraState implements AutoCloseable {
     Plugins plugins = Plugins.discover();
     pool = plugins.pagePool(Optional.empty()).open(PoolConfig.ofBytes(POOL_BYTES));
     store = plugins.adapterStore(Optional.empty()).open(StoreConfig.of(shape, pool));
-    executor =
-        plugins.loraExecutor(Optional.of("cpu-vector")).open(new ExecutorConfig(team, Map.of()));
+    executor = plugins.loraExecutor(Optional.of("cpu-vector")).open(ExecutorConfig.of(team));
     folder = Files.createTempDirectory("lorikeet-bench-");
     for (int i = 0; i < count; i++) {
       Path directory = folder.resolve("adapter-" + i);
