@@ -9,6 +9,7 @@ module dev.lorikeet.files {
   requires com.fasterxml.jackson.core;
 
   exports dev.lorikeet.files;
+  exports dev.lorikeet.files.family;
   exports dev.lorikeet.files.model;
   exports dev.lorikeet.files.safetensors;
 }

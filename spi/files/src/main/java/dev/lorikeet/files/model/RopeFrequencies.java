@@ -22,7 +22,7 @@ public final class RopeFrequencies {
 
   /** Returns the frequencies of a model. */
   public static RopeFrequencies of(Architecture config) {
-    return of(config.shape().headDim(), config.ropeTheta(), config.ropeScaling());
+    return of(config.shape().headDim(), config.rope().theta(), config.rope().scaling());
   }
 
   /**

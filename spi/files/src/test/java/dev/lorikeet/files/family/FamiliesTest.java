@@ -1,4 +1,8 @@
-package dev.lorikeet.files.model;
+package dev.lorikeet.files.family;
+
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.ModelFamily;
+import dev.lorikeet.files.model.RopeScaling;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -22,7 +26,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class ArchitectureTest {
+class FamiliesTest {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String LLAMA =
       """

@@ -12,13 +12,16 @@ import java.util.OptionalInt;
  * rope_scaling}, those of transformers 5 a {@code rope_parameters} that holds both; the kind stands
  * under {@code rope_type} or, still older, {@code type}. Where a file has both objects,
  * transformers takes {@code rope_scaling}.
+ *
+ * @param theta the base of the rotary frequencies
+ * @param scaling how the frequencies are stretched
  */
-record RopeParameters(double theta, RopeScaling scaling) {
+public record Rope(double theta, RopeScaling scaling) {
   private static final double DEFAULT_THETA = 10_000;
   private static final double MAX_THETA = 1e15;
   private static final double MAX_FACTOR = 1e6;
 
-  static RopeParameters read(JsonFile config, int maxPositions, int positionLimit) {
+  static Rope read(JsonFile config, int maxPositions, int positionLimit) {
     OptionalDouble outer = config.optionalNumber("rope_theta", 1.0001, MAX_THETA);
     Optional<JsonFile> found =
         config
@@ -26,7 +29,7 @@ record RopeParameters(double theta, RopeScaling scaling) {
             .filter(json -> !json.root().isEmpty())
             .or(() -> config.object("rope_parameters"));
     if (found.isEmpty()) {
-      return new RopeParameters(outer.orElse(DEFAULT_THETA), new RopeScaling.None());
+      return new Rope(outer.orElse(DEFAULT_THETA), new RopeScaling.None());
     }
     JsonFile json = found.get();
     for (JsonNode value : json.root()) {
@@ -46,7 +49,7 @@ record RopeParameters(double theta, RopeScaling scaling) {
         json.optionalInteger("original_max_position_embeddings", 1, positionLimit);
     int original =
         outerOriginal.isPresent() ? outerOriginal.getAsInt() : innerOriginal.orElse(maxPositions);
-    return new RopeParameters(theta, scaling(json, maxPositions, original));
+    return new Rope(theta, scaling(json, maxPositions, original));
   }
 
   private static RopeScaling scaling(JsonFile json, int maxPositions, int original) {
