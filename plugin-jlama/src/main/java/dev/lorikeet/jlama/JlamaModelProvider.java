@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama;
 
 import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.HostedModel;
 import dev.lorikeet.host.serving.Limits;
@@ -17,9 +18,8 @@ import dev.lorikeet.shape.ModelInfo;
 import java.nio.file.Path;
 
 /**
- * Opens Hugging Face model directories, or models that are here by the name {@code owner/name}, of the Llama, Mistral and Qwen2 families. Options: {@code
- * threads}, {@code max-batch-size}, {@code max-batch-tokens}, {@code max-queue}, {@code kv-type},
- * {@code weights}, {@code switching}; the module's README describes them.
+ * Opens Hugging Face model directories, or models that are here by the name {@code owner/name}, of
+ * the families that {@link Families} knows. The module's README describes the options.
  */
 public final class JlamaModelProvider implements BaseModelProvider {
   static final String NAME = "jlama";
@@ -39,13 +39,13 @@ public final class JlamaModelProvider implements BaseModelProvider {
 
   @Override
   public Availability availability() {
-    return Availability.available("Llama, Mistral and Qwen2");
+    return Availability.available(Families.modelTypes());
   }
 
   @Override
   public ModelInfo describe(Path path) {
     Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
-    Architecture architecture = Architecture.read(directory);
+    Architecture architecture = Families.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, architecture)) {
       return architecture.info(directory, weights.storage());
     }
@@ -56,7 +56,7 @@ public final class JlamaModelProvider implements BaseModelProvider {
     ModelOptions options = ModelOptions.parse(asked.options());
     ModelConfig config =
         asked.withDirectory(ModelFolders.ofEnvironment().modelDirectory(asked.directory()));
-    Architecture architecture = Architecture.read(config.directory());
+    Architecture architecture = Families.read(config.directory());
     try (HostedModel.Opening opening = HostedModel.opening(config, options.serving())) {
       ModelWeights weights =
           opening.owns(

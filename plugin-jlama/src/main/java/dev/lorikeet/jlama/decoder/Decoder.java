@@ -39,6 +39,7 @@ import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The forward pass of a Llama-like decoder over a ragged batch, with LoRA on every projection. Used
@@ -125,7 +126,7 @@ public final class Decoder implements StepDecoder {
    */
   public Decoder(Architecture architecture, ModelWeights model, Resources lent, Settings settings) {
     this.shape = architecture.shape();
-    this.epsilon = (float) architecture.rmsNormEps();
+    this.epsilon = (float) architecture.normEpsilon();
     this.model = model;
     this.team = lent.team();
     int shards = team.parallelism();
@@ -216,6 +217,8 @@ public final class Decoder implements StepDecoder {
   }
 
   private void attend(Shard shard) {
+    normHeads(weights.queryNorm(), a.q(), shard);
+    normHeads(weights.keyNorm(), a.k(), shard);
     elementwise.rope(a.q(), rope, batch, batch.tokens(), shard);
     elementwise.rope(a.k(), rope, batch, batch.tokens(), shard);
     attention.write(attentionShape, batch, layer, a.k(), a.v(), pool, shard);
@@ -267,6 +270,12 @@ public final class Decoder implements StepDecoder {
 
   private void rmsNorm(Rows x, MemorySegment norm, Rows y, int rows, Shard shard) {
     elementwise.rmsNorm(x, norm, epsilon, y, rows, shard);
+  }
+
+  private void normHeads(Optional<MemorySegment> norm, Rows x, Shard shard) {
+    if (norm.isPresent()) {
+      elementwise.rmsNormHeads(x, norm.get(), epsilon, batch.tokens(), shard);
+    }
   }
 
   private void pack(Rows x, int rows, Shard shard) {

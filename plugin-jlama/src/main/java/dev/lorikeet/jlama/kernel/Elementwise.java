@@ -23,6 +23,14 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
    */
   void rmsNorm(Rows x, MemorySegment weight, float epsilon, Rows y, int tokens, Shard shard);
 
+  /**
+   * The same in place for each head of a row.
+   *
+   * @param x {@code [tokens, heads * headDim]}
+   * @param weight {@code headDim} float32, aligned to 4 bytes
+   */
+  void rmsNormHeads(Rows x, MemorySegment weight, float epsilon, int tokens, Shard shard);
+
   /** y += x. */
   void add(Rows x, Rows y, int tokens, Shard shard);
 
@@ -60,4 +68,16 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
    * largest. 0 for a row of NaNs.
    */
   int argmax(Rows x, int row);
+
+  /**
+   * Returns the width of a head, by the weights of its norm, after checking that rows are heads.
+   */
+  static int headDim(Rows x, MemorySegment weight) {
+    long headDim = weight.byteSize() / Float.BYTES;
+    if (headDim < 1 || x.columns() % headDim != 0) {
+      throw new IllegalArgumentException(
+          "heads: expected rows of a multiple of " + headDim + " columns, found " + x.columns());
+    }
+    return (int) headDim;
+  }
 }

@@ -15,15 +15,31 @@ final class ScalarElementwise implements Elementwise {
     x.check("x", tokens, columns);
     y.check("y", tokens, columns);
     for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
-      double squares = 0;
-      for (int i = 0; i < columns; i++) {
-        double value = x.get(token, i);
-        squares += value * value;
+      rmsNorm(x, weight, epsilon, y, token, 0, columns);
+    }
+  }
+
+  @Override
+  public void rmsNormHeads(Rows x, MemorySegment weight, float epsilon, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    int headDim = Elementwise.headDim(x, weight);
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int from = 0; from < x.columns(); from += headDim) {
+        rmsNorm(x, weight, epsilon, x, token, from, headDim);
       }
-      float scale = (float) (1 / Math.sqrt(squares / columns + epsilon));
-      for (int i = 0; i < columns; i++) {
-        y.set(token, i, x.get(token, i) * scale * weight.getAtIndex(F32, i));
-      }
+    }
+  }
+
+  private static void rmsNorm(
+      Rows x, MemorySegment weight, float epsilon, Rows y, int token, int from, int columns) {
+    double squares = 0;
+    for (int i = 0; i < columns; i++) {
+      double value = x.get(token, from + i);
+      squares += value * value;
+    }
+    float scale = (float) (1 / Math.sqrt(squares / columns + epsilon));
+    for (int i = 0; i < columns; i++) {
+      y.set(token, from + i, x.get(token, from + i) * scale * weight.getAtIndex(F32, i));
     }
   }
 

@@ -59,6 +59,21 @@ final class VectorElementwise implements Elementwise {
     }
   }
 
+  @Override
+  public void rmsNormHeads(Rows x, MemorySegment weight, float epsilon, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    int headDim = Elementwise.headDim(x, weight);
+    long wa = NativeMemory.address("weight", weight, 1, headDim * 4L, 0);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      long row = xa + token * x.stride();
+      for (int from = 0; from < columns; from += headDim) {
+        rmsNorm(row + from * 4L, wa, epsilon, row + from * 4L, headDim);
+      }
+    }
+  }
+
   private static void rmsNorm(long from, long weight, float epsilon, long to, int columns) {
     long x = from & ADDRESS;
     long w = weight & ADDRESS;

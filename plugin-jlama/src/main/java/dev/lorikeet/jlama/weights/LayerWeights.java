@@ -3,6 +3,9 @@ package dev.lorikeet.jlama.weights;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 
@@ -18,6 +21,9 @@ import java.util.function.Function;
  * @param down down-projection, {@code [hidden, intermediate]}
  * @param inputNorm RMSNorm before attention, {@code hidden} float32
  * @param postAttentionNorm RMSNorm before the MLP, {@code hidden} float32
+ * @param queryNorm RMSNorm of each head of q, {@code headDim} float32; empty where the model has
+ *     none
+ * @param keyNorm RMSNorm of each head of k, likewise
  */
 public record LayerWeights(
     Linear q,
@@ -28,7 +34,9 @@ public record LayerWeights(
     Linear up,
     Linear down,
     MemorySegment inputNorm,
-    MemorySegment postAttentionNorm) {
+    MemorySegment postAttentionNorm,
+    Optional<MemorySegment> queryNorm,
+    Optional<MemorySegment> keyNorm) {
 
   /**
    * A linear layer.
@@ -38,18 +46,42 @@ public record LayerWeights(
    */
   public record Linear(WeightMatrix weight, Optional<MemorySegment> bias) {}
 
-  /** Returns the same layer with other linear layers, one for every projection. */
-  public LayerWeights with(Function<Projection, Linear> linears) {
+  /**
+   * Returns a layer.
+   *
+   * @param linears one for every projection
+   */
+  static LayerWeights of(
+      Map<Projection, Linear> linears,
+      MemorySegment inputNorm,
+      MemorySegment postAttentionNorm,
+      Optional<MemorySegment> queryNorm,
+      Optional<MemorySegment> keyNorm) {
     return new LayerWeights(
-        linears.apply(Projection.Q),
-        linears.apply(Projection.K),
-        linears.apply(Projection.V),
-        linears.apply(Projection.O),
-        linears.apply(Projection.GATE),
-        linears.apply(Projection.UP),
-        linears.apply(Projection.DOWN),
+        of(linears, Projection.Q),
+        of(linears, Projection.K),
+        of(linears, Projection.V),
+        of(linears, Projection.O),
+        of(linears, Projection.GATE),
+        of(linears, Projection.UP),
+        of(linears, Projection.DOWN),
         inputNorm,
-        postAttentionNorm);
+        postAttentionNorm,
+        queryNorm,
+        keyNorm);
+  }
+
+  private static Linear of(Map<Projection, Linear> linears, Projection projection) {
+    return Objects.requireNonNull(linears.get(projection), projection::toString);
+  }
+
+  /** Returns the same layer with other linear layers, one for every projection. */
+  public LayerWeights with(Function<Projection, Linear> replacement) {
+    Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
+    for (Projection projection : Projection.all()) {
+      linears.put(projection, replacement.apply(projection));
+    }
+    return of(linears, inputNorm, postAttentionNorm, queryNorm, keyNorm);
   }
 
   /** Returns the linear layer of a projection. */

@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.weights;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.TensorNames;
 import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
@@ -14,6 +15,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,9 +38,6 @@ public final class ModelWeights implements AutoCloseable {
    * whose offsets are wrong unless it is the first of its file; believes headers; and leaves unmapping to the garbage
    * collector. A test holds every tensor to the one that Jlama's loader would have read.
    */
-  private static final String EMBEDDING = "model.embed_tokens.weight";
-  private static final String OUTPUT = "lm_head.weight";
-
   private final Arena arena;
   private final Map<String, StoredTensor> stored;
   private final WeightMatrix embedding;
@@ -53,12 +52,12 @@ public final class ModelWeights implements AutoCloseable {
     this.stored = copied ? copy(mapped, arena) : mapped;
     ModelShape shape = config.shape();
     TensorReader reader = new TensorReader(directory, stored, arena);
-    this.embedding = reader.matrix(EMBEDDING, shape.vocabulary(), shape.hidden());
+    this.embedding = reader.matrix(config.names().embedding(), shape.vocabulary(), shape.hidden());
     this.output =
         config.tiedEmbeddings()
             ? embedding
-            : reader.matrix(OUTPUT, shape.vocabulary(), shape.hidden());
-    this.finalNorm = reader.vector("model.norm.weight", shape.hidden());
+            : reader.matrix(config.names().output(), shape.vocabulary(), shape.hidden());
+    this.finalNorm = reader.vector(config.names().finalNorm(), shape.hidden());
     List<LayerWeights> read = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
       read.add(layer(reader, config, layer));
@@ -111,37 +110,45 @@ public final class ModelWeights implements AutoCloseable {
   }
 
   private static LayerWeights layer(TensorReader reader, Architecture config, int layer) {
-    String prefix = "model.layers." + layer + ".";
+    TensorNames names = config.names();
+    String prefix = names.layer(layer);
     int hidden = config.shape().hidden();
-    return new LayerWeights(
-        linear(reader, config, prefix, Projection.Q, config.qkvBias()),
-        linear(reader, config, prefix, Projection.K, config.qkvBias()),
-        linear(reader, config, prefix, Projection.V, config.qkvBias()),
-        linear(reader, config, prefix, Projection.O, config.outputBias()),
-        linear(reader, config, prefix, Projection.GATE, config.mlpBias()),
-        linear(reader, config, prefix, Projection.UP, config.mlpBias()),
-        linear(reader, config, prefix, Projection.DOWN, config.mlpBias()),
-        reader.vector(prefix + "input_layernorm.weight", hidden),
-        reader.vector(prefix + "post_attention_layernorm.weight", hidden));
+    Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
+    for (Projection projection : Projection.all()) {
+      linears.put(projection, linear(reader, config, prefix, projection));
+    }
+    return LayerWeights.of(
+        linears,
+        reader.vector(prefix + names.inputNorm(), hidden),
+        reader.vector(prefix + names.postAttentionNorm(), hidden),
+        headNorm(reader, config, prefix + names.queryNorm()),
+        headNorm(reader, config, prefix + names.keyNorm()));
+  }
+
+  private static Optional<MemorySegment> headNorm(
+      TensorReader reader, Architecture config, String name) {
+    return config.headNorms()
+        ? Optional.of(reader.vector(name, config.shape().headDim()))
+        : Optional.empty();
   }
 
   private static Linear linear(
-      TensorReader reader,
-      Architecture config,
-      String prefix,
-      Projection projection,
-      boolean biased) {
-    String name = prefix + projection.path();
+      TensorReader reader, Architecture config, String prefix, Projection projection) {
+    String name = prefix + config.names().projection(projection);
     int out = config.shape().outFeatures(projection);
     return new Linear(
         reader.matrix(name + ".weight", out, config.shape().inFeatures(projection)),
-        biased ? Optional.of(reader.vector(name + ".bias", out)) : Optional.empty());
+        config.biased().contains(projection)
+            ? Optional.of(reader.vector(name + ".bias", out))
+            : Optional.empty());
   }
 
   /** What old checkpoints carry along and transformers passes over without a word. */
   private static boolean isHarmless(String name, Architecture config) {
     return name.contains(".rotary_emb.")
-        || (config.tiedEmbeddings() && (name.equals(OUTPUT) || name.equals(OUTPUT + ".qb")));
+        || (config.tiedEmbeddings()
+            && (name.equals(config.names().output())
+                || name.equals(config.names().output() + ".qb")));
   }
 
   private static String mostBytes(Map<String, StoredTensor> stored) {

@@ -5,6 +5,7 @@ import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.host.telemetry.Telemetry;
@@ -68,7 +69,7 @@ final class SteppedServing implements AutoCloseable {
           adapters.add(
               PeftAdapterWriter.write(root.resolve("adapter-" + i), 100 + i, 4 + 2 * i, SHAPE));
         }
-        Architecture config = Architecture.read(directory);
+        Architecture config = Families.read(directory);
         return new Model(
             config, ModelWeights.open(directory, config), HfTokenizer.open(directory), adapters);
       } catch (IOException e) {

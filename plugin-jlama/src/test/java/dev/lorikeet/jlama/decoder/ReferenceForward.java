@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
@@ -10,6 +11,8 @@ import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * A model's forward pass written as the formulas are, in double precision, over one sequence, with
@@ -59,7 +62,7 @@ public final class ReferenceForward {
 
   /** Returns the logits after the last token, with deltas added. */
   public static double[] lastLogits(Path directory, Deltas deltas, int... tokens) {
-    Architecture config = Architecture.read(directory);
+    Architecture config = Families.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, config)) {
       return new ReferenceForward(config, weights).run(deltas, tokens);
     }
@@ -84,10 +87,10 @@ public final class ReferenceForward {
         deltas.layerInput(l, t, h.clone());
         q[t] = linear(layer.q(), h);
         deltas.add(l, Projection.Q, t, h, q[t]);
-        q[t] = rotate(q[t], t);
+        q[t] = rotate(normHeads(q[t], layer.queryNorm()), t);
         k[t] = linear(layer.k(), h);
         deltas.add(l, Projection.K, t, h, k[t]);
-        k[t] = rotate(k[t], t);
+        k[t] = rotate(normHeads(k[t], layer.keyNorm()), t);
         v[t] = linear(layer.v(), h);
         deltas.add(l, Projection.V, t, h, v[t]);
       }
@@ -140,6 +143,18 @@ public final class ReferenceForward {
     return out;
   }
 
+  private double[] normHeads(double[] x, Optional<MemorySegment> weight) {
+    double[] y = x.clone();
+    int d = shape.headDim();
+    if (weight.isPresent()) {
+      for (int from = 0; from < x.length; from += d) {
+        double[] head = norm(Arrays.copyOfRange(x, from, from + d), weight.get());
+        System.arraycopy(head, 0, y, from, d);
+      }
+    }
+    return y;
+  }
+
   private double[] rotate(double[] x, int position) {
     int d = shape.headDim();
     double[] inverse = rope.inverse();
@@ -162,7 +177,7 @@ public final class ReferenceForward {
     for (double value : x) {
       squares += value * value;
     }
-    double scale = 1 / Math.sqrt(squares / x.length + config.rmsNormEps());
+    double scale = 1 / Math.sqrt(squares / x.length + config.normEpsilon());
     double[] y = new double[x.length];
     for (int i = 0; i < x.length; i++) {
       y[i] = x[i] * scale * weight.getAtIndex(ValueLayout.JAVA_FLOAT, i);

@@ -66,6 +66,49 @@ class ElementwiseTest {
   }
 
   @Test
+  void rmsNormOfHeadsAgreesWithItsTwinAndWithTheNormOfARow() {
+    for (int headDim : new int[] {1, 2, 6, 16, 64, 80}) {
+      try (Arena arena = Arena.ofConfined()) {
+        Rows x = RandomWeights.rows(arena, random, 4, 3 * headDim, 2);
+        MemorySegment weight = RandomWeights.rows(arena, random, 1, headDim, 0).row(0);
+        Rows scalar = copy(arena, x);
+        Rows vector = copy(arena, x);
+        split(shard -> new ScalarElementwise().rmsNormHeads(scalar, weight, 1e-5f, 4, shard));
+        split(shard -> new VectorElementwise().rmsNormHeads(vector, weight, 1e-5f, 4, shard));
+        for (int token = 0; token < 4; token++) {
+          for (int head = 0; head < 3; head++) {
+            Rows alone = Rows.allocate(arena, 1, headDim);
+            for (int i = 0; i < headDim; i++) {
+              alone.set(0, i, x.get(token, head * headDim + i));
+            }
+            new VectorElementwise().rmsNorm(alone, weight, 1e-5f, alone, 1, Shard.WHOLE);
+            for (int i = 0; i < headDim; i++) {
+              float found = vector.get(token, head * headDim + i);
+              float twin = scalar.get(token, head * headDim + i);
+              assertEquals(alone.get(0, i), found, 0, () -> "seed " + seed);
+              assertEquals(twin, found, Math.abs(twin) * 0x1p-20, () -> "seed " + seed);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void rowsThatAreNoHeadsAreRefused() {
+    try (Arena arena = Arena.ofConfined()) {
+      Rows x = Rows.allocate(arena, 1, 10);
+      MemorySegment weight = arena.allocate(16, 4);
+      for (Elementwise kernels :
+          new Elementwise[] {new VectorElementwise(), new ScalarElementwise()}) {
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> kernels.rmsNormHeads(x, weight, 1e-5f, 1, Shard.WHOLE));
+      }
+    }
+  }
+
+  @Test
   void sumsAgreeExactlyWithTheirTwin() {
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.add(o, x, x.rows(), shard));
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addBias(o.row(0), x, x.rows(), shard));

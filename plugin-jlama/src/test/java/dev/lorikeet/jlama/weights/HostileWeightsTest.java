@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
@@ -56,7 +57,7 @@ class HostileWeightsTest {
   }
 
   private void assertRefused(Code code, String... words) {
-    Architecture config = Architecture.read(model);
+    Architecture config = Families.read(model);
     var error = assertThrows(LorikeetException.class, () -> ModelWeights.open(model, config));
     String message = String.valueOf(error.getMessage());
     assertEquals(code, error.code(), message);
@@ -98,7 +99,7 @@ class HostileWeightsTest {
 
   @Test
   void theUntouchedModelOpens() {
-    ModelWeights.open(model, Architecture.read(model)).close();
+    ModelWeights.open(model, Families.read(model)).close();
   }
 
   @ParameterizedTest
@@ -239,7 +240,7 @@ class HostileWeightsTest {
         config,
         Files.readString(config)
             .replace("\"tie_word_embeddings\":false", "\"tie_word_embeddings\":true"));
-    ModelWeights.open(model, Architecture.read(model)).close();
+    ModelWeights.open(model, Families.read(model)).close();
   }
 
   @Test

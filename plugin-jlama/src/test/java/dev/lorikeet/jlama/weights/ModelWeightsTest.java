@@ -10,7 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.github.tjake.jlama.safetensors.SafeTensorSupport;
 import com.github.tjake.jlama.safetensors.WeightLoader;
 import com.github.tjake.jlama.tensor.AbstractTensor;
-import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
 import dev.lorikeet.shape.Projection;
@@ -35,7 +35,7 @@ class ModelWeightsTest {
   }
 
   private static ModelWeights open(Path model) {
-    return ModelWeights.open(model, Architecture.read(model));
+    return ModelWeights.open(model, Families.read(model));
   }
 
   @ParameterizedTest
@@ -132,7 +132,7 @@ class ModelWeightsTest {
   private static void assertEqualsJlama(Path model, ModelWeights weights) throws Exception {
     try (WeightLoader jlama = SafeTensorSupport.loadWeights(model.toFile())) {
       assertMatrix(jlama, "model.embed_tokens.weight", weights.embedding());
-      if (!Architecture.read(model).tiedEmbeddings()) {
+      if (!Families.read(model).tiedEmbeddings()) {
         assertMatrix(jlama, "lm_head.weight", weights.output());
       }
       assertVector(jlama, "model.norm.weight", weights.finalNorm());

@@ -19,9 +19,6 @@ final class Qwen2 implements ModelFamily {
   @Override
   public Architecture read(ConfigFile config) {
     config.refuseIfTrue("use_sliding_window");
-    return config
-        .decoder(this, config.kvHeadsThatMustBeThere())
-        .biased(List.of(Q, K, V))
-        .build();
+    return config.decoder(this, config.kvHeadsThatMustBeThere()).biased(List.of(Q, K, V)).build();
   }
 }

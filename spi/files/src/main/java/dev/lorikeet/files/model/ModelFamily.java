@@ -12,8 +12,8 @@ public interface ModelFamily {
   /**
    * Reads a configuration.
    *
-   * @throws dev.lorikeet.LorikeetException with {@code MODEL_INVALID} for one that is damaged, {@code
-   *     MODEL_UNSUPPORTED} for models that a decoder does not compute
+   * @throws dev.lorikeet.LorikeetException with {@code MODEL_INVALID} for one that is damaged,
+   *     {@code MODEL_UNSUPPORTED} for models that a decoder does not compute
    */
   Architecture read(ConfigFile config);
 }

@@ -1,9 +1,12 @@
 package dev.lorikeet.files.family;
 
-import dev.lorikeet.files.model.Architecture;
-import dev.lorikeet.files.model.ModelFamily;
-import dev.lorikeet.files.model.RopeScaling;
-
+import static dev.lorikeet.shape.Projection.DOWN;
+import static dev.lorikeet.shape.Projection.GATE;
+import static dev.lorikeet.shape.Projection.K;
+import static dev.lorikeet.shape.Projection.O;
+import static dev.lorikeet.shape.Projection.Q;
+import static dev.lorikeet.shape.Projection.UP;
+import static dev.lorikeet.shape.Projection.V;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -14,6 +17,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.ConfigFile;
+import dev.lorikeet.files.model.RopeScaling;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -38,8 +44,8 @@ class FamiliesTest {
   @TempDir Path directory;
 
   private Architecture read(String json) throws IOException {
-    Files.writeString(directory.resolve(Architecture.FILE), json);
-    return Architecture.read(directory);
+    Files.writeString(directory.resolve(ConfigFile.NAME), json);
+    return Families.read(directory);
   }
 
   /** Reads the Llama with further keys, {@code key: value, ...}, which replace its own. */
@@ -61,7 +67,7 @@ class FamiliesTest {
     LorikeetException error = refused(json);
     assertEquals(code, error.code(), error.getMessage());
     String message = String.valueOf(error.getMessage());
-    assertTrue(message.contains(Architecture.FILE), message);
+    assertTrue(message.contains(ConfigFile.NAME), message);
     for (String word : words) {
       assertTrue(message.contains(word), message);
     }
@@ -70,7 +76,7 @@ class FamiliesTest {
   @Test
   void aPlainLlamaIsReadWithItsDefaults() throws IOException {
     Architecture config = read(LLAMA);
-    assertEquals(ModelFamily.LLAMA, config.family());
+    assertEquals("llama", config.family());
     assertEquals(
         ModelShape.builder()
             .layers(3)
@@ -82,10 +88,10 @@ class FamiliesTest {
             .vocabulary(100)
             .build(),
         config.shape());
-    assertEquals(1e-5, config.rmsNormEps());
-    assertEquals(10_000, config.ropeTheta());
-    assertEquals(new RopeScaling.None(), config.ropeScaling());
-    assertFalse(config.qkvBias() || config.outputBias() || config.mlpBias());
+    assertEquals(1e-5, config.normEpsilon());
+    assertEquals(10_000, config.rope().theta());
+    assertEquals(new RopeScaling.None(), config.rope().scaling());
+    assertEquals(Set.of(), config.biased());
     assertFalse(config.tiedEmbeddings());
     assertEquals(128, config.maxPositions());
     assertEquals(OptionalInt.empty(), config.slidingWindow());
@@ -104,7 +110,7 @@ class FamiliesTest {
     assertEquals(16, config.shape().headDim());
     assertEquals(8, config.shape().kvHeads());
     assertTrue(config.tiedEmbeddings());
-    assertTrue(config.qkvBias() && config.outputBias() && config.mlpBias());
+    assertEquals(Set.of(Q, K, V, O, GATE, UP, DOWN), config.biased());
     assertEquals(OptionalInt.empty(), config.bosToken());
   }
 
@@ -112,8 +118,7 @@ class FamiliesTest {
   void qwen2HasBiasesOnQueriesKeysAndValuesAlone() throws IOException {
     Architecture config =
         with("\"model_type\": \"qwen2\", \"use_sliding_window\": false, \"sliding_window\": 4");
-    assertTrue(config.qkvBias());
-    assertFalse(config.outputBias() || config.mlpBias());
+    assertEquals(Set.of(Q, K, V), config.biased());
     assertEquals(OptionalInt.empty(), config.slidingWindow());
   }
 
@@ -123,7 +128,7 @@ class FamiliesTest {
       throws IOException {
     Architecture config = with("\"model_type\": \"mistral\", \"sliding_window\": " + window);
     assertEquals(expected, config.slidingWindow().orElse(-1));
-    assertFalse(config.qkvBias());
+    assertEquals(Set.of(), config.biased());
   }
 
   @Test
@@ -261,16 +266,16 @@ class FamiliesTest {
 
   @Test
   void aMissingFileIsNamed() {
-    var error = assertThrows(LorikeetException.class, () -> Architecture.read(directory));
+    var error = assertThrows(LorikeetException.class, () -> Families.read(directory));
     assertEquals(
-        directory.resolve(Architecture.FILE) + ": expected a file, found nothing",
+        directory.resolve(ConfigFile.NAME) + ": expected a file, found nothing",
         error.getMessage());
   }
 
   @Test
   void aHugeFileIsNotRead() throws IOException {
-    Files.writeString(directory.resolve(Architecture.FILE), LLAMA + " ".repeat((16 << 20) + 1));
-    var error = assertThrows(LorikeetException.class, () -> Architecture.read(directory));
+    Files.writeString(directory.resolve(ConfigFile.NAME), LLAMA + " ".repeat((16 << 20) + 1));
+    var error = assertThrows(LorikeetException.class, () -> Families.read(directory));
     assertTrue(String.valueOf(error.getMessage()).contains("at most 16777216 bytes"));
   }
 }

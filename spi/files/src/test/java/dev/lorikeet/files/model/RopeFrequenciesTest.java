@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lorikeet.files.family.Families;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,9 +35,9 @@ class RopeFrequenciesTest {
                     reference.path("name").textValue(),
                     () -> {
                       Files.write(
-                          directory.resolve(Architecture.FILE),
+                          directory.resolve(ConfigFile.NAME),
                           JSON.writeValueAsBytes(reference.path("config")));
-                      var rope = RopeFrequencies.of(Architecture.read(directory));
+                      var rope = RopeFrequencies.of(Families.read(directory));
                       double[] expected =
                           JSON.convertValue(reference.path("inverse"), double[].class);
                       double[] inverse = rope.inverse();

@@ -1,0 +1,5 @@
+/** Tests. */
+@NullMarked
+package dev.lorikeet.files.family;
+
+import org.jspecify.annotations.NullMarked;
