@@ -10,7 +10,8 @@ import java.util.stream.Collectors;
 
 /** The families that are known, by the {@code model_type} of their {@code config.json}. */
 public final class Families {
-  private static final List<ModelFamily> KNOWN = List.of(new Llama(), new Mistral(), new Qwen2());
+  private static final List<ModelFamily> KNOWN =
+      List.of(new Llama(), new Mistral(), new Qwen2(), new Qwen3());
 
   private Families() {}
 

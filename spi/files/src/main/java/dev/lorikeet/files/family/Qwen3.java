@@ -1,0 +1,36 @@
+package dev.lorikeet.files.family;
+
+import static dev.lorikeet.shape.Projection.K;
+import static dev.lorikeet.shape.Projection.O;
+import static dev.lorikeet.shape.Projection.Q;
+import static dev.lorikeet.shape.Projection.V;
+
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.ConfigFile;
+import dev.lorikeet.files.model.ModelFamily;
+import java.util.List;
+
+/**
+ * Qwen3, dense: norms on the heads of q and k; biases on attention where the configuration says so.
+ */
+final class Qwen3 implements ModelFamily {
+  @Override
+  public String modelType() {
+    return "qwen3";
+  }
+
+  @Override
+  public Architecture read(ConfigFile config) {
+    config.refuseIfTrue("use_sliding_window");
+    if (!config.json().has("head_dim")) {
+      // transformers guesses 128 where it is absent, whatever the other sizes
+      throw config.json().missing("head_dim", "an integer");
+    }
+    Architecture.Builder decoder =
+        config.decoder(this, config.kvHeadsThatMustBeThere()).headNorms();
+    if (config.json().bool("attention_bias", false)) {
+      decoder.biased(List.of(Q, K, V, O));
+    }
+    return decoder.build();
+  }
+}
