@@ -55,7 +55,13 @@ class ModuleRulesTest {
   private static final Map<String, Set<String>> LIBRARIES =
       Map.of(
           "com.fasterxml.jackson",
-              Set.of("spi/files", "spi/text", "spi/host", "memory-arrow", "conformance"),
+              Set.of(
+                  "spi/files",
+                  "spi/text",
+                  "spi/host",
+                  "memory-arrow",
+                  "plugin-jlama", // what Jlama reads, it reads with Jackson
+                  "conformance"),
           "ai.djl", Set.of("spi/text"),
           "io.opentelemetry", Set.of("spi/host", "memory-arrow"),
           "org.apache.arrow", Set.of("memory-arrow"),

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.jlama.generator;
+
+import org.jspecify.annotations.NullMarked;

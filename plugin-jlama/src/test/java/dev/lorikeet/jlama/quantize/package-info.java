@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.jlama.quantize;
+
+import org.jspecify.annotations.NullMarked;
