@@ -149,7 +149,7 @@ public final class Lorikeet implements AutoCloseable {
    */
   public Score score(Prompt prompt, AdapterChoice adapter, RequestObserver observer) {
     try {
-      return model.score(new ScoreRequest(prompt, adapter), observer).join();
+      return model.score(ScoreRequest.of(prompt, adapter), observer).join();
     } catch (CompletionException e) {
       throw e.getCause() instanceof LorikeetException cause ? cause : e;
     }
@@ -297,13 +297,13 @@ public final class Lorikeet implements AutoCloseable {
         opened.push(adapters);
         BaseModel model =
             models.open(
-                new ModelConfig(
-                    directory,
-                    pages,
-                    adapters,
-                    workers ->
-                        executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)),
-                    modelOptions));
+                ModelConfig.of(
+                        directory,
+                        pages,
+                        adapters,
+                        workers ->
+                            executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)))
+                    .withOptions(modelOptions));
         return new Lorikeet(found, pages, adapters, model);
       } catch (RuntimeException | Error failure) {
         try {

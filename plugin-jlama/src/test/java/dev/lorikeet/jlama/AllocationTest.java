@@ -18,7 +18,6 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
@@ -81,19 +80,18 @@ class AllocationTest {
 
     GenerationRequest request(int i, String adapter) {
       StopConditions stop =
-          new StopConditions(
-              WINDOW * WINDOWS + 1,
-              this == STOP_STRINGS ? List.of("\u0000never", "nor this\u0000") : List.of(),
-              Set.of(),
-              true);
+          StopConditions.maxTokens(WINDOW * WINDOWS + 1)
+              .withStrings(
+                  this == STOP_STRINGS ? List.of("\u0000never", "nor this\u0000") : List.of())
+              .ignoringEos();
       var request = GenerationRequest.tokens(List.of(1, 50 + i)).adapter(adapter).stop(stop);
       if (this == SAMPLED) {
         request.sampling(
             switch (i % 4) {
-              case 0 -> new Sampling(1f, 0, 1f, i);
-              case 1 -> new Sampling(0.8f, 40, 1f, i);
-              case 2 -> new Sampling(0.8f, 0, 0.9f, i);
-              default -> new Sampling(1.2f, 100, 0.95f, i);
+              case 0 -> Sampling.of(1f, i);
+              case 1 -> Sampling.of(0.8f, i).withTopK(40);
+              case 2 -> Sampling.of(0.8f, i).withTopP(0.9f);
+              default -> Sampling.of(1.2f, i).withTopK(100).withTopP(0.95f);
             });
       }
       if (this == ROUTED_BY_TOKEN) {

@@ -16,7 +16,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -41,7 +40,7 @@ class BatchInvarianceTest {
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
               .adapter(choice(random, tiny.adapterNames()))
-              .stop(new StopConditions(1 + random.nextInt(12), List.of(), Set.of(), true));
+              .stop(StopConditions.maxTokens(1 + random.nextInt(12)).ignoringEos());
       return new Case(request, logits);
     }
 

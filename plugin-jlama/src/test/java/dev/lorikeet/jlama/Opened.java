@@ -9,7 +9,6 @@ import dev.lorikeet.tiny.TinyModel;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 
 /** The tiny model, opened with the plugins of the test class path. */
@@ -48,7 +47,7 @@ final class Opened implements AutoCloseable {
       List<Integer> prompt, Optional<String> adapter, int tokens) {
     return GenerationRequest.tokens(prompt)
         .adapter(choice(adapter))
-        .stop(new StopConditions(tokens, List.of(), Set.of(), true));
+        .stop(StopConditions.maxTokens(tokens).ignoringEos());
   }
 
   /** Returns the logits after the prompt. */

@@ -26,7 +26,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
@@ -215,7 +214,7 @@ class RouterFaultsTest {
   private static GenerationRequest routed(String router) {
     return GenerationRequest.tokens(PROMPT)
         .router(router)
-        .stop(new StopConditions(TOKENS, List.of(), Set.of(), true))
+        .stop(StopConditions.maxTokens(TOKENS).ignoringEos())
         .reportMixture()
         .build();
   }

@@ -332,7 +332,7 @@ class ServingTest {
         opened
             .lorikeet
             .model()
-            .score(new ScoreRequest(new Prompt.Tokens(text), new AdapterChoice.None()));
+            .score(ScoreRequest.of(new Prompt.Tokens(text), new AdapterChoice.None()));
     for (int i = 0; i < 10; i++) {
       assertEquals(right, opened.lorikeet.submit(request).await().tokens());
     }

@@ -125,7 +125,7 @@ class SpansTest {
       generation =
           opened.lorikeet.submit(
               Opened.request(List.of(1, 50, 60), Optional.of("voyage"), 7)
-                  .sampling(new Sampling(0.7f, 40, 0.95f, 11))
+                  .sampling(Sampling.of(0.7f, 11).withTopK(40).withTopP(0.95f))
                   .tenant("acme")
                   .priority(3)
                   .build());

@@ -22,7 +22,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -80,7 +79,7 @@ class SwitchingTest {
           lorikeet.submit(
               GenerationRequest.tokens(List.of(17, 400, 23, 1999, 5))
                   .adapter(choice)
-                  .stop(new StopConditions(6, List.of(), Set.of(), true))
+                  .stop(StopConditions.maxTokens(6).ignoringEos())
                   .build(),
               RequestObserver.logits(
                   (index, row) -> logits.add(row.toArray(ValueLayout.JAVA_FLOAT)))));

@@ -6,6 +6,8 @@ import java.util.Optional;
 /**
  * One generated token.
  *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param index its number in this generation, from 0
  * @param id the token id
  * @param text the text that became certain with this token: empty while a character or a possible
@@ -18,8 +20,14 @@ import java.util.Optional;
  */
 public record GeneratedToken(
     int index, int id, String text, float logProbability, Optional<Mixture> mixture) {
-  /** Creates a token of a request that did not ask for the mixture. */
-  public GeneratedToken(int index, int id, String text, float logProbability) {
-    this(index, id, text, logProbability, Optional.empty());
+  /** Returns a token of a request that did not ask for the mixture. */
+  public static GeneratedToken of(int index, int id, String text, float logProbability) {
+    return of(index, id, text, logProbability, Optional.empty());
+  }
+
+  /** Returns a token and the mixture that computed it, if the request asked for it. */
+  public static GeneratedToken of(
+      int index, int id, String text, float logProbability, Optional<Mixture> mixture) {
+    return new GeneratedToken(index, id, text, logProbability, mixture);
   }
 }

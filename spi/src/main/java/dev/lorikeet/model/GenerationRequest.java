@@ -10,6 +10,8 @@ import java.util.Optional;
  * A request to continue a prompt: plain data, fit to be sent to another process. What watches it
  * while it runs is a {@link RequestObserver}.
  *
+ * <p>Make one with a builder: the canonical constructor may gain parameters.
+ *
  * @param prompt what to continue
  * @param adapter which adapters to use
  * @param sampling how tokens are drawn
@@ -64,6 +66,20 @@ public record GenerationRequest(
     return new Builder(prompt);
   }
 
+  /** Returns a builder for requests like this one. */
+  public Builder toBuilder() {
+    Builder builder = new Builder(prompt);
+    builder.adapter = adapter;
+    builder.sampling = sampling;
+    builder.stop = stop;
+    builder.tenant = tenant;
+    builder.priority = priority;
+    builder.timeout = timeout;
+    builder.attributes.putAll(attributes);
+    builder.reportMixture = reportMixture;
+    return builder;
+  }
+
   /**
    * Builds requests: the base model, greedy, {@value #DEFAULT_MAX_TOKENS} tokens unless told
    * otherwise.
@@ -113,13 +129,12 @@ public record GenerationRequest(
 
     /** Sets how many tokens are generated at most. */
     public Builder maxTokens(int maxTokens) {
-      return stop(new StopConditions(maxTokens, stop.strings(), stop.tokens(), stop.ignoreEos()));
+      return stop(stop.withMaxTokens(maxTokens));
     }
 
     /** Ends the generation at any of these texts. */
     public Builder stopAt(String... strings) {
-      return stop(
-          new StopConditions(stop.maxTokens(), List.of(strings), stop.tokens(), stop.ignoreEos()));
+      return stop(stop.withStrings(List.of(strings)));
     }
 
     /** Sets the tenant. */
@@ -148,7 +163,12 @@ public record GenerationRequest(
 
     /** Lets each token come with the mixture of adapters that computed it. */
     public Builder reportMixture() {
-      reportMixture = true;
+      return reportMixture(true);
+    }
+
+    /** Sets whether each token comes with the mixture of adapters that computed it. */
+    public Builder reportMixture(boolean value) {
+      reportMixture = value;
       return this;
     }
 

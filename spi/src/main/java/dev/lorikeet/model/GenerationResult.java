@@ -5,6 +5,8 @@ import java.util.List;
 /**
  * A finished generation.
  *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param text the generated text, without special tokens and without a stop string
  * @param tokens the ids drawn, an ending end-of-sequence or stop token included
  * @param finishReason why it ended
@@ -14,5 +16,11 @@ public record GenerationResult(
     String text, List<Integer> tokens, FinishReason finishReason, Usage usage) {
   public GenerationResult {
     tokens = List.copyOf(tokens);
+  }
+
+  /** Returns the result of a generation. */
+  public static GenerationResult of(
+      String text, List<Integer> tokens, FinishReason finishReason, Usage usage) {
+    return new GenerationResult(text, tokens, finishReason, usage);
   }
 }

@@ -11,6 +11,8 @@ import java.util.function.Function;
 /**
  * How to open a base model.
  *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param directory a Hugging Face model directory
  * @param pool where the KV cache goes; shared with the adapters; must outlive the model
  * @param adapters where adapters come from; must outlive the model
@@ -25,6 +27,20 @@ public record ModelConfig(
     Map<String, String> options) {
   public ModelConfig {
     options = Map.copyOf(options);
+  }
+
+  /** Returns a configuration without options. */
+  public static ModelConfig of(
+      Path directory,
+      PagePool pool,
+      AdapterStore adapters,
+      Function<Workers, LoraExecutor> executor) {
+    return new ModelConfig(directory, pool, adapters, executor, Map.of());
+  }
+
+  /** Returns the same with these settings of the provider. */
+  public ModelConfig withOptions(Map<String, String> options) {
+    return new ModelConfig(directory, pool, adapters, executor, options);
   }
 
   /** Returns the same for another directory, such as the one that a name turned out to mean. */

@@ -4,6 +4,8 @@ package dev.lorikeet.model;
  * How the next token is drawn. The filters apply in the order temperature, top-k, top-p, as in
  * Hugging Face's generation.
  *
+ * <p>Make one with {@link #greedy} or {@link #of}: the canonical constructor may gain parameters.
+ *
  * @param temperature 0 for greedy decoding (the smallest id among equal logits), else the divisor
  *     of the logits; finite, at least 0
  * @param topK how many of the likeliest tokens stay, 0 for all
@@ -36,6 +38,16 @@ public record Sampling(float temperature, int topK, float topP, long seed) {
   /** Returns sampling at a temperature from all tokens. */
   public static Sampling of(float temperature, long seed) {
     return new Sampling(temperature, 0, 1f, seed);
+  }
+
+  /** Returns the same with only the likeliest tokens; 0 for all. */
+  public Sampling withTopK(int topK) {
+    return new Sampling(temperature, topK, topP, seed);
+  }
+
+  /** Returns the same with only the tokens whose probabilities sum to this; 1 for all. */
+  public Sampling withTopP(float topP) {
+    return new Sampling(temperature, topK, topP, seed);
   }
 
   /** Returns whether the likeliest token is taken every time. */

@@ -6,6 +6,8 @@ import java.util.Set;
 /**
  * When a generation ends.
  *
+ * <p>Make them with {@link #maxTokens(int)}: the canonical constructor may gain parameters.
+ *
  * @param maxTokens how many tokens are generated at most, at least 1
  * @param strings texts that end the generation when they appear in the generated text; they and
  *     what follows are not part of the result; none empty
@@ -29,5 +31,25 @@ public record StopConditions(
   /** Returns the model's end-of-sequence tokens and a maximum. */
   public static StopConditions maxTokens(int maxTokens) {
     return new StopConditions(maxTokens, List.of(), Set.of(), false);
+  }
+
+  /** Returns the same with another maximum. */
+  public StopConditions withMaxTokens(int maxTokens) {
+    return new StopConditions(maxTokens, strings, tokens, ignoreEos);
+  }
+
+  /** Returns the same with these texts that end a generation. */
+  public StopConditions withStrings(List<String> strings) {
+    return new StopConditions(maxTokens, strings, tokens, ignoreEos);
+  }
+
+  /** Returns the same with these token ids that end a generation. */
+  public StopConditions withTokens(Set<Integer> tokens) {
+    return new StopConditions(maxTokens, strings, tokens, ignoreEos);
+  }
+
+  /** Returns the same with the model's end-of-sequence tokens treated as ordinary ones. */
+  public StopConditions ignoringEos() {
+    return new StopConditions(maxTokens, strings, tokens, true);
   }
 }

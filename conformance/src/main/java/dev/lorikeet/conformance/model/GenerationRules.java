@@ -26,7 +26,6 @@ import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -75,7 +74,7 @@ abstract class GenerationRules extends ProviderRules {
     PagePool pool = createPool(PoolConfig.of((long) pages * PAGE_BYTES, PAGE_BYTES));
     AdapterStore store = createStore(StoreConfig.of(tiny.shape, pool));
     BaseModel model =
-        openModel(new ModelConfig(folder, pool, store, this::createExecutor, options()));
+        openModel(ModelConfig.of(folder, pool, store, this::createExecutor).withOptions(options()));
     return new ModelBench(trial, tiny, pool, store, model, folder());
   }
 
@@ -90,8 +89,7 @@ abstract class GenerationRules extends ProviderRules {
       }
     }
     try (ModelBench flat = bench(new TinyModel(1, 0), 200)) {
-      Observed o =
-          flat.run(flat.prompt(3), r -> r.stop(new StopConditions(4, List.of(), Set.of(), true)));
+      Observed o = flat.run(flat.prompt(3), r -> r.stop(StopConditions.maxTokens(4).ignoringEos()));
       assertEquals(List.of(0, 0, 0, 0), o.result().tokens(), "tokens where all logits are equal");
     }
   }
@@ -242,11 +240,11 @@ abstract class GenerationRules extends ProviderRules {
       float[] logits = bench.run(prompt, r -> r.maxTokens(1)).logits().getFirst();
       List<Sampling> filters =
           List.of(
-              new Sampling(1f, 0, 1f, 0),
-              new Sampling(2.5f, 5, 1f, 0),
-              new Sampling(3f, 0, 0.6f, 0),
-              new Sampling(3f, 12, 0.8f, 0),
-              new Sampling(0.5f, 0, 1f, 0));
+              Sampling.of(1f, 0),
+              Sampling.of(2.5f, 0).withTopK(5),
+              Sampling.of(3f, 0).withTopP(0.6f),
+              Sampling.of(3f, 0).withTopK(12).withTopP(0.8f),
+              Sampling.of(0.5f, 0));
       for (Sampling filter : filters) {
         new SamplingCheck(logits, filter).run(bench, prompt, trial.trials(250));
       }
@@ -268,7 +266,7 @@ abstract class GenerationRules extends ProviderRules {
 
   final Score score(ModelBench bench, List<Integer> tokens, AdapterChoice choice) {
     return Crew.await(
-        bench.model.score(new ScoreRequest(new Prompt.Tokens(tokens), choice)),
+        bench.model.score(ScoreRequest.of(new Prompt.Tokens(tokens), choice)),
         trial.patience(),
         "score");
   }

@@ -55,7 +55,7 @@ public abstract class ModelRules extends StreamRules {
         AdapterStore store = createStore(StoreConfig.of(tiny.shape, pool))) {
       provider()
           .orElseThrow()
-          .open(new ModelConfig(folder, pool, store, this::createExecutor, options))
+          .open(ModelConfig.of(folder, pool, store, this::createExecutor).withOptions(options))
           .close();
     }
   }
@@ -146,7 +146,7 @@ public abstract class ModelRules extends StreamRules {
           () ->
               Crew.await(
                   bench.model.score(
-                      new ScoreRequest(
+                      ScoreRequest.of(
                           new Prompt.Tokens(List.of(3, vocabulary)), new AdapterChoice.None())),
                   trial.patience(),
                   "score"));
@@ -399,7 +399,9 @@ public abstract class ModelRules extends StreamRules {
           "open: " + hostile.what(),
           hostile.code(),
           () ->
-              openModel(new ModelConfig(folder, pool, store, this::createExecutor, options()))
+              openModel(
+                      ModelConfig.of(folder, pool, store, this::createExecutor)
+                          .withOptions(options()))
                   .close(),
           hostile.names());
       assertEquals(0, pool.stats().usedPages(), "pages after a rejection");

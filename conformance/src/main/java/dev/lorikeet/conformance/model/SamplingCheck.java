@@ -8,7 +8,6 @@ import dev.lorikeet.model.StopConditions;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
@@ -73,12 +72,12 @@ final class SamplingCheck {
     List<Running> running = new ArrayList<>();
     for (int i = 0; i < draws; i++) {
       Sampling sampling =
-          new Sampling(
-              filter.temperature(), filter.topK(), filter.topP(), bench.trial.random().nextLong());
+          Sampling.of(filter.temperature(), bench.trial.random().nextLong())
+              .withTopK(filter.topK())
+              .withTopP(filter.topP());
       running.add(
           bench.submit(
-              prompt,
-              r -> r.sampling(sampling).stop(new StopConditions(1, List.of(), Set.of(), true))));
+              prompt, r -> r.sampling(sampling).stop(StopConditions.maxTokens(1).ignoringEos())));
     }
     for (Running r : running) {
       counts[r.await(bench.trial).result().tokens().getFirst()]++;

@@ -30,7 +30,7 @@ abstract class StreamRules extends GenerationRules {
   StreamRules() {}
 
   static StopConditions endless(int maxTokens) {
-    return new StopConditions(maxTokens, List.of(), Set.of(), true);
+    return StopConditions.maxTokens(maxTokens).ignoringEos();
   }
 
   @Test
@@ -51,7 +51,9 @@ abstract class StreamRules extends GenerationRules {
       int stop = greedy.get(5);
       int first = greedy.indexOf(stop);
       Observed stopped =
-          bench.run(prompt, r -> r.stop(new StopConditions(12, List.of(), Set.of(stop), true)));
+          bench.run(
+              prompt,
+              r -> r.stop(StopConditions.maxTokens(12).withTokens(Set.of(stop)).ignoringEos()));
       expectStop(tiny, greedy.subList(0, first + 1), stopped.result());
 
       Observed longest =
@@ -100,7 +102,9 @@ abstract class StreamRules extends GenerationRules {
                     prompt,
                     r ->
                         r.stop(
-                            new StopConditions(24, List.of("\u0000never", stop), Set.of(), true)),
+                            StopConditions.maxTokens(24)
+                                .withStrings(List.of("\u0000never", stop))
+                                .ignoringEos()),
                     token -> streamed.add(token.text()))
                 .await(trial);
         assertEquals(

@@ -17,13 +17,11 @@ import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
-import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Mixture;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
@@ -113,32 +111,26 @@ public final class ModelMutants {
             rules("M6"),
             rules(),
             (l, s, r) ->
-                ReferenceSampler.draw(l, new Sampling(s.temperature(), s.topK(), 1f, 0), r)),
+                ReferenceSampler.draw(l, Sampling.of(s.temperature(), 0).withTopK(s.topK()), r)),
         drawing(
             "temperature left out",
             rules("M6"),
             rules(),
             (l, s, r) ->
                 ReferenceSampler.draw(
-                    l, s.isGreedy() ? s : new Sampling(1f, s.topK(), s.topP(), 0), r)),
+                    l,
+                    s.isGreedy() ? s : Sampling.of(1f, 0).withTopK(s.topK()).withTopP(s.topP()),
+                    r)),
         rewriting(
             "stop strings left out",
             rules("M7"),
             rules(),
-            r ->
-                with(
-                    r,
-                    new StopConditions(
-                        r.stop().maxTokens(), List.of(), r.stop().tokens(), r.stop().ignoreEos()))),
+            r -> r.toBuilder().stop(r.stop().withStrings(List.of())).build()),
         rewriting(
             "stop tokens left out",
             rules("M7"),
             rules(),
-            r ->
-                with(
-                    r,
-                    new StopConditions(
-                        r.stop().maxTokens(), r.stop().strings(), Set.of(), r.stop().ignoreEos()))),
+            r -> r.toBuilder().stop(r.stop().withTokens(Set.of())).build()),
         model("texts streamed twice", rules("M8"), rules("M7", "M18"), StreamsTwice::new),
         model("cancelling ignored", rules("M9"), rules("M10"), IgnoresCancel::new),
         model(
@@ -152,7 +144,11 @@ public final class ModelMutants {
             "bad prompts said to be a defect", Code.INVALID_REQUEST, rules("M13"), rules("M12")),
         misreporting("large requests said to be a defect", Code.TOO_LARGE, rules("M14"), rules()),
         model("scores shifted by one", rules("M15"), rules(), ShiftsScores::new),
-        rewriting("timeouts left out", rules("M16"), rules("M11"), ModelMutants::withoutTimeout),
+        rewriting(
+            "timeouts left out",
+            rules("M16"),
+            rules("M11"),
+            r -> r.toBuilder().timeout(Duration.ofDays(36_500)).build()),
         misreporting(
             "faulty routers said to be a defect", Code.ROUTER_FAILED, rules("M17"), rules()),
         model("one subscriber and no more", rules("M18"), rules(), OneSubscriber::new),
@@ -165,7 +161,10 @@ public final class ModelMutants {
             rules(),
             ModelMutants::wrongType),
         rewriting(
-            "mixtures left out of tokens", rules("M23"), rules(), ModelMutants::withoutMixture));
+            "mixtures left out of tokens",
+            rules("M23"),
+            rules(),
+            r -> r.toBuilder().reportMixture(false).build()));
   }
 
   private static int lastOfEquals(double[] logits, Sampling sampling, SplittableRandom random) {
@@ -208,36 +207,6 @@ public final class ModelMutants {
     }
   }
 
-  private static GenerationRequest with(GenerationRequest r, StopConditions stop) {
-    return changed(r, r.adapter(), stop, r.timeout(), r.reportMixture());
-  }
-
-  private static GenerationRequest withoutTimeout(GenerationRequest r) {
-    return changed(r, r.adapter(), r.stop(), Optional.empty(), r.reportMixture());
-  }
-
-  private static GenerationRequest withoutMixture(GenerationRequest r) {
-    return changed(r, r.adapter(), r.stop(), r.timeout(), false);
-  }
-
-  private static GenerationRequest changed(
-      GenerationRequest r,
-      AdapterChoice adapter,
-      StopConditions stop,
-      Optional<Duration> timeout,
-      boolean reportMixture) {
-    return new GenerationRequest(
-        r.prompt(),
-        adapter,
-        r.sampling(),
-        stop,
-        r.tenant(),
-        r.priority(),
-        timeout,
-        r.attributes(),
-        reportMixture);
-  }
-
   private static GenerationRequest normalized(GenerationRequest r) {
     if (!(r.adapter() instanceof AdapterChoice.Mixed mixed)) {
       return r;
@@ -251,7 +220,7 @@ public final class ModelMutants {
       shares.add(new Mixture.Share(share.adapter(), share.weight() / sum));
     }
     AdapterChoice adapter = new AdapterChoice.Mixed(new Mixture(shares));
-    return changed(r, adapter, r.stop(), r.timeout(), r.reportMixture());
+    return r.toBuilder().adapter(adapter).build();
   }
 
   private static final class Shared implements Drawing {
@@ -323,7 +292,7 @@ public final class ModelMutants {
           return generation.stream()
               .map(
                   t ->
-                      new GeneratedToken(
+                      GeneratedToken.of(
                           t.index(), t.id(), t.text() + t.text(), t.logProbability(), t.mixture()));
         }
       };

@@ -11,7 +11,6 @@ import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Usage;
 import dev.lorikeet.routing.Mixture;
 import java.io.ByteArrayOutputStream;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -85,7 +84,7 @@ final class ReferenceLog implements Generation {
       String news = whole.substring(Math.min(text.length(), certain), certain);
       text.append(news);
       token =
-          new GeneratedToken(
+          GeneratedToken.of(
               tokens.size(),
               id,
               news,
@@ -128,9 +127,9 @@ final class ReferenceLog implements Generation {
     GenerationResult result;
     synchronized (this) {
       Usage usage =
-          new Usage(promptTokens, tokens.size(), Duration.ZERO, Duration.ZERO, Duration.ZERO);
+          Usage.builder().promptTokens(promptTokens).generatedTokens(tokens.size()).build();
       result =
-          new GenerationResult(
+          GenerationResult.of(
               text.toString(), tokens.stream().map(GeneratedToken::id).toList(), reason, usage);
       completion.complete(result);
       notifyAll();

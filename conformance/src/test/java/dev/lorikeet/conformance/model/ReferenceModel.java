@@ -303,7 +303,12 @@ class ReferenceModel implements BaseModel {
   @Override
   public ModelStats stats() {
     synchronized (queue) {
-      return new ModelStats(queue.size(), running.size(), steps, 0, 0, largestBatch, 0);
+      return ModelStats.builder()
+          .queued(queue.size())
+          .running(running.size())
+          .steps(steps)
+          .largestBatch(largestBatch)
+          .build();
     }
   }
 

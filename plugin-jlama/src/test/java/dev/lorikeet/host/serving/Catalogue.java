@@ -53,7 +53,9 @@ record Catalogue(List<Entry> entries) {
             new ArrayList<>(beginnings.get(i % 4).subList(0, random.nextInt(LONGEST_PROMPT - 8)));
         prompt.addAll(SteppedServing.prompt(random, 1 + random.nextInt(8)));
         Sampling sampling =
-            random.nextInt(3) == 0 ? Sampling.greedy() : new Sampling(0.8f, 50, 0.95f, i);
+            random.nextInt(3) == 0
+                ? Sampling.greedy()
+                : Sampling.of(0.8f, i).withTopK(50).withTopP(0.95f);
         Entry entry = new Entry(prompt, choice(random, i), sampling, List.of());
         List<Integer> tokens = stepped.run(entry.request(LONGEST_OUTPUT));
         entries.add(new Entry(prompt, entry.choice(), sampling, tokens));

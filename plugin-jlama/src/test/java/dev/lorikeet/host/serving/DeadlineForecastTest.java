@@ -15,7 +15,6 @@ import dev.lorikeet.model.StopConditions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Random;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -130,7 +129,7 @@ class DeadlineForecastTest {
       Generation generation =
           stepped.submit(
               GenerationRequest.tokens(prompt(random, 5))
-                  .stop(new StopConditions(100, List.of("never"), Set.of(), true))
+                  .stop(StopConditions.maxTokens(100).withStrings(List.of("never")).ignoringEos())
                   .timeout(Duration.ofMillis(50)));
       assertFalse(isRefused(stepped, generation));
       generation.cancel();

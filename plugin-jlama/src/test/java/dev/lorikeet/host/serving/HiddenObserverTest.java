@@ -158,7 +158,7 @@ class HiddenObserverTest {
       HiddenRows scored = new HiddenRows();
       var score =
           stepped.serving.score(
-              new ScoreRequest(new Prompt.Tokens(prompt), new AdapterChoice.Named("a2")),
+              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.Named("a2")),
               scored.observer());
       stepped.finish(1000);
       assertEquals(prompt, score.join().tokens());
@@ -232,7 +232,7 @@ class HiddenObserverTest {
       Generation bad = stepped.submit(request(prompt, 6), broken);
       var score =
           stepped.serving.score(
-              new ScoreRequest(new Prompt.Tokens(prompt), new AdapterChoice.None()), broken);
+              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.None()), broken);
       stepped.finish(1000);
       assertEquals(right, good.await().tokens());
       LorikeetException e = assertThrows(LorikeetException.class, bad::await);
@@ -248,7 +248,7 @@ class HiddenObserverTest {
   @Test
   void aScoreRefusesObserversOfWhatItDoesNotDraw() {
     ScoreRequest request =
-        new ScoreRequest(new Prompt.Tokens(List.of(5, 6)), new AdapterChoice.None());
+        ScoreRequest.of(new Prompt.Tokens(List.of(5, 6)), new AdapterChoice.None());
     try (SteppedServing stepped = open(4, 400, false)) {
       for (RequestObserver observer :
           List.of(

@@ -96,7 +96,7 @@ class PerTokenTest {
   private static Score score(SteppedServing stepped, List<Integer> prompt, AdapterChoice choice) {
     var score =
         stepped.serving.score(
-            new ScoreRequest(new Prompt.Tokens(prompt), choice), RequestObserver.none());
+            ScoreRequest.of(new Prompt.Tokens(prompt), choice), RequestObserver.none());
     stepped.finish(1000);
     return score.join();
   }

@@ -266,7 +266,7 @@ class PrefixReuseTest {
   @Test
   void scoresNeedAllLogitsAndSoReuseNothing() {
     try (SteppedServing stepped = open(true)) {
-      var request = new ScoreRequest(new Prompt.Tokens(beginning), new AdapterChoice.None());
+      var request = ScoreRequest.of(new Prompt.Tokens(beginning), new AdapterChoice.None());
       stepped.run(request(beginning, 1));
       var score = stepped.serving.score(request, RequestObserver.none());
       stepped.finish(1000);

@@ -32,7 +32,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import java.util.Set;
 
 /**
  * The serving of a small random model, iteration by iteration on the test's own thread: nothing
@@ -155,8 +154,7 @@ final class SteppedServing implements AutoCloseable {
 
   /** A greedy request for exactly so many tokens. */
   static GenerationRequest.Builder request(List<Integer> prompt, int tokens) {
-    return GenerationRequest.tokens(prompt)
-        .stop(new StopConditions(tokens, List.of(), Set.of(), true));
+    return GenerationRequest.tokens(prompt).stop(StopConditions.maxTokens(tokens).ignoringEos());
   }
 
   static List<Integer> prompt(Random random, int length) {

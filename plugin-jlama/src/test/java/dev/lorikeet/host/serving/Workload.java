@@ -125,7 +125,7 @@ final class Workload implements AutoCloseable {
     if (random.nextInt(12) == 0) {
       scores.add(
           stepped.serving.score(
-              new ScoreRequest(new Prompt.Tokens(entry.prompt()), new AdapterChoice.Named("a0")),
+              ScoreRequest.of(new Prompt.Tokens(entry.prompt()), new AdapterChoice.Named("a0")),
               RequestObserver.none()));
     }
   }

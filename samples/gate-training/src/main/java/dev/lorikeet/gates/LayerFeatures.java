@@ -51,7 +51,7 @@ final class LayerFeatures implements GateFeatures {
     model.addRouter(RECORDER, recorder);
     Scores.await(
         model.score(
-            new ScoreRequest(
+            ScoreRequest.of(
                 new Prompt.Tokens(document.tokens()), new AdapterChoice.Routed(RECORDER))));
     for (int layer = 0; layer < recorder.seen.length; layer++) {
       if (recorder.seen[layer] != tokens) {

@@ -25,7 +25,7 @@ final class Scores {
     for (int from = 0; from < documents.size(); from += AT_ONCE) {
       List<CompletableFuture<Score>> futures =
           documents.subList(from, Math.min(documents.size(), from + AT_ONCE)).stream()
-              .map(d -> model.score(new ScoreRequest(new Prompt.Tokens(d.tokens()), choice)))
+              .map(d -> model.score(ScoreRequest.of(new Prompt.Tokens(d.tokens()), choice)))
               .toList();
       try {
         for (CompletableFuture<Score> future : futures) {

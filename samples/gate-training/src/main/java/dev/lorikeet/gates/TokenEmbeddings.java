@@ -49,7 +49,7 @@ final class TokenEmbeddings {
       List<Integer> prompt = distinct.subList(from, Math.min(distinct.size(), from + longest));
       Scores.await(
           model.score(
-              new ScoreRequest(new Prompt.Tokens(prompt), new AdapterChoice.Routed(RECORDER))));
+              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.Routed(RECORDER))));
     }
     if (recorder.seen.size() != distinct.size()) {
       throw new IllegalStateException(

@@ -9,7 +9,6 @@ import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
@@ -106,7 +105,7 @@ record Load(Lorikeet lorikeet, Vocabulary vocabulary, int promptTokens, int toke
     return lorikeet.submit(
         GenerationRequest.tokens(prompt)
             .adapter(Integer.toString(adapters.getAsInt()))
-            .stop(new StopConditions(tokens, List.of(), Set.of(), true))
+            .stop(StopConditions.maxTokens(tokens).ignoringEos())
             .build(),
         RequestObserver.tokens(token -> request.token()));
   }

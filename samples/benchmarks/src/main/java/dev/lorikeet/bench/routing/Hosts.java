@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.function.ObjIntConsumer;
@@ -100,8 +99,7 @@ final class Hosts implements AutoCloseable {
         prompt.add(3 + random.nextInt(vocabulary - 3));
       }
       GenerationRequest.Builder request =
-          GenerationRequest.tokens(prompt)
-              .stop(new StopConditions(tokens, List.of(), Set.of(), true));
+          GenerationRequest.tokens(prompt).stop(StopConditions.maxTokens(tokens).ignoringEos());
       adapt.accept(request, i);
       generations.add(
           lorikeet.submit(

@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** Lorikeet, as an application embeds it. Settings are options of the base model. */
 final class LorikeetEngine implements Engine {
@@ -52,7 +51,7 @@ final class LorikeetEngine implements Engine {
       prompt.addAll(workload.prompts().get(i));
       GenerationRequest.Builder request =
           GenerationRequest.tokens(prompt)
-              .stop(new StopConditions(workload.tokens(), List.of(), Set.of(), true));
+              .stop(StopConditions.maxTokens(workload.tokens()).ignoringEos());
       if (workload.adapters().get(i) != Workload.NO_ADAPTER) {
         request.adapter(name(workload.adapters().get(i)));
       }

@@ -76,7 +76,7 @@ public final class ScoreCommand implements Callable<Integer> {
   private static List<Score> scores(Lorikeet lorikeet, List<Sequence> sequences) {
     List<CompletableFuture<Score>> futures =
         sequences.stream()
-            .map(s -> lorikeet.model().score(new ScoreRequest(s.prompt(), s.voice().choice())))
+            .map(s -> lorikeet.model().score(ScoreRequest.of(s.prompt(), s.voice().choice())))
             .toList();
     List<Score> scores = new ArrayList<>();
     try {

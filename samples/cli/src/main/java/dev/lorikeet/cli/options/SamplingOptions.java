@@ -9,7 +9,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -72,8 +71,9 @@ public final class SamplingOptions {
   /** Sets these options on a request; values out of range are wrong usage. */
   public void apply(GenerationRequest.Builder request) {
     try {
-      request.sampling(new Sampling(temperature, topK, topP, seed));
-      request.stop(new StopConditions(maxTokens, stop, Set.of(), ignoreEos));
+      request.sampling(Sampling.of(temperature, seed).withTopK(topK).withTopP(topP));
+      StopConditions conditions = StopConditions.maxTokens(maxTokens).withStrings(stop);
+      request.stop(ignoreEos ? conditions.ignoringEos() : conditions);
       timeout.ifPresent(seconds -> request.timeout(Duration.ofMillis(Math.round(seconds * 1000))));
       attributes.forEach(request::attribute);
       GenerationRequest _ = request.build(); // checks the timeout

@@ -37,18 +37,24 @@ final class FakeGeneration implements Generation {
         .forEach(
             c -> {
               GeneratedToken token =
-                  new GeneratedToken(tokens.size(), c, Character.toString(c), -0.5f);
+                  GeneratedToken.of(tokens.size(), c, Character.toString(c), -0.5f);
               tokens.add(token);
               generated.append(token.text());
               observer.onToken().ifPresent(consumer -> consumer.accept(token));
             });
     Duration moment = Duration.ofMillis(1);
     GenerationResult result =
-        new GenerationResult(
+        GenerationResult.of(
             generated.toString(),
             tokens.stream().map(GeneratedToken::id).toList(),
             FinishReason.LENGTH,
-            new Usage(promptTokens, tokens.size(), moment, moment, moment));
+            Usage.builder()
+                .promptTokens(promptTokens)
+                .generatedTokens(tokens.size())
+                .queued(moment)
+                .timeToFirstToken(moment)
+                .total(moment)
+                .build());
     return new FakeGeneration(tokens, CompletableFuture.completedFuture(result));
   }
 
@@ -58,7 +64,7 @@ final class FakeGeneration implements Generation {
 
   static FakeGeneration endless() {
     return new FakeGeneration(
-        List.of(new GeneratedToken(0, 'h', "h", 0f)), new CompletableFuture<>());
+        List.of(GeneratedToken.of(0, 'h', "h", 0f)), new CompletableFuture<>());
   }
 
   @Override

@@ -120,7 +120,12 @@ final class FakeModel implements BaseModel {
   @Override
   public ModelStats stats() {
     int n = sequences.get();
-    return new ModelStats(0, 0, 10, 100, 200, n, 0);
+    return ModelStats.builder()
+        .steps(10)
+        .prefillTokens(100)
+        .decodeTokens(200)
+        .largestBatch(n)
+        .build();
   }
 
   @Override

@@ -32,7 +32,7 @@ class ColumnsTest {
         Sequence.product(List.of(named("one"), named("two"), named("three")), voices);
     try (Columns columns = new Columns(terminal(60, 12), false, sequences, 2)) {
       for (int i = 0; i < 200; i++) {
-        columns.token(i % 6, new GeneratedToken(i, i, " word" + i, 0f));
+        columns.token(i % 6, GeneratedToken.of(i, i, " word" + i, 0f));
         screen.reset();
         columns.refresh();
         assertTrue(screen.toString(UTF_8).lines().count() <= 12, "token " + i);

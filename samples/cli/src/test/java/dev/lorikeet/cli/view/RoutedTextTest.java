@@ -28,7 +28,7 @@ class RoutedTextTest {
   }
 
   private static GeneratedToken token(String text, Mixture mixture) {
-    return new GeneratedToken(0, 1, text, 0f, Optional.of(mixture));
+    return GeneratedToken.of(0, 1, text, 0f, Optional.of(mixture));
   }
 
   private static void decode(View view, int sequence) {

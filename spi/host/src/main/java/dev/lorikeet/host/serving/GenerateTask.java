@@ -157,7 +157,7 @@ final class GenerateTask implements Task {
           .onToken()
           .get()
           .accept(
-              new GeneratedToken(generated - 1, token, piece.toString(), logProbability, mixture));
+              GeneratedToken.of(generated - 1, token, piece.toString(), logProbability, mixture));
     }
     return ended;
   }
@@ -193,12 +193,13 @@ final class GenerateTask implements Task {
    */
   void finish(long startedNanos) {
     Usage usage =
-        new Usage(
-            promptTokens,
-            generated,
-            Duration.ofNanos(startedNanos - submittedNanos),
-            Duration.ofNanos(firstTokenNanos - submittedNanos),
-            Duration.ofNanos(lastTokenNanos - submittedNanos));
+        Usage.builder()
+            .promptTokens(promptTokens)
+            .generatedTokens(generated)
+            .queued(Duration.ofNanos(startedNanos - submittedNanos))
+            .timeToFirstToken(Duration.ofNanos(firstTokenNanos - submittedNanos))
+            .total(Duration.ofNanos(lastTokenNanos - submittedNanos))
+            .build();
     trace.finished(reason, usage);
     log.finish(reason, usage);
   }

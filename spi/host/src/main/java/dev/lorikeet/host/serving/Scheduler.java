@@ -108,14 +108,15 @@ public final class Scheduler implements AutoCloseable {
   }
 
   ModelStats stats() {
-    return new ModelStats(
-        admission.places(),
-        running,
-        steps,
-        prefillTokens,
-        decodeTokens,
-        largestBatch,
-        kvCachePages);
+    return ModelStats.builder()
+        .queued(admission.places())
+        .running(running)
+        .steps(steps)
+        .prefillTokens(prefillTokens)
+        .decodeTokens(decodeTokens)
+        .largestBatch(largestBatch)
+        .kvCachePages(kvCachePages)
+        .build();
   }
 
   /** Returns how often a sequence had to give its pages back; for the decoding thread. */

@@ -133,7 +133,7 @@ public final class TokenBuffer {
         at = 0;
       }
       GeneratedToken token =
-          new GeneratedToken(
+          GeneratedToken.of(
               index,
               chunk.ids[at],
               read(chunk.lengths[at]),

@@ -153,7 +153,7 @@ public final class TokenLog implements Generation {
       text.append(token.text());
       ids.add(token.id());
     }
-    return new GenerationResult(text.toString(), ids, reason, usage);
+    return GenerationResult.of(text.toString(), ids, reason, usage);
   }
 
   @Override

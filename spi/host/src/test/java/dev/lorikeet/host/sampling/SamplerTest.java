@@ -21,7 +21,7 @@ class SamplerTest {
 
   @Test
   void frequenciesFollowTheSoftmaxAtTheTemperature() {
-    Sampling sampling = new Sampling(0.7f, 0, 1f, 0);
+    Sampling sampling = Sampling.of(0.7f, 0);
     double[] expected = new double[LOGITS.length];
     double total = 0;
     for (int i = 0; i < LOGITS.length; i++) {
@@ -39,17 +39,18 @@ class SamplerTest {
 
   @Test
   void topKKeepsTheLikeliestAndAllThatEqualTheLastOfThem() {
-    assertEquals(Set.of(1, 4), drawn(new Sampling(1f, 2, 1f, 0)));
-    assertEquals(Set.of(1, 4), drawn(new Sampling(2f, 1, 1f, 0)), "two share the largest logit");
-    assertEquals(Set.of(1, 3, 4), drawn(new Sampling(1f, 3, 1f, 0)));
+    assertEquals(Set.of(1, 4), drawn(Sampling.of(1f, 0).withTopK(2)));
+    assertEquals(
+        Set.of(1, 4), drawn(Sampling.of(2f, 0).withTopK(1)), "two share the largest logit");
+    assertEquals(Set.of(1, 3, 4), drawn(Sampling.of(1f, 0).withTopK(3)));
   }
 
   @Test
   void topPKeepsTheSmallestSetThatReachesTheProbability() {
     // Probabilities in order: 0.353, 0.353, 0.214, 0.048, 0.018, 0.002 and a rest.
-    assertEquals(Set.of(1), drawn(new Sampling(1f, 0, 0.1f, 0)));
-    assertEquals(Set.of(1, 4), drawn(new Sampling(1f, 0, 0.5f, 0)));
-    assertEquals(Set.of(1, 3, 4), drawn(new Sampling(1f, 0, 0.9f, 0)));
+    assertEquals(Set.of(1), drawn(Sampling.of(1f, 0).withTopP(0.1f)));
+    assertEquals(Set.of(1, 4), drawn(Sampling.of(1f, 0).withTopP(0.5f)));
+    assertEquals(Set.of(1, 3, 4), drawn(Sampling.of(1f, 0).withTopP(0.9f)));
   }
 
   @Test
@@ -66,7 +67,8 @@ class SamplerTest {
       }
       int topK = random.nextInt(4) == 0 ? 0 : random.nextInt(vocabulary + 2);
       float topP = random.nextInt(3) == 0 ? 1f : 1 - random.nextFloat();
-      Sampling sampling = new Sampling(0.1f + 2 * random.nextFloat(), topK, topP, 0);
+      Sampling sampling =
+          Sampling.of(0.1f + 2 * random.nextFloat(), 0).withTopK(topK).withTopP(topP);
       long drawSeed = random.nextLong();
       assertEquals(
           fromSorted(logits, sampling, new Random(drawSeed)),
@@ -116,7 +118,7 @@ class SamplerTest {
 
   @Test
   void theSameSeedDrawsTheSameTokens() {
-    Sampling sampling = new Sampling(1.5f, 4, 0.95f, 0);
+    Sampling sampling = Sampling.of(1.5f, 0).withTopK(4).withTopP(0.95f);
     Sampler sampler = new Sampler(LOGITS.length);
     Random first = new Random(5);
     Random second = new Random(5);

@@ -24,7 +24,7 @@ class TokenBufferTest {
     for (int i = 0; i < length; i++) {
       text.append((char) random.nextInt(Character.MAX_VALUE + 1));
     }
-    return new GeneratedToken(
+    return GeneratedToken.of(
         index,
         random.nextInt(),
         text.toString(),

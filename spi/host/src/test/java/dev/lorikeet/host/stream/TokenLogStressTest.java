@@ -9,7 +9,6 @@ import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.GenerationResult;
 import dev.lorikeet.model.Usage;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -30,13 +29,13 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(value = 120, unit = TimeUnit.SECONDS)
 class TokenLogStressTest {
   private static final int ROUNDS = 1500;
-  private static final Usage USAGE = new Usage(1, 1, Duration.ZERO, Duration.ZERO, Duration.ZERO);
+  private static final Usage USAGE = Usage.builder().promptTokens(1).generatedTokens(1).build();
 
   /** What a reader saw: the tokens, and how it ended: the code of a failure, or none. */
   private record Seen(List<GeneratedToken> tokens, Optional<Code> failure) {}
 
   private static GeneratedToken token(int index) {
-    return new GeneratedToken(index, 3 * index, "x".repeat(index % 5), index / 2f);
+    return GeneratedToken.of(index, 3 * index, "x".repeat(index % 5), index / 2f);
   }
 
   private static List<GeneratedToken> tokens(int count) {

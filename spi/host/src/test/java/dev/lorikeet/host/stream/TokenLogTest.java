@@ -10,7 +10,6 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.model.FinishReason;
 import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Usage;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -43,12 +42,12 @@ class TokenLogTest {
   }
 
   private static GeneratedToken token(int index) {
-    return new GeneratedToken(index, 100 + index, "t" + index, 0f);
+    return GeneratedToken.of(index, 100 + index, "t" + index, 0f);
   }
 
   private void finish(int tokens) {
     log.finish(
-        FinishReason.LENGTH, new Usage(1, tokens, Duration.ZERO, Duration.ZERO, Duration.ZERO));
+        FinishReason.LENGTH, Usage.builder().promptTokens(1).generatedTokens(tokens).build());
   }
 
   /** Asks for {@code batch} tokens at a time. */
