@@ -8,7 +8,7 @@ import java.util.concurrent.CompletableFuture;
 /**
  * A frozen language model that serves requests for many adapters in one batch. Requests join and
  * leave the batch at every iteration; the tokens of one request never depend on the others. All
- * methods may be called from any thread. Rules M1 to M22 of the specification.
+ * methods may be called from any thread. Rules M1 to M23 of the specification.
  */
 public interface BaseModel extends AutoCloseable {
   /** Returns what is known of the model. */

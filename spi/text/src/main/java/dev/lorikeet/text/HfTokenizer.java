@@ -29,20 +29,14 @@ public final class HfTokenizer implements Tokenizer {
   private boolean closed;
 
   private final Detokenizer detokenizer;
-  private final Optional<String> bos;
-  private final Optional<String> eos;
   private final OptionalInt bosId;
-  private final OptionalInt eosId;
   private final boolean prependsBos;
 
   private HfTokenizer(TokenizersLibrary library, long handle, TokenizerFile file) {
     this.library = library;
     this.handle = handle;
     this.detokenizer = new Detokenizer(file);
-    this.bos = file.namedToken("bos_token");
-    this.eos = file.namedToken("eos_token");
-    this.bosId = id(bos, file);
-    this.eosId = id(eos, file);
+    this.bosId = id(file.namedToken("bos_token"), file);
     library.disableTruncation(handle);
     library.disablePadding(handle);
     this.prependsBos = file.addsBos() && bosId.isPresent() && encodeNatively("", true).length == 0;
@@ -128,34 +122,14 @@ public final class HfTokenizer implements Tokenizer {
     return detokenizer.stream(skipSpecialTokens);
   }
 
-  /** Returns the text of the token that begins a sequence. */
-  public Optional<String> bosToken() {
-    return bos;
-  }
-
-  /** Returns the text of the token that ends a sequence. */
-  public Optional<String> eosToken() {
-    return eos;
-  }
-
   /** Returns the id of the token that begins a sequence. */
-  public OptionalInt bosTokenId() {
+  OptionalInt bosTokenId() {
     return bosId;
   }
 
-  /** Returns the id of the token that ends a sequence. */
-  public OptionalInt eosTokenId() {
-    return eosId;
-  }
-
   /** Returns one more than the highest token id, added tokens included. */
-  public int vocabularySize() {
+  int vocabularySize() {
     return detokenizer.size();
-  }
-
-  /** Returns whether a token is special: not text, but a mark such as the end of a sequence. */
-  public boolean isSpecial(int id) {
-    return detokenizer.isSpecial(id);
   }
 
   private void checkOpen() {

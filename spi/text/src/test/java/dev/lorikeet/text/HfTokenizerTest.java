@@ -61,7 +61,6 @@ class HfTokenizerTest {
       }
       assertEquals(2048, tokenizer.vocabularySize());
       assertEquals(OptionalInt.of(1), tokenizer.bosTokenId());
-      assertEquals(OptionalInt.of(2), tokenizer.eosTokenId());
     }
   }
 

@@ -7,8 +7,8 @@ import dev.lorikeet.tensor.ElementType;
 /**
  * How keys and values lie in pages. A page holds {@code blockTokens} consecutive positions of
  * {@code pageLayers} consecutive layers; a block of positions for the whole model is {@code
- * blockPages} pages. Inside a page, for each of its layers: keys {@code [blockTokens, kvWidth]},
- * then values {@code [blockTokens, kvWidth]}.
+ * blockPages} pages. Inside a page, for each of its layers {@code 2 * blockTokens * kvWidth}
+ * elements: keys, then values, in whatever order a decoder reads them.
  *
  * @param type element type of keys and values, F32 or F16
  * @param pageBytes size of a page
