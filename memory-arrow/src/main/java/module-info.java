@@ -5,8 +5,7 @@
 module dev.lorikeet.arrow {
   requires transitive dev.lorikeet.spi;
   requires static org.jspecify;
-  requires com.fasterxml.jackson.core;
-  requires com.fasterxml.jackson.databind;
+  requires dev.lorikeet.files;
   requires io.opentelemetry.api;
   requires jdk.management;
   requires org.apache.arrow.format;

@@ -1,6 +1,6 @@
 /**
  * Every file format that Lorikeet reads, always as hostile, or writes: JSON, safetensors, Hugging
- * Face model directories.
+ * Face model directories, PEFT adapters.
  */
 module dev.lorikeet.files {
   requires transitive dev.lorikeet.spi;
@@ -9,7 +9,9 @@ module dev.lorikeet.files {
   requires com.fasterxml.jackson.core;
 
   exports dev.lorikeet.files;
+  exports dev.lorikeet.files.adapter;
   exports dev.lorikeet.files.family;
   exports dev.lorikeet.files.model;
+  exports dev.lorikeet.files.peft;
   exports dev.lorikeet.files.safetensors;
 }

@@ -1,6 +1,14 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
+import dev.lorikeet.arrow.ipc.ArrowAdapterFormat;
+import dev.lorikeet.arrow.ipc.ArrowAdapterWriter;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.adapter.AdapterFile;
+import dev.lorikeet.files.adapter.FiniteCheck;
+import dev.lorikeet.files.peft.PeftAdapterFile;
+import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -79,7 +87,7 @@ public final class AdapterFiles {
       file.read(new FiniteCheck(file.path()));
       return file.targets();
     } catch (IOException e) {
-      throw Refusal.invalid(adapter, "expected a readable adapter, found: " + e, e);
+      throw Faults.ADAPTER.refuse(adapter, "expected a readable adapter, found: " + e, e);
     }
   }
 
@@ -100,7 +108,7 @@ public final class AdapterFiles {
           file.baseModel(),
           file.targets());
     } catch (IOException e) {
-      throw Refusal.invalid(adapter, "expected a readable adapter, found: " + e, e);
+      throw Faults.ADAPTER.refuse(adapter, "expected a readable adapter, found: " + e, e);
     }
   }
 

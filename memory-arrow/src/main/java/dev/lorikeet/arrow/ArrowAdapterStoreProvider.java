@@ -3,6 +3,8 @@ package dev.lorikeet.arrow;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.AdapterStoreProvider;
 import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.arrow.store.ArrowAdapterStore;
+import dev.lorikeet.arrow.store.KeptType;
 import dev.lorikeet.plugin.Availability;
 import java.util.Set;
 

@@ -1,6 +1,7 @@
 package dev.lorikeet.arrow;
 
 import dev.lorikeet.arrow.offheap.FfmAllocationManager;
+import dev.lorikeet.arrow.pool.ArrowPagePool;
 import dev.lorikeet.plugin.Availability;
 
 /** Whether Arrow works in this JVM: allocates for a moment and sees. */

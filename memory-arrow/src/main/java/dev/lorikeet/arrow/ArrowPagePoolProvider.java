@@ -1,5 +1,6 @@
 package dev.lorikeet.arrow;
 
+import dev.lorikeet.arrow.pool.ArrowPagePool;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PagePoolProvider;
 import dev.lorikeet.memory.PoolConfig;

@@ -2,6 +2,11 @@ package dev.lorikeet.arrow;
 
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.adapter.AdapterPlan;
+import dev.lorikeet.files.adapter.FiniteCheck;
+import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.shape.TargetModule;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -39,21 +44,21 @@ public final class MappedAdapter implements AutoCloseable {
       return new MappedAdapter(arena, file.targets(), WeightTable.of(file.targets(), rows, mapped));
     } catch (IOException e) {
       arena.close();
-      throw Refusal.invalid(path, "expected a file that can be mapped, found: " + e, e);
+      throw Faults.ADAPTER.refuse(path, "expected a file that can be mapped, found: " + e, e);
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;
     }
   }
 
-  private static long[] rows(PeftPlan.Placed placed, boolean a) {
+  private static long[] rows(AdapterPlan.Placed placed, boolean a) {
     TargetSpec spec = placed.spec();
     long[] rows = new long[spec.rank()];
     for (int r = 0; r < rows.length; r++) {
       rows[r] =
           a
-              ? placed.aBegin() + (long) r * PageLayout.aRowBytes(spec)
-              : placed.bBegin() + (long) r * PageLayout.bRowBytes(spec);
+              ? placed.aBegin() + (long) r * spec.aRowBytes()
+              : placed.bBegin() + (long) r * spec.bRowBytes();
     }
     return rows;
   }

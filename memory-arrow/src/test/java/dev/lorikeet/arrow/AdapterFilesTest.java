@@ -13,6 +13,8 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.arrow.pool.ArrowPagePool;
+import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelShape;

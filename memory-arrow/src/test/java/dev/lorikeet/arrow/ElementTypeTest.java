@@ -9,6 +9,7 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.arrow.store.PlainRounding;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelShape;

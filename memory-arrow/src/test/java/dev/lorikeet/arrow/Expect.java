@@ -3,11 +3,11 @@ package dev.lorikeet.arrow;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** What failures are expected to say. */
-final class Expect {
+public final class Expect {
   private Expect() {}
 
   /** Asserts that the message contains every part. */
-  static void mentions(Throwable thrown, String... parts) {
+  public static void mentions(Throwable thrown, String... parts) {
     String message = String.valueOf(thrown.getMessage());
     for (String part : parts) {
       assertTrue(message.contains(part), () -> "expected '" + part + "' in: " + message);

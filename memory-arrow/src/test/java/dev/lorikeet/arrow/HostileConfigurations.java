@@ -123,11 +123,7 @@ final class HostileConfigurations {
     cases.add(configText("configuration not UTF-8", "{\"r\u00e4\": 1}", CONFIG, "UTF-8"));
     cases.add(
         configText("configuration nested deep", "{\"x\":" + "[".repeat(100_000), CONFIG, "depth"));
-    cases.add(
-        configText(
-            "configuration too large",
-            "{}" + " ".repeat(PeftConfigReader.MAX_CONFIG_BYTES),
-            CONFIG));
+    cases.add(configText("configuration too large", "{}" + " ".repeat(1 << 20), CONFIG));
     return cases;
   }
 }

@@ -8,8 +8,8 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** The adapters of the tiny model, which PEFT's format was written for by a trainer of its own. */
-final class TinyModel {
-  static final ModelShape SHAPE =
+public final class TinyModel {
+  public static final ModelShape SHAPE =
       ModelShape.builder()
           .layers(6)
           .hidden(256)
@@ -19,12 +19,12 @@ final class TinyModel {
           .headDim(32)
           .vocabulary(2048)
           .build();
-  static final List<String> ADAPTERS = List.of("scripture", "voyage", "jargon", "glossary");
+  public static final List<String> ADAPTERS = List.of("scripture", "voyage", "jargon", "glossary");
 
   private TinyModel() {}
 
   /** Copies an adapter out of its jar. */
-  static Path copy(String adapter, Path directory) throws IOException {
+  public static Path copy(String adapter, Path directory) throws IOException {
     Path target = Files.createDirectories(directory.resolve(adapter));
     for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
       String resource = "META-INF/lorikeet/tiny-model/adapters/" + adapter + "/" + file;

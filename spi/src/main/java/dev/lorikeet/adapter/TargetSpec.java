@@ -27,9 +27,29 @@ public record TargetSpec(
     int bBlocks,
     ElementType type) {
 
+  /**
+   * Returns the size in bytes of a row of A as {@link LoraFactor} has it: the {@code inFeatures /
+   * aBlocks} elements of its diagonal block.
+   *
+   * @throws ArithmeticException if that does not fit into an {@code int}
+   */
+  public int aRowBytes() {
+    return Math.multiplyExact(inFeatures / aBlocks, type.bytes());
+  }
+
+  /**
+   * Returns the size in bytes of a row of B as {@link LoraFactor} has it, {@code [rank, out]}: the
+   * {@code outFeatures / bBlocks} elements of its diagonal block.
+   *
+   * @throws ArithmeticException if that does not fit into an {@code int}
+   */
+  public int bRowBytes() {
+    return Math.multiplyExact(outFeatures / bBlocks, type.bytes());
+  }
+
   /** Returns how many elements both factors store. */
   public long parameters() {
-    return (long) rank * (inFeatures / aBlocks + outFeatures / bBlocks);
+    return (long) rank * ((long) inFeatures / aBlocks + outFeatures / bBlocks);
   }
 
   /** Returns how many bytes both factors take. */

@@ -39,12 +39,12 @@ final class TensorReader {
       return WeightMatrix.of(tensor.bytes(), elementType(tensor), rows, columns);
     }
     if (columns % WeightMatrix.Q4_BLOCK != 0) {
-      throw Faults.invalid(tensor.where(), "columns in blocks of 32 for Q4", tensor.form());
+      throw Faults.MODEL.invalid(tensor.where(), "columns in blocks of 32 for Q4", tensor.form());
     }
     StoredTensor scales = take(name + SCALES);
     expectShape(scales, List.of((long) rows, (long) columns / WeightMatrix.Q4_BLOCK));
     if (scales.type() != StoredType.F32) {
-      throw Faults.invalid(scales.where(), "F32", scales.form());
+      throw Faults.MODEL.invalid(scales.where(), "F32", scales.form());
     }
     return new WeightMatrix.Q4(tensor.bytes(), scales.bytes(), rows, columns);
   }
@@ -76,15 +76,15 @@ final class TensorReader {
     if (!extra.isEmpty()) {
       List<String> some =
           extra.stream().map(StoredTensor::name).sorted().limit(NAMES_IN_MESSAGE).toList();
-      String found = extra.size() + " more: " + Faults.shorten(String.join(", ", some));
-      throw Faults.invalid(directory, "only the tensors that config.json calls for", found);
+      String found = extra.size() + " more: " + Faults.show(String.join(", ", some));
+      throw Faults.MODEL.invalid(directory, "only the tensors that config.json calls for", found);
     }
   }
 
   private StoredTensor take(String name) {
     StoredTensor tensor = stored.get(name);
     if (tensor == null) {
-      throw Faults.invalid(directory, "a tensor " + name, "nothing");
+      throw Faults.MODEL.invalid(directory, "a tensor " + name, "nothing");
     }
     taken.add(name);
     return tensor;
@@ -92,7 +92,8 @@ final class TensorReader {
 
   private static void expectShape(StoredTensor tensor, List<Long> expected) {
     if (!tensor.shape().equals(expected)) {
-      throw Faults.invalid(tensor.where(), "shape " + expected + " by config.json", tensor.form());
+      throw Faults.MODEL.invalid(
+          tensor.where(), "shape " + expected + " by config.json", tensor.form());
     }
   }
 
@@ -102,8 +103,10 @@ final class TensorReader {
       case F16 -> ElementType.F16;
       case BF16 -> ElementType.BF16;
       default ->
-          throw Faults.unsupported(
-              tensor.where(), "F32, F16, BF16 or, for a matrix, Q4", tensor.form());
+          throw Faults.MODEL.unsupported(
+              tensor.where() + ": dtype",
+              "F32, F16, BF16 or Q4, Q4 for a matrix alone",
+              tensor.form());
     };
   }
 }

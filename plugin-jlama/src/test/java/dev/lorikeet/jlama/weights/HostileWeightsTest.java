@@ -108,7 +108,7 @@ class HostileWeightsTest {
     byte[] bytes = Files.readAllBytes(file);
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(0, length);
     Files.write(file, bytes);
-    assertInvalid("model.safetensors: header length", "found " + length);
+    assertInvalid("model.safetensors: header length", "found " + Long.toUnsignedString(length));
   }
 
   @Test

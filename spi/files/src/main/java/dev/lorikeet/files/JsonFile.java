@@ -1,15 +1,21 @@
 package dev.lorikeet.files;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
-import dev.lorikeet.LorikeetException.Code;
 import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -18,22 +24,40 @@ import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
 /**
- * One JSON object of an untrusted file, read key by key. Every failure is a {@link
- * LorikeetException} with code {@link Code#MODEL_INVALID} that names the file and the key, what was
- * found and what was expected. A key whose value is {@code null} counts as absent, as it does in
- * Hugging Face's configurations.
+ * One JSON object of an untrusted file, read key by key: UTF-8 alone, no key twice, nothing after
+ * the end; nesting, names, numbers and strings are bounded. Every failure is a {@link
+ * LorikeetException} of the file's {@link Faults} (a model's, where none are given) that names the
+ * file and the key, what was found and what was expected. A key whose value is {@code null} counts
+ * as absent, as it does in Hugging Face's configurations.
  */
 public final class JsonFile {
+  private static final int MAX_DEPTH = 16;
+  private static final int MAX_NAME = 1000;
+  private static final int MAX_NUMBER = 100;
+  private static final int MAX_STRING = 1 << 20;
+
   private static final JsonMapper MAPPER =
-      JsonMapper.builder()
-          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+      JsonMapper.builder(
+              JsonFactory.builder()
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxNestingDepth(MAX_DEPTH)
+                          .maxNameLength(MAX_NAME)
+                          .maxNumberLength(MAX_NUMBER)
+                          .maxStringLength(MAX_STRING)
+                          .build())
+                  .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                  .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                  .build())
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
+  private final Faults faults;
   private final String source;
   private final ObjectNode root;
 
-  private JsonFile(String source, ObjectNode root) {
+  private JsonFile(Faults faults, String source, ObjectNode root) {
+    this.faults = faults;
     this.source = source;
     this.root = root;
   }
@@ -47,15 +71,15 @@ public final class JsonFile {
   public static JsonFile read(Path file, long maxBytes) {
     try {
       if (!Files.isRegularFile(file)) {
-        throw Faults.invalid(file, "a file", Files.exists(file) ? "a folder" : "nothing");
+        throw Faults.MODEL.invalid(file, "a file", Files.exists(file) ? "a folder" : "nothing");
       }
       long size = Files.size(file);
       if (size > maxBytes) {
-        throw Faults.invalid(file, "at most " + maxBytes + " bytes", size);
+        throw Faults.MODEL.invalid(file, "at most " + maxBytes + " bytes", size);
       }
       return parse(file.toString(), Files.readAllBytes(file));
     } catch (IOException e) {
-      throw Faults.invalid(file, "a readable file", e, e);
+      throw Faults.MODEL.invalid(file, "a readable file", e, e);
     }
   }
 
@@ -66,15 +90,61 @@ public final class JsonFile {
 
   /** Parses bytes that must hold one JSON object; {@code source} names them in errors. */
   public static JsonFile parse(String source, byte[] bytes) {
-    try {
-      if (MAPPER.readTree(bytes) instanceof ObjectNode object) {
-        return new JsonFile(source, object);
+    return parse(Faults.MODEL, source, ByteBuffer.wrap(bytes));
+  }
+
+  /**
+   * Parses bytes that must hold one JSON object.
+   *
+   * @param faults whose file it is, which decides the codes of errors
+   * @param source names the bytes in errors
+   */
+  public static JsonFile parse(Faults faults, String source, ByteBuffer bytes) {
+    try (JsonParser parser = parser(faults, source, bytes)) {
+      if (MAPPER.readValue(parser, JsonNode.class) instanceof ObjectNode object) {
+        return new JsonFile(faults, source, object);
       }
-      throw Faults.invalid(source, "a JSON object", "other JSON or nothing");
-    } catch (JsonProcessingException e) {
-      throw Faults.invalid(source, "valid JSON", e.getOriginalMessage(), e);
+      throw faults.invalid(source, "a JSON object", "other JSON or nothing");
     } catch (IOException e) {
-      throw new UncheckedIOException(e); // bytes in memory do not fail
+      throw damaged(faults, source, e);
+    }
+  }
+
+  /**
+   * Opens a parser on one JSON text, for those who build no tree; its exceptions go through {@link
+   * #damaged}.
+   */
+  public static JsonParser parser(Faults faults, String source, ByteBuffer bytes) {
+    try {
+      return MAPPER.createParser(decode(faults, source, bytes));
+    } catch (IOException e) {
+      throw damaged(faults, source, e);
+    }
+  }
+
+  /** Returns the error of JSON that is not well-formed: what is wrong with it, and where. */
+  public static LorikeetException damaged(Faults faults, String source, IOException e) {
+    String found = String.valueOf(e.getMessage());
+    if (e instanceof JsonProcessingException json) {
+      JsonLocation at = json.getLocation();
+      found = json.getOriginalMessage();
+      if (at != null) {
+        found += " (line " + at.getLineNr() + ", column " + at.getColumnNr() + ")";
+      }
+    }
+    return faults.invalid(source, "well-formed JSON", found, e);
+  }
+
+  private static String decode(Faults faults, String source, ByteBuffer bytes) {
+    try {
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .onMalformedInput(CodingErrorAction.REPORT)
+          .onUnmappableCharacter(CodingErrorAction.REPORT)
+          .decode(bytes)
+          .toString();
+    } catch (CharacterCodingException e) {
+      throw faults.invalid(source, "UTF-8", "a malformed sequence of bytes", e);
     }
   }
 
@@ -99,7 +169,7 @@ public final class JsonFile {
         .map(
             value -> {
               if (value instanceof ObjectNode object) {
-                return new JsonFile(where(key), object);
+                return new JsonFile(faults, where(key), object);
               }
               throw wrong(key, value, "an object");
             });
@@ -173,17 +243,17 @@ public final class JsonFile {
 
   /** Returns the error for a value that is not what it must be. */
   public LorikeetException wrong(String key, JsonNode found, String expected) {
-    return Faults.invalid(where(key), expected, brief(found));
+    return faults.invalid(where(key), expected, brief(found));
   }
 
   /** Returns the error for a key that must be there. */
   public LorikeetException missing(String key, String expected) {
-    return Faults.invalid(where(key), expected, "nothing");
+    return faults.invalid(where(key), expected, "nothing");
   }
 
   /** Returns the error for a feature that this plugin does not have. */
   public LorikeetException unsupported(String key, Object found, String expected) {
-    return Faults.unsupported(where(key), expected, found);
+    return faults.unsupported(where(key), expected, found);
   }
 
   /** Returns how errors name a key. */

@@ -134,16 +134,16 @@ public final class ConfigFile {
     int heads = heads();
     if (heads % kvHeads != 0) {
       String expected = "a divisor of the " + heads + " num_attention_heads";
-      throw Faults.invalid(json.where("num_key_value_heads"), expected, kvHeads);
+      throw Faults.MODEL.invalid(json.where("num_key_value_heads"), expected, kvHeads);
     }
     OptionalInt explicit = json.optionalInteger("head_dim", 1, MAX_HEAD_DIM);
     if (explicit.isEmpty() && hidden % heads != 0) {
       String expected = "a multiple of the " + heads + " num_attention_heads, or a head_dim";
-      throw Faults.invalid(json.where("hidden_size"), expected, hidden);
+      throw Faults.MODEL.invalid(json.where("hidden_size"), expected, hidden);
     }
     int headDim = explicit.orElse(hidden / heads);
     if (headDim % 2 != 0) {
-      throw Faults.invalid(json.where("head_dim"), "an even number", headDim);
+      throw Faults.MODEL.invalid(json.where("head_dim"), "an even number", headDim);
     }
     return ModelShape.builder()
         .layers(json.integer("num_hidden_layers", 1, MAX_LAYERS))

@@ -70,7 +70,7 @@ public record Rope(double theta, RopeScaling scaling) {
     double high = json.number("high_freq_factor", 1e-6, MAX_FACTOR);
     if (high <= low) {
       String expected = "more than low_freq_factor " + low;
-      throw Faults.invalid(json.where("high_freq_factor"), expected, high);
+      throw Faults.MODEL.invalid(json.where("high_freq_factor"), expected, high);
     }
     return new RopeScaling.Llama3(json.number("factor", 1, MAX_FACTOR), low, high, original);
   }

@@ -40,14 +40,14 @@ public final class WeightFiles {
       return tensors;
     }
     if (!Files.exists(index)) {
-      throw Faults.invalid(directory, SINGLE + " or " + INDEX, "neither" + hint(directory));
+      throw Faults.MODEL.invalid(directory, SINGLE + " or " + INDEX, "neither" + hint(directory));
     }
     Map<String, String> shardOf = shards(JsonFile.read(index, MAX_INDEX_BYTES));
     for (String name : new LinkedHashSet<>(shardOf.values())) {
       for (StoredTensor tensor : SafetensorsFile.map(directory.resolve(name), arena)) {
         String listed = shardOf.getOrDefault(tensor.name(), "nothing");
         if (!listed.equals(name)) {
-          throw Faults.invalid(index + ": weight_map: " + tensor.name(), name, listed);
+          throw Faults.MODEL.invalid(index + ": weight_map: " + tensor.name(), name, listed);
         }
         tensors.put(tensor.name(), tensor);
       }
@@ -55,7 +55,7 @@ public final class WeightFiles {
     shardOf.forEach(
         (tensor, shard) -> {
           if (!tensors.containsKey(tensor)) {
-            throw Faults.invalid(
+            throw Faults.MODEL.invalid(
                 directory.resolve(shard), tensor + ", as " + INDEX + " says", "nothing");
           }
         });

@@ -34,19 +34,19 @@ public final class FloatTensors {
       for (StoredTensor tensor : SafetensorsFile.map(file, arena)) {
         List<Long> shape = shapes.get(tensor.name());
         if (shape == null) {
-          throw Faults.invalid(
+          throw Faults.MODEL.invalid(
               file,
               "the tensors " + shapes.keySet().stream().sorted().toList() + " alone",
               tensor.name());
         }
         if (!tensor.shape().equals(shape)) {
-          throw Faults.invalid(tensor.where(), "shape " + shape, tensor.form());
+          throw Faults.MODEL.invalid(tensor.where(), "shape " + shape, tensor.form());
         }
         found.put(tensor.name(), elements(tensor));
       }
       for (String name : shapes.keySet().stream().sorted().toList()) {
         if (!found.containsKey(name)) {
-          throw Faults.invalid(file, "a tensor " + name, "nothing");
+          throw Faults.MODEL.invalid(file, "a tensor " + name, "nothing");
         }
       }
       return found;
@@ -57,13 +57,14 @@ public final class FloatTensors {
     ElementType type = type(tensor);
     long count = tensor.bytes().byteSize() / type.bytes();
     if (count > Integer.MAX_VALUE - 8) {
-      throw Faults.invalid(tensor.where(), "fewer than 2^31 elements", tensor.form());
+      throw Faults.MODEL.invalid(tensor.where(), "fewer than 2^31 elements", tensor.form());
     }
     float[] values = new float[(int) count];
     for (int i = 0; i < values.length; i++) {
       values[i] = element(tensor.bytes(), type, (long) i * type.bytes());
       if (!Float.isFinite(values[i])) {
-        throw Faults.invalid(tensor.where(), "finite numbers", values[i] + " at element " + i);
+        throw Faults.MODEL.invalid(
+            tensor.where(), "finite numbers", values[i] + " at element " + i);
       }
     }
     return values;
@@ -82,7 +83,7 @@ public final class FloatTensors {
       case F32 -> ElementType.F32;
       case F16 -> ElementType.F16;
       case BF16 -> ElementType.BF16;
-      default -> throw Faults.unsupported(tensor.where(), "F32, F16 or BF16", tensor.form());
+      default -> throw Faults.MODEL.unsupported(tensor.where(), "F32, F16 or BF16", tensor.form());
     };
   }
 }

@@ -7,6 +7,18 @@ import java.util.Optional;
 public enum StoredType {
   /** Truth values of a byte. */
   BOOL(8),
+  /** Floating point of 4 bits. */
+  F4(4),
+  /** Floating point of 6 bits, 2 of them exponent. */
+  F6_E2M3(6),
+  /** Floating point of 6 bits, 3 of them exponent. */
+  F6_E3M2(6),
+  /** Floating point of 8 bits, 5 of them exponent. */
+  F8_E5M2(8),
+  /** Floating point of 8 bits, 4 of them exponent. */
+  F8_E4M3(8),
+  /** Powers of two. */
+  F8_E8M0(8),
   /** Unsigned bytes. */
   U8(8),
   /** Signed bytes. */
@@ -31,6 +43,8 @@ public enum StoredType {
   F32(32),
   /** IEEE 754 binary64. */
   F64(64),
+  /** Complex numbers of two binary32. */
+  C64(64),
   /** Jlama's blocks of 32 elements, two to a byte; the scales are a tensor of their own. */
   Q4(4);
 
@@ -53,11 +67,10 @@ public enum StoredType {
   /**
    * Returns the size of so many elements, or -1 where they do not fill whole bytes.
    *
-   * @throws ArithmeticException if it is 2^63 bytes or more
+   * @throws ArithmeticException if it is 2^60 bytes or more
    */
   long byteSize(long elements) {
-    return bits % 8 == 0
-        ? Math.multiplyExact(elements, bits / 8)
-        : elements % (8 / bits) == 0 ? elements / (8 / bits) : -1;
+    long all = Math.multiplyExact(elements, bits);
+    return all % Byte.SIZE == 0 ? all / Byte.SIZE : -1;
   }
 }

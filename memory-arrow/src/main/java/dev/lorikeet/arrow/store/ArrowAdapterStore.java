@@ -1,0 +1,373 @@
+package dev.lorikeet.arrow.store;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.StoreConfig;
+import dev.lorikeet.adapter.StoreStats;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.memory.PagePool;
+import io.opentelemetry.api.GlobalOpenTelemetry;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Adapters in pages of the pool, read from PEFT directories. Registration reads the files once and
+ * keeps the description; {@link #acquire} brings the weights into pages; under pressure the least
+ * recently used adapters without leases leave them. Safe for use by any number of threads.
+ */
+public final class ArrowAdapterStore implements AdapterStore {
+  /*
+   * Idea: one lock guards who is registered, resident, pinned and idle; it is held for a few map
+   * and list operations and never while files are read, pages are allocated or freed, or a load is
+   * awaited, so a load stalls nobody else. The pool calls the store back while it allocates for it;
+   * since neither holds its lock then, there is no order of locks to get wrong.
+   * A generation is pinned before its load begins, so nothing can evict it between the end of the
+   * load and the return of the lease. Unpinned resident generations stand in a linked set, least
+   * recently used first: eviction takes from its head, unpinning adds to its tail.
+   * Cost: acquiring what is resident and closing a lease are O(1), one short lock each. A
+   * registered adapter costs its name, path and one small object; equal descriptions are shared.
+   * Paper: S-LoRA (arXiv 2311.03285), section 5.
+   */
+  private static final AtomicLong GENERATIONS = new AtomicLong();
+
+  private static final int[] NOTHING = {};
+
+  private final PagePool pool;
+  private final AdapterLoader loader;
+  private final LoadThreads threads;
+  private final PagePool.Registration pressure;
+  private final LoadDurations durations = new LoadDurations(GlobalOpenTelemetry.getOrNoop());
+
+  private final Object lock = new Object();
+  private final Map<String, Registration> byName = new HashMap<>();
+  private final LinkedHashSet<Registration> idle = new LinkedHashSet<>();
+  private final LinkedHashSet<Registration> leased = new LinkedHashSet<>();
+  private long residentBytes;
+  private int residentPages;
+  private long hits;
+  private long loads;
+  private long evictions;
+  private boolean closed;
+
+  /** Opens a store that reads ahead with so many threads and keeps weights in such a type. */
+  public ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept) {
+    pool = config.pool();
+    loader = new AdapterLoader(config.shape(), pool, kept);
+    threads = new LoadThreads(prefetchThreads);
+    pressure = pool.onPressure(this::evict);
+  }
+
+  @Override
+  public AdapterSpec register(AdapterSource source) {
+    synchronized (lock) {
+      requireOpen();
+    }
+    var check = new Load<>(() -> loader.check(source));
+    startNow(check);
+    AdapterLoader.Checked checked = check.await();
+    int[] freed;
+    AdapterSpec spec;
+    synchronized (lock) {
+      requireOpen();
+      spec = AdapterSpec.of(source.id(), GENERATIONS.incrementAndGet(), checked.targets());
+      Registration old =
+          byName.put(source.id(), new Registration(spec, source.path(), checked.digest()));
+      freed = old == null ? NOTHING : retire(old);
+    }
+    free(freed);
+    return spec;
+  }
+
+  @Override
+  public AdapterLease acquire(String id) {
+    Registration generation;
+    Load<Resident> load;
+    synchronized (lock) {
+      requireOpen();
+      generation = byName.get(id);
+      if (generation == null) {
+        throw notFound(id);
+      }
+      pin(generation);
+      if (generation.resident.isPresent()) {
+        hits++;
+        return lease(generation, generation.resident.get());
+      }
+      load = loadOf(generation);
+    }
+    try {
+      startNow(load);
+      return lease(generation, load.await());
+    } catch (RuntimeException | Error e) {
+      unpin(generation);
+      if (isReplaced(id, generation)) {
+        return acquire(id); // its files had gone, and a new registration says where to look
+      }
+      throw e;
+    }
+  }
+
+  private boolean isReplaced(String id, Registration generation) {
+    synchronized (lock) {
+      Registration now = byName.get(id);
+      return now != null && now != generation;
+    }
+  }
+
+  @Override
+  public Optional<AdapterLease> acquireIfResident(String id) {
+    synchronized (lock) {
+      requireOpen();
+      Registration generation = byName.get(id);
+      if (generation == null || generation.resident.isEmpty()) {
+        return Optional.empty();
+      }
+      pin(generation);
+      hits++;
+      return Optional.of(lease(generation, generation.resident.get()));
+    }
+  }
+
+  @Override
+  public void prefetch(Collection<String> ids) {
+    List<Load<Resident>> wanted = new ArrayList<>();
+    synchronized (lock) {
+      requireOpen();
+      for (String id : ids) {
+        Registration generation = byName.get(id);
+        if (generation != null && generation.resident.isEmpty() && generation.load.isEmpty()) {
+          wanted.add(loadOf(generation));
+        }
+      }
+    }
+    for (Load<Resident> load : wanted) {
+      try {
+        threads.soon(load);
+      } catch (RejectedExecutionException e) {
+        load.cancel(closedNow());
+      }
+    }
+  }
+
+  @Override
+  public boolean unregister(String id) {
+    int[] freed;
+    synchronized (lock) {
+      requireOpen();
+      Registration generation = byName.remove(id);
+      if (generation == null) {
+        return false;
+      }
+      freed = retire(generation);
+    }
+    free(freed);
+    return true;
+  }
+
+  @Override
+  public Optional<AdapterSpec> find(String id) {
+    synchronized (lock) {
+      requireOpen();
+      return Optional.ofNullable(byName.get(id)).map(generation -> generation.spec);
+    }
+  }
+
+  @Override
+  public List<AdapterSpec> list() {
+    List<AdapterSpec> specs = new ArrayList<>();
+    synchronized (lock) {
+      requireOpen();
+      byName.values().forEach(generation -> specs.add(generation.spec));
+    }
+    specs.sort(Comparator.comparing(AdapterSpec::id));
+    return List.copyOf(specs);
+  }
+
+  @Override
+  public StoreStats stats() {
+    synchronized (lock) {
+      return StoreStats.builder()
+          .registered(byName.size())
+          .resident(idle.size() + leased.size())
+          .leased(leased.size())
+          .residentBytes(residentBytes)
+          .residentPages(residentPages)
+          .hits(hits)
+          .loads(loads)
+          .evictions(evictions)
+          .build();
+    }
+  }
+
+  @Override
+  public void close() {
+    List<int[]> freed = new ArrayList<>();
+    synchronized (lock) {
+      if (closed) {
+        return;
+      }
+      closed = true;
+      byName.values().forEach(generation -> freed.add(retire(generation)));
+      byName.clear();
+    }
+    pressure.close();
+    threads.close();
+    freed.forEach(this::free);
+    TreeSet<String> names = new TreeSet<>();
+    synchronized (lock) {
+      leased.forEach(generation -> names.add(generation.spec.id()));
+    }
+    if (!names.isEmpty()) {
+      throw new IllegalStateException(
+          "adapter store: expected no open lease at close, found leases on " + names);
+    }
+  }
+
+  /** Frees pages of idle adapters, least recently used first; called by the pool. */
+  private int evict(int wanted) {
+    List<int[]> victims = new ArrayList<>();
+    int pages = 0;
+    synchronized (lock) {
+      while (pages < wanted && !idle.isEmpty()) {
+        int[] taken = takeWeights(idle.getFirst());
+        evictions++;
+        victims.add(taken);
+        pages += taken.length;
+      }
+    }
+    victims.forEach(this::free);
+    return pages;
+  }
+
+  /** Returns the load under way, or a new one that the caller starts. Holds the lock. */
+  private Load<Resident> loadOf(Registration generation) {
+    if (generation.load.isEmpty()) {
+      generation.load = Optional.of(new Load<>(() -> load(generation)));
+    }
+    return generation.load.get();
+  }
+
+  private Resident load(Registration generation) {
+    Optional<Resident> loaded = Optional.empty();
+    try {
+      synchronized (lock) {
+        if (generation.retired && generation.pins == 0) {
+          throw closedNow(); // a hint that nobody needs any more
+        }
+      }
+      var registered = new AdapterLoader.Checked(generation.spec.targets(), generation.digest);
+      loaded = Optional.of(durations.time(() -> loader.load(generation.path, registered)));
+      return loaded.get();
+    } finally {
+      free(settle(generation, loaded));
+    }
+  }
+
+  /** Ends a load; returns the pages that nobody wants any more. */
+  private int[] settle(Registration generation, Optional<Resident> loaded) {
+    synchronized (lock) {
+      generation.load = Optional.empty();
+      if (loaded.isEmpty()) {
+        return NOTHING;
+      }
+      loads++;
+      generation.resident = loaded;
+      residentBytes += generation.spec.bytes();
+      residentPages += loaded.get().pages().length;
+      if (generation.pins > 0) {
+        leased.add(generation);
+        return NOTHING;
+      }
+      idle.add(generation);
+      return generation.retired ? takeWeights(generation) : NOTHING;
+    }
+  }
+
+  private AdapterLease lease(Registration generation, Resident resident) {
+    return new Lease(generation.spec, resident.table(), () -> unpin(generation));
+  }
+
+  /** Keeps a generation from eviction. Holds the lock. */
+  private void pin(Registration generation) {
+    if (generation.pins++ == 0 && generation.resident.isPresent()) {
+      idle.remove(generation);
+      leased.add(generation);
+    }
+  }
+
+  private void unpin(Registration generation) {
+    int[] freed = NOTHING;
+    synchronized (lock) {
+      if (--generation.pins == 0 && generation.resident.isPresent()) {
+        leased.remove(generation);
+        idle.add(generation);
+        if (generation.retired) {
+          freed = takeWeights(generation);
+        }
+      }
+    }
+    free(freed);
+  }
+
+  /** Marks a generation as gone; returns the pages to free now. Holds the lock. */
+  private int[] retire(Registration generation) {
+    generation.retired = true;
+    return idle.contains(generation) ? takeWeights(generation) : NOTHING;
+  }
+
+  /** Takes the pages of an idle generation away. Holds the lock; the caller frees them later. */
+  private int[] takeWeights(Registration generation) {
+    int[] pages = generation.resident.orElseThrow().pages();
+    idle.remove(generation);
+    generation.resident = Optional.empty();
+    residentBytes -= generation.spec.bytes();
+    residentPages -= pages.length;
+    return pages;
+  }
+
+  private void free(int[] pages) {
+    if (pages.length > 0) {
+      pool.free(pages, 0, pages.length);
+    }
+  }
+
+  private void startNow(Load<?> load) {
+    if (load.hasStarted()) {
+      return;
+    }
+    try {
+      threads.now(load);
+    } catch (RejectedExecutionException e) {
+      load.cancel(closedNow());
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("adapter store: expected an open store, found a closed one");
+    }
+  }
+
+  private static LorikeetException closedNow() {
+    return new LorikeetException(
+        LorikeetException.Code.CLOSED, "adapter store: closed while the adapter was read");
+  }
+
+  private static LorikeetException notFound(String id) {
+    return new LorikeetException(
+        LorikeetException.Code.ADAPTER_NOT_FOUND,
+        "adapter '" + Faults.show(id) + "': expected a registered name, found none of that name");
+  }
+}

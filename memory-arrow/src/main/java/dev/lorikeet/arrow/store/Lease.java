@@ -1,0 +1,50 @@
+package dev.lorikeet.arrow.store;
+
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.shape.TargetModule;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** A claim on the weights of one generation. */
+final class Lease implements AdapterLease {
+  private final AdapterSpec spec;
+  private final List<Optional<LoraWeights>> table;
+  private final Runnable release;
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  Lease(AdapterSpec spec, List<Optional<LoraWeights>> table, Runnable release) {
+    this.spec = spec;
+    this.table = table;
+    this.release = release;
+  }
+
+  @Override
+  public AdapterSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public Optional<LoraWeights> weights(TargetModule target) {
+    if (closed.get()) {
+      throw new IllegalStateException(
+          "adapter '" + spec.id() + "': expected an open lease, found a closed one");
+    }
+    int index = target.index();
+    return index < table.size() ? table.get(index) : Optional.empty();
+  }
+
+  @Override
+  public void close() {
+    if (closed.compareAndSet(false, true)) {
+      release.run();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "lease on '" + spec.id() + "' generation " + spec.generation();
+  }
+}

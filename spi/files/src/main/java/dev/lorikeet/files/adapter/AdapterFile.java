@@ -1,0 +1,38 @@
+package dev.lorikeet.files.adapter;
+
+import dev.lorikeet.adapter.TargetSpec;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * An open file of an adapter whose description has been read and checked; its weights have not.
+ * Used by one thread.
+ */
+public interface AdapterFile extends Closeable {
+  /** Returns the file that holds the weights, for messages. */
+  Path path();
+
+  /** Returns the target modules, sorted by layer and projection. */
+  List<TargetSpec> targets();
+
+  /** Returns a stamp of the file that holds the weights. */
+  FileStamp stamp();
+
+  /** Returns the name of the base model that the adapter was trained on, if it is recorded. */
+  Optional<String> baseModel();
+
+  /**
+   * Reads all weights once, in a fixed order.
+   *
+   * @return a digest of all of them
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} if the file is
+   *     truncated, or what the sink throws
+   */
+  long read(WeightSink sink) throws IOException;
+
+  @Override
+  void close() throws IOException;
+}

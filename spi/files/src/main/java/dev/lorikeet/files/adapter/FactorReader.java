@@ -1,0 +1,81 @@
+package dev.lorikeet.files.adapter;
+
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.UntrustedFile;
+import dev.lorikeet.files.adapter.AdapterPlan.Placed;
+import dev.lorikeet.files.adapter.WeightSink.Factor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.zip.CRC32C;
+
+/**
+ * Reads the factors of an adapter from a file, a chunk of whole lines at a time.
+ *
+ * @param file the file, for messages
+ * @param channel the open file
+ * @param b how B lies in it
+ */
+public record FactorReader(Path file, FileChannel channel, Factor b) {
+  /*
+   * Idea: weights are read with positional reads into a small buffer instead of being mapped: a
+   * mapped file that another process truncates kills the JVM's access with a fault, a read just
+   * ends early. The buffer stays in the second-level cache, so the copy into pages costs little
+   * more than the read itself.
+   * Cost: one pass over the file, CRC-32C included, which the CPU computes faster than memory
+   * delivers.
+   */
+  private static final int CHUNK_BYTES = 256 << 10;
+
+  /** Reads all factors in order; returns a digest of the description and the weights. */
+  public long read(List<Placed> placed, WeightSink sink) throws IOException {
+    int longest = placed.stream().mapToInt(at -> longestLine(at.spec())).max().orElseThrow();
+    long digest = 0;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment chunk = arena.allocate(Math.max(CHUNK_BYTES, longest), 64);
+      for (int t = 0; t < placed.size(); t++) {
+        Placed at = placed.get(t);
+        digest = 31 * digest + at.spec().hashCode();
+        digest = 31 * digest + read(sink, t, at.spec(), Factor.A, at.aBegin(), chunk);
+        digest = 31 * digest + read(sink, t, at.spec(), b, at.bBegin(), chunk);
+      }
+    }
+    return digest;
+  }
+
+  private int longestLine(TargetSpec spec) {
+    return Math.max(lineBytes(spec, Factor.A), lineBytes(spec, b));
+  }
+
+  private static int lineBytes(TargetSpec spec, Factor factor) {
+    return switch (factor) {
+      case A -> spec.aRowBytes();
+      case B_BY_OUTPUT -> spec.rank() / spec.bBlocks() * spec.type().bytes();
+      case B_BY_ROW -> spec.bRowBytes();
+    };
+  }
+
+  private long read(
+      WeightSink sink, int target, TargetSpec spec, Factor factor, long begin, MemorySegment chunk)
+      throws IOException {
+    CRC32C crc = new CRC32C();
+    int lineBytes = lineBytes(spec, factor);
+    int lines = factor == Factor.B_BY_OUTPUT ? spec.outFeatures() : spec.rank();
+    int most = (int) (chunk.byteSize() / lineBytes);
+    for (int line = 0; line < lines; line += most) {
+      int count = Math.min(most, lines - line);
+      MemorySegment data = chunk.asSlice(0, (long) count * lineBytes);
+      ByteBuffer buffer = data.asByteBuffer();
+      UntrustedFile.readFully(
+          Faults.ADAPTER, file, channel, buffer, begin + (long) line * lineBytes);
+      crc.update(buffer.flip());
+      sink.accept(target, spec, factor, line, count, data);
+    }
+    return crc.getValue();
+  }
+}

@@ -1,0 +1,117 @@
+package dev.lorikeet.files.peft;
+
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.UntrustedFile;
+import dev.lorikeet.files.adapter.FileStamp;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * The folder of an adapter, from which only regular files are read, and only those that really lie
+ * in it. Symbolic links are resolved first: one that leaves the folder is refused, with a single
+ * exception for the hub cache of Hugging Face, whose {@code models--NAME/snapshots/REVISION}
+ * folders hold links into {@code models--NAME/blobs}; those two may be linked, within one model.
+ * The folder itself was named by the application and may be a link.
+ */
+final class AdapterFolder {
+  private final Path folder;
+  private final Optional<Path> blobs;
+
+  private AdapterFolder(Path folder) {
+    this.folder = folder;
+    this.blobs = blobsOf(folder);
+  }
+
+  static AdapterFolder of(Path path) {
+    try {
+      Path real = path.toRealPath();
+      if (!Files.isDirectory(real)) {
+        throw Faults.ADAPTER.refuse(
+            path, "expected a directory with adapter_config.json, found a file");
+      }
+      return new AdapterFolder(real);
+    } catch (NoSuchFileException e) {
+      throw Faults.ADAPTER.refuse(path, "expected an adapter directory, found nothing there", e);
+    } catch (IOException | InvalidPathException | SecurityException e) {
+      throw Faults.ADAPTER.refuse(path, "expected a readable adapter directory, found: " + e, e);
+    }
+  }
+
+  private static Optional<Path> blobsOf(Path folder) {
+    for (Path at = folder; at != null; at = at.getParent()) {
+      Path parent = at.getParent();
+      Path model = parent == null ? null : parent.getParent();
+      if (parent != null
+          && model != null
+          && named(parent).equals("snapshots")
+          && named(model).startsWith("models--")) {
+        return Optional.of(model.resolve("blobs"));
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static String named(Path path) {
+    Path name = path.getFileName();
+    return name == null ? "" : name.toString();
+  }
+
+  /** Returns the path of a file in this folder, for messages. */
+  Path path(String name) {
+    return folder.resolve(name);
+  }
+
+  /** Returns whether there is anything of that name, even a broken link. */
+  boolean has(String name) {
+    return Files.exists(path(name), LinkOption.NOFOLLOW_LINKS);
+  }
+
+  /** Opens a file of this folder for reading. */
+  FileChannel open(String name) {
+    Path file = path(name);
+    try {
+      Path real = file.toRealPath();
+      if (!real.startsWith(folder) && !(blobs.isPresent() && real.startsWith(blobs.get()))) {
+        throw Faults.ADAPTER.refuse(
+            file,
+            "expected a file within its folder, found a link to " + Faults.show(real.toString()));
+      }
+      return UntrustedFile.open(Faults.ADAPTER, file, real);
+    } catch (NoSuchFileException e) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          has(name) ? "expected a file, found a broken link" : "expected a file, found none",
+          e);
+    } catch (IOException | SecurityException e) {
+      throw Faults.ADAPTER.refuse(file, "expected a readable file, found: " + e, e);
+    }
+  }
+
+  /** Returns the stamp of a file that {@link #open} has opened. */
+  FileStamp stamp(String name) throws IOException {
+    return FileStamp.of(path(name).toRealPath());
+  }
+
+  /** Reads a whole file of at most {@code limit} bytes. */
+  ByteBuffer read(String name, int limit) {
+    Path file = path(name);
+    try (FileChannel channel = open(name)) {
+      long size = channel.size();
+      if (size > limit) {
+        throw Faults.ADAPTER.refuse(file, "expected at most " + limit + " bytes, found " + size);
+      }
+      ByteBuffer bytes = ByteBuffer.allocate((int) size);
+      UntrustedFile.readFully(Faults.ADAPTER, file, channel, bytes, 0);
+      return bytes.flip();
+    } catch (IOException e) {
+      throw Faults.ADAPTER.refuse(file, "expected a readable file, found: " + e, e);
+    }
+  }
+}

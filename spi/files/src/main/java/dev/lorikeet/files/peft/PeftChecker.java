@@ -1,0 +1,170 @@
+package dev.lorikeet.files.peft;
+
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.adapter.AdapterPlan;
+import dev.lorikeet.files.safetensors.SafetensorsHeader;
+import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.ElementType;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Compares what the configuration asks for with the tensors that are there and with the base model,
+ * where one is given; else the tensors tell the sizes.
+ *
+ * @param file the file of the tensors, for messages
+ * @param config the configuration
+ * @param shape the sizes of the base model, or empty to take any
+ */
+record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
+  private static final int MAX_FEATURES = Integer.MAX_VALUE / 8;
+
+  AdapterPlan check(PeftTensors tensors) {
+    List<AdapterPlan.Placed> placed = new ArrayList<>();
+    int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
+    for (int layer = 0; layer < layers; layer++) {
+      for (Projection projection : Projection.all()) {
+        var target = new TargetModule(layer, projection);
+        String name = tensors.layersPrefix() + layer + "." + projection.path();
+        boolean covered = config.covers(name, tensors.layersPrefix(), layer);
+        Optional<PeftTensors.Pair> pair = tensors.pair(target);
+        if (covered) {
+          placed.add(placed(target, name, pair.orElseThrow(() -> tensors.missing(target))));
+        } else if (pair.isPresent()) {
+          throw Faults.ADAPTER.refuse(
+              file,
+              SafetensorsHeader.tensor(pair.get().anyName())
+                  + ": expected no tensor of "
+                  + name
+                  + ", which target_modules, exclude_modules and layers_to_transform of "
+                  + PeftAdapterFile.CONFIG
+                  + " leave out");
+        }
+      }
+    }
+    tensors
+        .layerBeyond(layers)
+        .ifPresent(
+            name -> {
+              throw Faults.ADAPTER.refuse(
+                  file,
+                  SafetensorsHeader.tensor(name)
+                      + ": expected layers 0 to "
+                      + (layers - 1)
+                      + " of the base model");
+            });
+    if (placed.isEmpty()) {
+      throw Faults.ADAPTER.refuse(
+          config.file(), "target_modules: expected at least one module of the base model");
+    }
+    return AdapterPlan.of(placed);
+  }
+
+  private AdapterPlan.Placed placed(TargetModule target, String name, PeftTensors.Pair pair) {
+    PeftConfig.Module module = config.module(name);
+    int in =
+        shape
+            .map(s -> s.inFeatures(target.projection()))
+            .orElseGet(() -> width(pair.a(), 1, module.aBlocks()));
+    int out =
+        shape.map(s -> s.outFeatures(target.projection())).orElseGet(() -> width(pair.b(), 0, 1));
+    checkBlocks(name, "A", module.aBlocks(), in, module.rank());
+    checkBlocks(name, "B", module.bBlocks(), out, module.rank());
+    checkShape(pair.a(), module.rank(), in / module.aBlocks(), "[rank, in]", module.aBlocks());
+    checkShape(pair.b(), out, module.rank() / module.bBlocks(), "[out, rank]", module.bBlocks());
+    ElementType type = type(pair.a());
+    if (type != type(pair.b())) {
+      throw Faults.ADAPTER.refuseUnsupported(
+          file,
+          SafetensorsHeader.tensor(pair.b().name())
+              + ": dtype: expected "
+              + type
+              + " as of lora_A, found "
+              + type(pair.b())
+              + ": mixed types are not supported");
+    }
+    var spec =
+        TargetSpec.builder(target)
+            .rank(module.rank())
+            .inFeatures(in)
+            .outFeatures(out)
+            .scaling(module.scaling())
+            .aBlocks(module.aBlocks())
+            .bBlocks(module.bBlocks())
+            .type(type)
+            .build();
+    return new AdapterPlan.Placed(spec, pair.a().entry().begin(), pair.b().entry().begin());
+  }
+
+  private void checkBlocks(String name, String factor, int blocks, int width, int rank) {
+    if (width % blocks != 0 || rank % blocks != 0) {
+      throw Faults.ADAPTER.refuse(
+          config.file(),
+          "use_bdlora.nblocks: expected a number that divides "
+              + width
+              + " features and rank "
+              + rank
+              + " of "
+              + factor
+              + " of "
+              + name
+              + ", found "
+              + blocks);
+    }
+  }
+
+  private void checkShape(
+      PeftTensors.Named tensor, long rows, long columns, String meaning, int blocks) {
+    var expected = List.of(rows, columns);
+    if (!tensor.entry().shape().equals(expected)) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          SafetensorsHeader.tensor(tensor.name())
+              + ": expected shape "
+              + expected
+              + " as "
+              + PeftAdapterFile.CONFIG
+              + " has it, "
+              + meaning
+              + (blocks == 1 ? "" : " in " + blocks + " diagonal blocks")
+              + ", found "
+              + tensor.entry().shape());
+    }
+  }
+
+  /** Returns how many features a factor says that its module has. */
+  private int width(PeftTensors.Named tensor, int dimension, int blocks) {
+    List<Long> stored = tensor.entry().shape();
+    if (stored.size() != 2
+        || stored.get(dimension) < 1
+        || stored.get(dimension) > MAX_FEATURES / blocks) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          SafetensorsHeader.tensor(tensor.name())
+              + ": expected two dimensions and up to "
+              + MAX_FEATURES
+              + " features, found shape "
+              + stored);
+    }
+    return stored.get(dimension).intValue() * blocks;
+  }
+
+  private ElementType type(PeftTensors.Named tensor) {
+    StoredType type = tensor.entry().type();
+    String where = file + ": " + SafetensorsHeader.tensor(tensor.name()) + ": dtype";
+    return switch (type) {
+      case F32 -> ElementType.F32;
+      case F16 -> ElementType.F16;
+      case BF16 -> ElementType.BF16;
+      case F64, F8_E4M3, F8_E5M2 ->
+          throw Faults.ADAPTER.unsupported(where, "F32, F16 or BF16", type);
+      default -> throw Faults.ADAPTER.invalid(where, "F32, F16 or BF16", type);
+    };
+  }
+}

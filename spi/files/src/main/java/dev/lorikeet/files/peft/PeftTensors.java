@@ -1,0 +1,223 @@
+package dev.lorikeet.files.peft;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.safetensors.SafetensorsHeader;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * The tensors of a PEFT adapter by target module. Names are {@code
+ * base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight}; {@code base_model.model.} and
+ * {@code model.} may be missing, and the name that the adapter had in training may stand before
+ * {@code weight}, each the same way in all names.
+ */
+final class PeftTensors {
+  private static final String WRAPPER = "base_model.model.";
+  private static final String MODEL = "model.";
+  private static final String LAYERS = "layers.";
+  private static final int MAX_LAYER_DIGITS = 6;
+
+  /**
+   * A tensor.
+   *
+   * @param name its name in the file
+   * @param entry its entry in the header
+   */
+  record Named(String name, SafetensorsHeader.Entry entry) {}
+
+  /**
+   * The two factors of a target module.
+   *
+   * @param a the factor A
+   * @param b the factor B
+   */
+  record Pair(Named a, Named b) {
+    String anyName() {
+      return a.name();
+    }
+  }
+
+  /**
+   * A name taken apart.
+   *
+   * @param outer what stands before {@code layers.}, wrapper included
+   * @param target the target module
+   * @param factor A or B
+   * @param adapter the adapter's name in training, empty if it is not there
+   */
+  private record Parsed(String outer, TargetModule target, char factor, String adapter) {}
+
+  private final Path file;
+  private final String outer;
+  private final Map<Integer, Pair> pairs;
+  private final NavigableMap<Integer, String> byLayer;
+
+  private PeftTensors(
+      Path file, String outer, Map<Integer, Pair> pairs, NavigableMap<Integer, String> byLayer) {
+    this.file = file;
+    this.outer = outer;
+    this.pairs = pairs;
+    this.byLayer = byLayer;
+  }
+
+  static PeftTensors of(Path file, SafetensorsHeader header) {
+    if (header.tensors().isEmpty()) {
+      throw Faults.ADAPTER.refuse(file, "expected tensors, found none");
+    }
+    Map<TargetModule, Named> as = new HashMap<>();
+    Map<TargetModule, Named> bs = new HashMap<>();
+    NavigableMap<Integer, String> byLayer = new TreeMap<>();
+    Optional<Parsed> first = Optional.empty();
+    for (var entry : header.tensors().entrySet()) {
+      String name = entry.getKey();
+      Parsed parsed = parse(file, name);
+      if (first.isEmpty()) {
+        first = Optional.of(parsed);
+      }
+      checkAlike(file, name, first.get(), parsed);
+      byLayer.put(parsed.target().layer(), name);
+      (parsed.factor() == 'A' ? as : bs).put(parsed.target(), new Named(name, entry.getValue()));
+    }
+    return new PeftTensors(file, first.orElseThrow().outer(), pairs(file, as, bs), byLayer);
+  }
+
+  private static void checkAlike(Path file, String name, Parsed first, Parsed parsed) {
+    if (!parsed.outer().equals(first.outer()) || !parsed.adapter().equals(first.adapter())) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          SafetensorsHeader.tensor(name)
+              + ": expected a name that begins with '"
+              + first.outer()
+              + LAYERS
+              + "' and belongs to adapter '"
+              + Faults.show(first.adapter())
+              + "' like the others, found '"
+              + parsed.outer()
+              + LAYERS
+              + "' and '"
+              + Faults.show(parsed.adapter())
+              + "'");
+    }
+  }
+
+  private static Map<Integer, Pair> pairs(
+      Path file, Map<TargetModule, Named> as, Map<TargetModule, Named> bs) {
+    Map<Integer, Pair> pairs = new HashMap<>();
+    as.forEach(
+        (target, a) -> {
+          Named b = bs.get(target);
+          if (b == null) {
+            throw Faults.ADAPTER.refuse(
+                file, SafetensorsHeader.tensor(a.name()) + ": expected its lora_B, found none");
+          }
+          pairs.put(target.index(), new Pair(a, b));
+        });
+    bs.forEach(
+        (target, b) -> {
+          if (!as.containsKey(target)) {
+            throw Faults.ADAPTER.refuse(
+                file, SafetensorsHeader.tensor(b.name()) + ": expected its lora_A, found none");
+          }
+        });
+    return pairs;
+  }
+
+  private static Parsed parse(Path file, String name) {
+    PeftFeatures.checkTensor(file, name);
+    int layersAt = outerEnd(name);
+    if (!name.startsWith(LAYERS, layersAt)) {
+      throw unknown(file, name);
+    }
+    int layerAt = layersAt + LAYERS.length();
+    int layerEnd = name.indexOf('.', layerAt);
+    int factorAt = name.indexOf(".lora_", layerAt);
+    if (layerEnd < 0 || factorAt < layerEnd || !name.endsWith(".weight")) {
+      throw unknown(file, name);
+    }
+    int layer = layer(file, name, name.substring(layerAt, layerEnd));
+    String path = factorAt == layerEnd ? "" : name.substring(layerEnd + 1, factorAt);
+    Projection projection =
+        Projection.all().stream()
+            .filter(p -> p.path().equals(path))
+            .findFirst()
+            .orElseThrow(() -> unknown(file, name));
+    String rest = name.substring(factorAt + ".lora_".length(), name.length() - ".weight".length());
+    if (!rest.startsWith("A") && !rest.startsWith("B")
+        || rest.length() > 1 && (rest.charAt(1) != '.' || rest.length() == 2)) {
+      throw unknown(file, name);
+    }
+    return new Parsed(
+        name.substring(0, layersAt),
+        new TargetModule(layer, projection),
+        rest.charAt(0),
+        rest.length() > 1 ? rest.substring(2) : "");
+  }
+
+  private static int outerEnd(String name) {
+    int end = name.startsWith(WRAPPER) ? WRAPPER.length() : 0;
+    return name.startsWith(MODEL, end) ? end + MODEL.length() : end;
+  }
+
+  private static int layer(Path file, String name, String digits) {
+    boolean number =
+        !digits.isEmpty()
+            && digits.length() <= MAX_LAYER_DIGITS
+            && digits.chars().allMatch(c -> c >= '0' && c <= '9')
+            && (digits.length() == 1 || digits.charAt(0) != '0');
+    if (!number) {
+      throw unknown(file, name);
+    }
+    return Integer.parseInt(digits);
+  }
+
+  private static LorikeetException unknown(Path file, String name) {
+    return Faults.ADAPTER.refuse(
+        file,
+        SafetensorsHeader.tensor(name)
+            + ": expected lora_A and lora_B weights of the seven projections, as in"
+            + " base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+  }
+
+  /** Returns what stands before a layer's number in the names that PEFT matches. */
+  String layersPrefix() {
+    return (outer.startsWith(WRAPPER) ? outer.substring(WRAPPER.length()) : outer) + LAYERS;
+  }
+
+  /** Returns the factors of a target module, if they are there. */
+  Optional<Pair> pair(TargetModule target) {
+    return Optional.ofNullable(pairs.get(target.index()));
+  }
+
+  /** Returns the error of a target module without tensors. */
+  LorikeetException missing(TargetModule target) {
+    return Faults.ADAPTER.refuse(
+        file,
+        SafetensorsHeader.tensor(
+                outer
+                    + LAYERS
+                    + target.layer()
+                    + "."
+                    + target.projection().path()
+                    + ".lora_A.weight")
+            + ": expected it, as target_modules of "
+            + PeftAdapterFile.CONFIG
+            + " covers this module of the base model, found none");
+  }
+
+  /** Returns the number of layers that have tensors, those before the last without any included. */
+  int layers() {
+    return byLayer.lastKey() + 1;
+  }
+
+  /** Returns the name of a tensor of a layer that a model of so many layers does not have. */
+  Optional<String> layerBeyond(int layers) {
+    return Optional.ofNullable(byLayer.ceilingEntry(layers)).map(Map.Entry::getValue);
+  }
+}
