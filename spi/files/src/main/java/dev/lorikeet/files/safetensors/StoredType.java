@@ -1,5 +1,6 @@
 package dev.lorikeet.files.safetensors;
 
+import dev.lorikeet.tensor.ElementType;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -57,6 +58,15 @@ public enum StoredType {
   /** Returns how many bits an element takes. */
   public int bits() {
     return bits;
+  }
+
+  /** Returns how elements of a type are stored. */
+  public static StoredType of(ElementType type) {
+    return switch (type) {
+      case F32 -> F32;
+      case F16 -> F16;
+      case BF16 -> BF16;
+    };
   }
 
   /** Returns the type of this name in a file's header, if it is known. */
