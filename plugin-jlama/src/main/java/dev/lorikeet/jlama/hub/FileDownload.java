@@ -42,7 +42,7 @@ record FileDownload(
         }
       }
     }
-    throw Faults.invalid(
+    throw Faults.MODEL.invalid(
         client.url(name, commit, file),
         file.checksum().map(Checksum::toString).orElse("its bytes"),
         "another checksum");
@@ -83,7 +83,7 @@ record FileDownload(
       byte[] buffer = new byte[BUFFER];
       for (int count = body.read(buffer); count >= 0; count = body.read(buffer)) {
         if (count > file.size() - part.length()) {
-          throw Faults.invalid(body.source(), file.size() + " bytes as listed", "more");
+          throw Faults.MODEL.invalid(body.source(), file.size() + " bytes as listed", "more");
         }
         part.append(buffer, count);
         progress.update(file.path(), part.length(), file.size());

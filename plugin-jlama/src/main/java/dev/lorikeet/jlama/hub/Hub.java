@@ -180,7 +180,7 @@ public final class Hub {
         if (!ModelFolders.isFinished(kind, name, directory)) { // by somebody else meanwhile
           fetch(client, name, listing, files, directory);
           if (!kind.isThere(directory)) {
-            throw Faults.invalid(listing.source(), "all files that its index names", "fewer");
+            throw Faults.MODEL.invalid(listing.source(), "all files that its index names", "fewer");
           }
           FinishedMarker.write(directory, name, listing.commit());
         }

@@ -40,7 +40,7 @@ final class HubBody implements AutoCloseable {
     if (response.statusCode() == 200) {
       long length = response.headers().firstValueAsLong("Content-Length").orElse(size);
       if (length != size) {
-        throw Faults.invalid(source + ": Content-Length", size + " as listed", length);
+        throw Faults.MODEL.invalid(source + ": Content-Length", size + " as listed", length);
       }
       return 0;
     }
@@ -49,7 +49,7 @@ final class HubBody implements AutoCloseable {
     if (!parts.matches()
         || !part(parts, 1).equals(Long.toString(asked))
         || !(part(parts, 2).equals("*") || part(parts, 2).equals(Long.toString(size)))) {
-      throw Faults.invalid(
+      throw Faults.MODEL.invalid(
           source + ": Content-Range", "bytes from " + asked + " of " + size + " as listed", range);
     }
     return asked;
@@ -81,7 +81,7 @@ final class HubBody implements AutoCloseable {
     for (int count = read(buffer); count >= 0; count = read(buffer)) {
       all.write(buffer, 0, count);
       if (all.size() > limit) {
-        throw Faults.invalid(source, "at most " + limit + " bytes", "more");
+        throw Faults.MODEL.invalid(source, "at most " + limit + " bytes", "more");
       }
     }
     return all.toByteArray();

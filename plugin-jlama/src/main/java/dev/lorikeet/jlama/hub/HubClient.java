@@ -124,7 +124,8 @@ final class HubClient implements AutoCloseable {
       }
       url = target(url, response);
     }
-    throw Faults.invalid(HubFaults.shown(start), "at most " + MAX_REDIRECTS + " redirects", "more");
+    throw Faults.MODEL.invalid(
+        HubFaults.shown(start), "at most " + MAX_REDIRECTS + " redirects", "more");
   }
 
   private HttpResponse<InputStream> send(URI url, long offset) throws IOException {
@@ -174,8 +175,8 @@ final class HubClient implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       // Refused below, like any other place that is not one.
     }
-    throw Faults.invalid(
-        HubFaults.shown(from) + ": Location", "an https address", Faults.shorten(location));
+    throw Faults.MODEL.invalid(
+        HubFaults.shown(from) + ": Location", "an https address", Faults.show(location));
   }
 
   private void refuse(ModelName name, URI url, HttpResponse<?> response) throws IOException {
@@ -200,7 +201,8 @@ final class HubClient implements AutoCloseable {
                   answer
                       + ", expected a public repository "
                       + name
-                      + ": there is none of that name, or it asks for an access token: set HF_TOKEN");
+                      + ": there is none of that name, or it asks for an access token: set"
+                      + " HF_TOKEN");
       case 404 ->
           HubFaults.notFound(
               answer
@@ -216,7 +218,7 @@ final class HubClient implements AutoCloseable {
     return response
         .headers()
         .firstValue("X-Error-Message")
-        .map(text -> " (" + Faults.shorten(text.replaceAll("[^ -~]", "?")) + ")")
+        .map(text -> " (" + Faults.show(text.replaceAll("[^ -~]", "?")) + ")")
         .orElse("");
   }
 

@@ -29,7 +29,7 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
     JsonFile json = JsonFile.parse(source, answer);
     String commit = json.text("sha").orElseThrow(() -> json.missing("sha", "a commit"));
     if (!COMMIT.matcher(commit).matches()) {
-      throw Faults.invalid(source + ": sha", "40 or 64 hexadecimal digits", visible(commit));
+      throw Faults.MODEL.invalid(source + ": sha", "40 or 64 hexadecimal digits", visible(commit));
     }
     String key = "siblings";
     JsonNode list = json.node(key).orElseThrow(() -> json.missing(key, "a list of files"));
@@ -41,7 +41,7 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
     for (JsonNode entry : list) {
       RemoteFile file = file(source + ": " + key + "[" + files.size() + "]", entry);
       if (!paths.add(file.path())) {
-        throw Faults.invalid(source + ": " + key, "each file once", file.path() + " twice");
+        throw Faults.MODEL.invalid(source + ": " + key, "each file once", file.path() + " twice");
       }
       files.add(file);
     }
@@ -51,7 +51,8 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
   private static RemoteFile file(String where, JsonNode entry) {
     String path = entry.path("rfilename").asText("");
     if (!staysInside(path)) {
-      throw Faults.invalid(where + ": rfilename", "a path inside the repository", visible(path));
+      throw Faults.MODEL.invalid(
+          where + ": rfilename", "a path inside the repository", visible(path));
     }
     JsonNode lfs = entry.path("lfs");
     if (lfs.isObject()) {
@@ -72,7 +73,7 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
         || !size.canConvertToLong()
         || size.longValue() < 0
         || size.longValue() > LARGEST_FILE) {
-      throw Faults.invalid(
+      throw Faults.MODEL.invalid(
           where + ": size", "a number of bytes", size.isMissingNode() ? "nothing" : size);
     }
     return size.longValue();

@@ -38,7 +38,7 @@ final class ModelLinks {
         }
       }
     } catch (IOException e) {
-      throw Faults.invalid(directory, "a readable directory", e, e);
+      throw Faults.MODEL.invalid(directory, "a readable directory", e, e);
     }
   }
 
@@ -46,10 +46,10 @@ final class ModelLinks {
     try {
       Path real = link.toRealPath();
       if (!real.startsWith(directory) && !blobs.map(real::startsWith).orElse(false)) {
-        throw Faults.invalid(link, "a file of its directory", "a link to " + real);
+        throw Faults.MODEL.invalid(link, "a file of its directory", "a link to " + real);
       }
     } catch (NoSuchFileException e) {
-      throw Faults.invalid(link, "a file", "a broken link", e);
+      throw Faults.MODEL.invalid(link, "a file", "a broken link", e);
     }
   }
 

@@ -71,16 +71,16 @@ enum RepositoryKind {
     files.add(
         listing
             .file(config)
-            .orElseThrow(() -> Faults.unsupported(listing.source(), config, "no such file")));
+            .orElseThrow(() -> Faults.MODEL.unsupported(listing.source(), config, "no such file")));
     listing.files().stream().filter(file -> wants(file.path())).forEach(files::add);
     files.addAll(
         weights(listing)
             .orElseThrow(
                 () ->
-                    Faults.unsupported(
+                    Faults.MODEL.unsupported(
                         listing.source(), "weights in " + weights, otherWeights(listing))));
     if (files.size() > MAX_FILES) {
-      throw Faults.invalid(
+      throw Faults.MODEL.invalid(
           listing.source(), "at most " + MAX_FILES + " files to load", files.size());
     }
     return files;
@@ -112,7 +112,7 @@ enum RepositoryKind {
         .map(RemoteFile::path)
         .filter(path -> path.matches(".*\\.(?:bin|pt|pth|gguf|h5|onnx|safetensors)"))
         .findFirst()
-        .map(path -> Faults.shorten(path.toLowerCase(Locale.ROOT)))
+        .map(path -> Faults.show(path.toLowerCase(Locale.ROOT)))
         .orElse("none");
   }
 

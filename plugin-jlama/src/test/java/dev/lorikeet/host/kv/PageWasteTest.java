@@ -47,7 +47,7 @@ class PageWasteTest {
             Plugins.discover().adapterStore(Optional.empty()).open(StoreConfig.of(SHAPE, pool))) {
       for (int i = 0; i < RANKS.length; i++) {
         String name = "rank-" + RANKS[i];
-        Path files = PeftAdapterWriter.write(folder.resolve(name), i, RANKS[i], shape());
+        Path files = PeftAdapterWriter.write(folder.resolve(name), i, RANKS[i], SHAPE);
         store.register(new AdapterSource(name, files));
         int before = pool.stats().adapterPages();
         try (AdapterLease lease = store.acquire(name)) {
@@ -87,11 +87,6 @@ class PageWasteTest {
         total);
     assertTrue(total < 5, "waste " + total + " %");
     assertTrue(percent(kvBytes, kvPages) < 5, "waste of keys and values");
-  }
-
-  private static PeftAdapterWriter.Shape shape() {
-    return new PeftAdapterWriter.Shape(
-        SHAPE.layers(), SHAPE.hidden(), SHAPE.intermediate(), SHAPE.kvWidth());
   }
 
   private static double percent(long bytes, long pages) {

@@ -1,13 +1,9 @@
 package dev.lorikeet.host.router;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lorikeet.files.safetensors.SafetensorsWriter;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -90,38 +86,18 @@ public final class GateFiles {
       Files.createDirectories(directory);
       ObjectMapper mapper = new ObjectMapper();
       mapper.writeValue(directory.resolve("router.json").toFile(), json);
-      Files.write(directory.resolve("router.safetensors"), safetensors(mapper));
+      SafetensorsWriter writer = new SafetensorsWriter();
+      tensors.forEach(
+          (name, stored) ->
+              writer.add(
+                  name,
+                  stored.shape().stream().map(Integer::longValue).toList(),
+                  stored.values().array()));
+      writer.write(directory.resolve("router.safetensors"));
       return directory;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-  }
-
-  private byte[] safetensors(ObjectMapper mapper) throws JsonProcessingException {
-    Map<String, Object> header = new LinkedHashMap<>();
-    int bytes = 0;
-    for (var tensor : tensors.entrySet()) {
-      int size = 4 * tensor.getValue().values().capacity();
-      header.put(
-          tensor.getKey(),
-          Map.of(
-              "dtype",
-              "F32",
-              "shape",
-              tensor.getValue().shape(),
-              "data_offsets",
-              List.of(bytes, bytes + size)));
-      bytes += size;
-    }
-    byte[] text = mapper.writeValueAsString(header).getBytes(UTF_8);
-    ByteBuffer file = ByteBuffer.allocate(8 + text.length + bytes).order(ByteOrder.LITTLE_ENDIAN);
-    file.putLong(text.length).put(text);
-    for (Stored tensor : tensors.values()) {
-      for (float value : tensor.values().array()) {
-        file.putFloat(value);
-      }
-    }
-    return file.array();
   }
 
   /** Returns {@code count} names: a, b, c and so on. */

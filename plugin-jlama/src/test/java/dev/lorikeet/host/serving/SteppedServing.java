@@ -21,6 +21,7 @@ import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.text.HfTokenizer;
 import io.opentelemetry.api.OpenTelemetry;
@@ -43,7 +44,16 @@ final class SteppedServing implements AutoCloseable {
   static final int BLOCK_PAGES = 2;
   static final int PAGE_BYTES = 4096;
   static final int ADAPTERS = 6;
-  static final PeftAdapterWriter.Shape SHAPE = new PeftAdapterWriter.Shape(2, 64, 96, 64);
+  static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(2)
+          .hidden(64)
+          .intermediate(96)
+          .heads(4)
+          .kvHeads(4)
+          .headDim(16)
+          .vocabulary(RandomModel.VOCABULARY)
+          .build();
 
   /** What the pool must have for the largest of the adapters. */
   static final int LARGEST_ADAPTER_PAGES = 13;

@@ -111,10 +111,7 @@ class NarrowAdapterTest {
 
   @Test
   void servedDeltasAreThoseOfTheRoundedWeights(@TempDir Path folder) {
-    var shape =
-        new PeftAdapterWriter.Shape(
-            SHAPE.layers(), SHAPE.hidden(), SHAPE.intermediate(), SHAPE.kvWidth());
-    Path files = PeftAdapterWriter.write(folder.resolve("a"), 3, 11, shape);
+    Path files = PeftAdapterWriter.write(folder.resolve("a"), 3, 11, SHAPE);
     var source = new AdapterSource("a", files);
     try (Arena arena = Arena.ofConfined();
         PagePool pool =

@@ -178,10 +178,8 @@ class HostileWeightsTest {
     String second = "model.layers.0.self_attn.q_proj.weight";
     editHeader(
         header -> {
-          ObjectNode embedding = (ObjectNode) header.path("model.embed_tokens.weight");
           ((ObjectNode) header.path(second))
               .set("data_offsets", JSON.valueToTree(new long[] {0, 2048}));
-          assertEquals(0, embedding.path("data_offsets").path(0).longValue());
         });
     assertInvalid("model.safetensors", "without gap or overlap");
   }

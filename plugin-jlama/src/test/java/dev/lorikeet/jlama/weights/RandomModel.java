@@ -4,19 +4,20 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.github.tjake.jlama.safetensors.DType;
 import com.github.tjake.jlama.safetensors.SafeTensorSupport;
+import dev.lorikeet.files.safetensors.SafetensorsWriter;
+import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -239,30 +240,17 @@ public final class RandomModel {
   }
 
   private void writeFile(Path file, List<Map.Entry<String, int[]>> tensors) throws IOException {
-    ObjectNode header = JSON.createObjectNode();
-    header.putObject("__metadata__").put("format", "pt");
-    long end = 0;
+    SafetensorsWriter writer = new SafetensorsWriter();
     for (var tensor : tensors) {
-      ObjectNode entry = header.putObject(tensor.getKey()).put("dtype", type.name());
-      long elements = 1;
-      for (int dimension : tensor.getValue()) {
-        entry.withArray("shape").add(dimension);
-        elements *= dimension;
-      }
-      entry.putArray("data_offsets").add(end).add(end += elements * type.bytes());
+      List<Long> shape = Arrays.stream(tensor.getValue()).asLongStream().boxed().toList();
+      writer.add(
+          tensor.getKey(),
+          StoredType.of(type),
+          shape,
+          output ->
+              output.write(MemorySegment.ofBuffer(values(tensor.getKey(), tensor.getValue()))));
     }
-    String text = header.toString();
-    byte[] padded =
-        (text + " ".repeat((8 - text.length() % 8) % 8)).getBytes(StandardCharsets.UTF_8);
-    try (FileChannel out =
-        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-      ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
-      out.write(length.putLong(0, padded.length));
-      out.write(ByteBuffer.wrap(padded));
-      for (var tensor : tensors) {
-        out.write(values(tensor.getKey(), tensor.getValue()));
-      }
-    }
+    writer.write(file);
   }
 
   private ByteBuffer values(String name, int[] shape) {

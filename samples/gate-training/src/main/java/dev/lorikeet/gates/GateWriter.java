@@ -3,11 +3,11 @@ package dev.lorikeet.gates;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.safetensors.SafetensorsWriter;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.RunningContext;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * Writes a gate in the form that the router {@code gate} reads: {@code router.json} and {@code
@@ -62,47 +63,25 @@ final class GateWriter {
       json.put("layers", gates.size());
     }
     json.put("training", training);
-    ObjectMapper mapper = new ObjectMapper();
-    Files.writeString(
-        directory.resolve("router.json"),
-        mapper.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
+    byte[] text =
+        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+            .getBytes(UTF_8);
+    WholeFile.write(directory.resolve("router.json"), text);
 
     int rows = experts.adapters().size();
-    List<Integer> layers = scope == GatePlan.Scope.LAYER ? List.of(gates.size()) : List.of();
-    Map<String, Object> header = new LinkedHashMap<>();
-    Map<String, float[]> tensors = new LinkedHashMap<>();
+    List<Long> layers = scope == GatePlan.Scope.LAYER ? List.of((long) gates.size()) : List.of();
+    SafetensorsWriter tensors = new SafetensorsWriter();
     if (inner > 0) {
       float[] weight = joined(gates, gate -> gate.innerWeight);
       int features = weight.length / gates.size() / inner;
-      add(header, tensors, "inner.weight", shape(layers, inner, features), weight);
-      add(
-          header,
-          tensors,
-          "inner.bias",
-          shape(layers, inner),
-          joined(gates, gate -> gate.innerBias));
+      tensors.add("inner.weight", shape(layers, inner, features), weight);
+      tensors.add("inner.bias", shape(layers, inner), joined(gates, gate -> gate.innerBias));
     }
     float[] weight = joined(gates, gate -> gate.weight);
-    add(
-        header,
-        tensors,
-        "gate.weight",
-        shape(layers, rows, weight.length / gates.size() / rows),
-        weight);
-    add(header, tensors, "gate.bias", shape(layers, rows), joined(gates, gate -> gate.bias));
-    byte[] text = mapper.writeValueAsString(header).getBytes(UTF_8);
-    int padded = (text.length + 7) / 8 * 8;
-    ByteBuffer file = ByteBuffer.allocate(8 + padded + end(tensors)).order(ByteOrder.LITTLE_ENDIAN);
-    file.putLong(padded).put(text);
-    for (int i = text.length; i < padded; i++) {
-      file.put((byte) ' ');
-    }
-    for (float[] values : tensors.values()) {
-      for (float value : values) {
-        file.putFloat(value);
-      }
-    }
-    Files.write(directory.resolve("router.safetensors"), file.array());
+    int features = weight.length / gates.size() / rows;
+    tensors.add("gate.weight", shape(layers, rows, features), weight);
+    tensors.add("gate.bias", shape(layers, rows), joined(gates, gate -> gate.bias));
+    tensors.write(directory.resolve("router.safetensors"));
   }
 
   private static float[] joined(
@@ -117,28 +96,10 @@ final class GateWriter {
     return joined;
   }
 
-  private static List<Integer> shape(List<Integer> layers, int... dimensions) {
-    return IntStream.concat(layers.stream().mapToInt(n -> n), IntStream.of(dimensions))
+  private static List<Long> shape(List<Long> layers, int... dimensions) {
+    return LongStream.concat(
+            layers.stream().mapToLong(n -> n), IntStream.of(dimensions).asLongStream())
         .boxed()
         .toList();
-  }
-
-  private static void add(
-      Map<String, Object> header,
-      Map<String, float[]> tensors,
-      String name,
-      List<Integer> shape,
-      float[] values) {
-    int begin = end(tensors);
-    tensors.put(name, values);
-    Map<String, Object> entry = new LinkedHashMap<>(); // in one order, so that files are the same
-    entry.put("dtype", "F32");
-    entry.put("shape", shape);
-    entry.put("data_offsets", List.of(begin, end(tensors)));
-    header.put(name, entry);
-  }
-
-  private static int end(Map<String, float[]> tensors) {
-    return tensors.values().stream().mapToInt(values -> Float.BYTES * values.length).sum();
   }
 }

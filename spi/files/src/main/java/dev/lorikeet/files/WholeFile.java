@@ -1,11 +1,13 @@
 package dev.lorikeet.files;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.UUID;
 
 /**
  * Files that appear whole or not at all: written beside their place, brought to the disk, and moved
@@ -33,7 +35,7 @@ public final class WholeFile {
     if (folder == null) {
       throw new IOException(file + ": expected a file in a folder, found the root");
     }
-    Path unfinished = Files.createTempFile(folder, ".lorikeet-", ".unfinished");
+    Path unfinished = beside(whole);
     try {
       writeNew(unfinished, content);
       Files.move(
@@ -44,14 +46,30 @@ public final class WholeFile {
     }
   }
 
-  /** Writes over a file that nobody looks at yet, and brings it to the disk. */
+  /**
+   * Returns a path in the same folder that nobody else has, for what will be moved to {@code path};
+   * unlike temporary files, what is made there has the permissions that files usually have.
+   */
+  public static Path beside(Path path) {
+    return path.resolveSibling(".lorikeet-" + UUID.randomUUID());
+  }
+
+  /** Writes a file of these bytes, as {@link #write(Path, Content)} does. */
+  public static void write(Path file, byte[] bytes) throws IOException {
+    write(file, channel -> fill(channel, bytes));
+  }
+
+  /** Writes all of these bytes to a channel. */
+  public static void fill(FileChannel channel, byte[] bytes) throws IOException {
+    for (ByteBuffer rest = ByteBuffer.wrap(bytes); rest.hasRemaining(); ) {
+      channel.write(rest);
+    }
+  }
+
+  /** Writes a file that is not there yet, where nobody looks, and brings it to the disk. */
   public static void writeNew(Path file, Content content) throws IOException {
     try (FileChannel channel =
-        FileChannel.open(
-            file,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
+        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
       content.writeTo(channel);
       channel.force(true);
     }

@@ -2,7 +2,7 @@ package dev.lorikeet.bench.model;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lorikeet.bench.model.SafetensorsWriter.Fill;
+import dev.lorikeet.bench.model.RandomTensors.Fill;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import java.io.IOException;
@@ -32,7 +32,7 @@ public final class RandomWeights {
     Files.writeString(directory.resolve("config.json"), config(shape, vocabulary));
     writeTokenizer(directory, vocabulary);
 
-    SafetensorsWriter weights = new SafetensorsWriter();
+    RandomTensors weights = new RandomTensors(seed);
     // A logit of zero is never the largest of thousands: no special token is ever generated.
     weights.matrix(
         "model.embed_tokens.weight",
@@ -53,7 +53,7 @@ public final class RandomWeights {
       }
     }
     weights.ones("model.norm.weight", shape.hidden());
-    weights.write(directory.resolve("model.safetensors"), seed);
+    weights.write(directory.resolve("model.safetensors"));
   }
 
   /** Writes a tokenizer of one character for every token. */
@@ -77,7 +77,7 @@ public final class RandomWeights {
     Projection.all().forEach(projection -> targets.add(projection.moduleName()));
     Files.writeString(directory.resolve("adapter_config.json"), config.toString());
 
-    SafetensorsWriter weights = new SafetensorsWriter();
+    RandomTensors weights = new RandomTensors(seed);
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (Projection projection : Projection.all()) {
         String prefix = "base_model.model.model.layers." + layer + "." + projection.path();
@@ -91,7 +91,7 @@ public final class RandomWeights {
             new Fill.Uniform(bound(rank) / 5));
       }
     }
-    weights.write(directory.resolve("adapter_model.safetensors"), seed);
+    weights.write(directory.resolve("adapter_model.safetensors"));
   }
 
   private static float bound(int inFeatures) {

@@ -15,7 +15,6 @@ import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -92,15 +91,10 @@ public final class PeftWriter {
       throw new IOException(directory + ": expected a directory in another, found the root");
     }
     refuseFull(whole);
-    Path unfinished = Files.createTempDirectory(parent, ".lorikeet-");
+    Path unfinished = Files.createDirectory(WholeFile.beside(whole));
     try {
       WholeFile.writeNew(
-          unfinished.resolve(PeftAdapterFile.CONFIG),
-          channel -> {
-            for (ByteBuffer text = ByteBuffer.wrap(config); text.hasRemaining(); ) {
-              channel.write(text);
-            }
-          });
+          unfinished.resolve(PeftAdapterFile.CONFIG), channel -> WholeFile.fill(channel, config));
       WholeFile.writeNew(unfinished.resolve(PeftAdapterFile.WEIGHTS), tensors::writeTo);
       WholeFile.sync(unfinished);
       readBack(unfinished, weights);
@@ -168,15 +162,15 @@ public final class PeftWriter {
   }
 
   private static TargetSpec spec(LoraWeights module) {
-    return new TargetSpec(
-        module.target(),
-        module.rank(),
-        module.a().width(),
-        module.b().width(),
-        module.scaling(),
-        module.a().blocks(),
-        module.b().blocks(),
-        module.a().type());
+    return TargetSpec.builder(module.target())
+        .rank(module.rank())
+        .inFeatures(module.a().width())
+        .outFeatures(module.b().width())
+        .scaling(module.scaling())
+        .aBlocks(module.a().blocks())
+        .bBlocks(module.b().blocks())
+        .type(module.a().type())
+        .build();
   }
 
   private static void add(SafetensorsWriter tensors, LoraWeights module) {

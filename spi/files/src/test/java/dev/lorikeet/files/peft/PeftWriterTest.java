@@ -36,7 +36,16 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Adapters that are written read back bit for bit, and say to PEFT what they are. */
 class PeftWriterTest {
-  private static final ModelShape SHAPE = new ModelShape(3, 24, 40, 3, 1, 8, 100);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(3)
+          .hidden(24)
+          .intermediate(40)
+          .heads(3)
+          .kvHeads(1)
+          .headDim(8)
+          .vocabulary(100)
+          .build();
 
   @TempDir Path folder;
 
@@ -76,8 +85,7 @@ class PeftWriterTest {
     byte[][] rows = new byte[factor.rank()][];
     for (int r = 0; r < rows.length; r++) {
       long bytes = (long) factor.rowLength() * factor.type().bytes();
-      rows[r] =
-          factor.memory().asSlice(factor.rowOffset(r), bytes).toArray(ValueLayout.JAVA_BYTE);
+      rows[r] = factor.memory().asSlice(factor.rowOffset(r), bytes).toArray(ValueLayout.JAVA_BYTE);
     }
     return rows;
   }
@@ -175,7 +183,8 @@ class PeftWriterTest {
     }
     Path directory = folder.resolve("adapter");
     new PeftWriter(SHAPE, Optional.of("some/base")).write(directory, weights);
-    JsonNode config = new ObjectMapper().readTree(directory.resolve("adapter_config.json").toFile());
+    JsonNode config =
+        new ObjectMapper().readTree(directory.resolve("adapter_config.json").toFile());
     assertEquals("LORA", config.path("peft_type").textValue());
     assertEquals("CAUSAL_LM", config.path("task_type").textValue());
     assertEquals("some/base", config.path("base_model_name_or_path").textValue());
@@ -202,7 +211,8 @@ class PeftWriterTest {
     weights.add(module(random, 2, Projection.GATE, ElementType.BF16, 4, 1, 1, 0.5f));
     Path directory = folder.resolve("adapter");
     new PeftWriter(SHAPE, Optional.empty()).write(directory, weights);
-    JsonNode config = new ObjectMapper().readTree(directory.resolve("adapter_config.json").toFile());
+    JsonNode config =
+        new ObjectMapper().readTree(directory.resolve("adapter_config.json").toFile());
     assertTrue(config.path("base_model_name_or_path").isNull());
     assertEquals("{\"o_proj\":8}", config.path("rank_pattern").toString());
     assertEquals(4 * (double) 0.3f, config.path("alpha_pattern").path("up_proj").doubleValue());
