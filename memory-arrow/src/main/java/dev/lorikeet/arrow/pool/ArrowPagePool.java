@@ -22,13 +22,13 @@ import org.apache.arrow.memory.RootAllocator;
 public final class ArrowPagePool implements PagePool {
   /*
    * Idea: pages are numbers. A stack holds the free ones, one byte per page says who owns it.
-   * Layout: free[0 .. freeCount) is the stack; it starts with page 0 on top, and a page freed last
-   * is used first, because it is the one most likely still in cache. owner[p] is FREE, or 1 plus
-   * the ordinal of the owner; MARKED is added while free() looks through its argument, which finds
-   * a page that stands there twice, and is taken off again if anything is wrong.
-   * Cost: O(count) per call under one lock, held for a few nanoseconds per page. Reclaimers run
-   * without it, since they free pages themselves; a pass over all of them repeats as long as it
-   * brought something, because another thread may take what was just freed.
+   * Layout: free[0 .. freeCount) is the stack; it starts with page 0 on top, and a page freed last is used first,
+   * because it is the one most likely still in cache. owner[p] is FREE, or 1 plus the ordinal of the owner; MARKED is
+   * added while free() looks through its argument, which finds a page that stands there twice, and is taken off again
+   * if anything is wrong.
+   * Cost: O(count) per call under one lock, held for a few nanoseconds per page. Reclaimers run without it, since they
+   * free pages themselves; a pass over all of them repeats as long as it brought something, because another thread may
+   * take what was just freed.
    * Paper: unified paging, S-LoRA (arXiv 2311.03285), section 5.
    */
   private static final byte FREE = 0;

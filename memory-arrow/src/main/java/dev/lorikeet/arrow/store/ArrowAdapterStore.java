@@ -29,15 +29,15 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class ArrowAdapterStore implements AdapterStore {
   /*
-   * Idea: one lock guards who is registered, resident, pinned and idle; it is held for a few map
-   * and list operations and never while files are read, pages are allocated or freed, or a load is
-   * awaited, so a load stalls nobody else. The pool calls the store back while it allocates for it;
-   * since neither holds its lock then, there is no order of locks to get wrong.
-   * A generation is pinned before its load begins, so nothing can evict it between the end of the
-   * load and the return of the lease. Unpinned resident generations stand in a linked set, least
-   * recently used first: eviction takes from its head, unpinning adds to its tail.
-   * Cost: acquiring what is resident and closing a lease are O(1), one short lock each. A
-   * registered adapter costs its name, path and one small object; equal descriptions are shared.
+   * Idea: one lock guards who is registered, resident, pinned and idle; it is held for a few map and list operations
+   * and never while files are read, pages are allocated or freed, or a load is awaited, so a load stalls nobody else.
+   * The pool calls the store back while it allocates for it; since neither holds its lock then, there is no order of
+   * locks to get wrong.
+   * A registration is pinned before its load begins, so nothing can evict it between the end of the load and the return
+   * of the lease. Unpinned resident registrations stand in a linked set, least recently used first: eviction takes from
+   * its head, unpinning adds to its tail.
+   * Cost: acquiring what is resident and closing a lease are O(1), one short lock each. A registered adapter costs its
+   * name, path and one small object; equal descriptions are shared.
    * Paper: S-LoRA (arXiv 2311.03285), section 5.
    */
   private static final AtomicLong GENERATIONS = new AtomicLong();
@@ -92,37 +92,37 @@ public final class ArrowAdapterStore implements AdapterStore {
 
   @Override
   public AdapterLease acquire(String id) {
-    Registration generation;
+    Registration registration;
     Load<Resident> load;
     synchronized (lock) {
       requireOpen();
-      generation = byName.get(id);
-      if (generation == null) {
+      registration = byName.get(id);
+      if (registration == null) {
         throw notFound(id);
       }
-      pin(generation);
-      if (generation.resident.isPresent()) {
+      pin(registration);
+      if (registration.resident.isPresent()) {
         hits++;
-        return lease(generation, generation.resident.get());
+        return lease(registration, registration.resident.get());
       }
-      load = loadOf(generation);
+      load = loadOf(registration);
     }
     try {
       startNow(load);
-      return lease(generation, load.await());
+      return lease(registration, load.await());
     } catch (RuntimeException | Error e) {
-      unpin(generation);
-      if (isReplaced(id, generation)) {
+      unpin(registration);
+      if (isReplaced(id, registration)) {
         return acquire(id); // its files had gone, and a new registration says where to look
       }
       throw e;
     }
   }
 
-  private boolean isReplaced(String id, Registration generation) {
+  private boolean isReplaced(String id, Registration registration) {
     synchronized (lock) {
       Registration now = byName.get(id);
-      return now != null && now != generation;
+      return now != null && now != registration;
     }
   }
 
@@ -130,13 +130,13 @@ public final class ArrowAdapterStore implements AdapterStore {
   public Optional<AdapterLease> acquireIfResident(String id) {
     synchronized (lock) {
       requireOpen();
-      Registration generation = byName.get(id);
-      if (generation == null || generation.resident.isEmpty()) {
+      Registration registration = byName.get(id);
+      if (registration == null || registration.resident.isEmpty()) {
         return Optional.empty();
       }
-      pin(generation);
+      pin(registration);
       hits++;
-      return Optional.of(lease(generation, generation.resident.get()));
+      return Optional.of(lease(registration, registration.resident.get()));
     }
   }
 
@@ -146,9 +146,11 @@ public final class ArrowAdapterStore implements AdapterStore {
     synchronized (lock) {
       requireOpen();
       for (String id : ids) {
-        Registration generation = byName.get(id);
-        if (generation != null && generation.resident.isEmpty() && generation.load.isEmpty()) {
-          wanted.add(loadOf(generation));
+        Registration registration = byName.get(id);
+        if (registration != null
+            && registration.resident.isEmpty()
+            && registration.load.isEmpty()) {
+          wanted.add(loadOf(registration));
         }
       }
     }
@@ -166,11 +168,11 @@ public final class ArrowAdapterStore implements AdapterStore {
     int[] freed;
     synchronized (lock) {
       requireOpen();
-      Registration generation = byName.remove(id);
-      if (generation == null) {
+      Registration registration = byName.remove(id);
+      if (registration == null) {
         return false;
       }
-      freed = retire(generation);
+      freed = retire(registration);
     }
     free(freed);
     return true;
@@ -180,7 +182,7 @@ public final class ArrowAdapterStore implements AdapterStore {
   public Optional<AdapterSpec> find(String id) {
     synchronized (lock) {
       requireOpen();
-      return Optional.ofNullable(byName.get(id)).map(generation -> generation.spec);
+      return Optional.ofNullable(byName.get(id)).map(registration -> registration.spec);
     }
   }
 
@@ -189,7 +191,7 @@ public final class ArrowAdapterStore implements AdapterStore {
     List<AdapterSpec> specs = new ArrayList<>();
     synchronized (lock) {
       requireOpen();
-      byName.values().forEach(generation -> specs.add(generation.spec));
+      byName.values().forEach(registration -> specs.add(registration.spec));
     }
     specs.sort(Comparator.comparing(AdapterSpec::id));
     return List.copyOf(specs);
@@ -219,7 +221,7 @@ public final class ArrowAdapterStore implements AdapterStore {
         return;
       }
       closed = true;
-      byName.values().forEach(generation -> freed.add(retire(generation)));
+      byName.values().forEach(registration -> freed.add(retire(registration)));
       byName.clear();
     }
     pressure.close();
@@ -227,7 +229,7 @@ public final class ArrowAdapterStore implements AdapterStore {
     freed.forEach(this::free);
     TreeSet<String> names = new TreeSet<>();
     synchronized (lock) {
-      leased.forEach(generation -> names.add(generation.spec.id()));
+      leased.forEach(registration -> names.add(registration.spec.id()));
     }
     if (!names.isEmpty()) {
       throw new IllegalStateException(
@@ -252,87 +254,87 @@ public final class ArrowAdapterStore implements AdapterStore {
   }
 
   /** Returns the load under way, or a new one that the caller starts. Holds the lock. */
-  private Load<Resident> loadOf(Registration generation) {
-    if (generation.load.isEmpty()) {
-      generation.load = Optional.of(new Load<>(() -> load(generation)));
+  private Load<Resident> loadOf(Registration registration) {
+    if (registration.load.isEmpty()) {
+      registration.load = Optional.of(new Load<>(() -> load(registration)));
     }
-    return generation.load.get();
+    return registration.load.get();
   }
 
-  private Resident load(Registration generation) {
+  private Resident load(Registration registration) {
     Optional<Resident> loaded = Optional.empty();
     try {
       synchronized (lock) {
-        if (generation.retired && generation.pins == 0) {
+        if (registration.retired && registration.pins == 0) {
           throw closedNow(); // a hint that nobody needs any more
         }
       }
-      var registered = new AdapterLoader.Checked(generation.spec.targets(), generation.digest);
-      loaded = Optional.of(durations.time(() -> loader.load(generation.path, registered)));
+      var registered = new AdapterLoader.Checked(registration.spec.targets(), registration.digest);
+      loaded = Optional.of(durations.time(() -> loader.load(registration.path, registered)));
       return loaded.get();
     } finally {
-      free(settle(generation, loaded));
+      free(settle(registration, loaded));
     }
   }
 
   /** Ends a load; returns the pages that nobody wants any more. */
-  private int[] settle(Registration generation, Optional<Resident> loaded) {
+  private int[] settle(Registration registration, Optional<Resident> loaded) {
     synchronized (lock) {
-      generation.load = Optional.empty();
+      registration.load = Optional.empty();
       if (loaded.isEmpty()) {
         return NOTHING;
       }
       loads++;
-      generation.resident = loaded;
-      residentBytes += generation.spec.bytes();
+      registration.resident = loaded;
+      residentBytes += registration.spec.bytes();
       residentPages += loaded.get().pages().length;
-      if (generation.pins > 0) {
-        leased.add(generation);
+      if (registration.pins > 0) {
+        leased.add(registration);
         return NOTHING;
       }
-      idle.add(generation);
-      return generation.retired ? takeWeights(generation) : NOTHING;
+      idle.add(registration);
+      return registration.retired ? takeWeights(registration) : NOTHING;
     }
   }
 
-  private AdapterLease lease(Registration generation, Resident resident) {
-    return new Lease(generation.spec, resident.table(), () -> unpin(generation));
+  private AdapterLease lease(Registration registration, Resident resident) {
+    return new Lease(registration.spec, resident.table(), () -> unpin(registration));
   }
 
-  /** Keeps a generation from eviction. Holds the lock. */
-  private void pin(Registration generation) {
-    if (generation.pins++ == 0 && generation.resident.isPresent()) {
-      idle.remove(generation);
-      leased.add(generation);
+  /** Keeps a registration from eviction. Holds the lock. */
+  private void pin(Registration registration) {
+    if (registration.pins++ == 0 && registration.resident.isPresent()) {
+      idle.remove(registration);
+      leased.add(registration);
     }
   }
 
-  private void unpin(Registration generation) {
+  private void unpin(Registration registration) {
     int[] freed = NOTHING;
     synchronized (lock) {
-      if (--generation.pins == 0 && generation.resident.isPresent()) {
-        leased.remove(generation);
-        idle.add(generation);
-        if (generation.retired) {
-          freed = takeWeights(generation);
+      if (--registration.pins == 0 && registration.resident.isPresent()) {
+        leased.remove(registration);
+        idle.add(registration);
+        if (registration.retired) {
+          freed = takeWeights(registration);
         }
       }
     }
     free(freed);
   }
 
-  /** Marks a generation as gone; returns the pages to free now. Holds the lock. */
-  private int[] retire(Registration generation) {
-    generation.retired = true;
-    return idle.contains(generation) ? takeWeights(generation) : NOTHING;
+  /** Marks a registration as gone; returns the pages to free now. Holds the lock. */
+  private int[] retire(Registration registration) {
+    registration.retired = true;
+    return idle.contains(registration) ? takeWeights(registration) : NOTHING;
   }
 
-  /** Takes the pages of an idle generation away. Holds the lock; the caller frees them later. */
-  private int[] takeWeights(Registration generation) {
-    int[] pages = generation.resident.orElseThrow().pages();
-    idle.remove(generation);
-    generation.resident = Optional.empty();
-    residentBytes -= generation.spec.bytes();
+  /** Takes the pages of an idle registration away. Holds the lock; the caller frees them later. */
+  private int[] takeWeights(Registration registration) {
+    int[] pages = registration.resident.orElseThrow().pages();
+    idle.remove(registration);
+    registration.resident = Optional.empty();
+    residentBytes -= registration.spec.bytes();
     residentPages -= pages.length;
     return pages;
   }

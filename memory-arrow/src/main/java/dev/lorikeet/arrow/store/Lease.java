@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** A claim on the weights of one generation. */
+/** A claim on the weights of one registration. */
 final class Lease implements AdapterLease {
   private final AdapterSpec spec;
   private final List<Optional<LoraWeights>> table;

@@ -18,14 +18,13 @@ import java.util.List;
  */
 final class NarrowingSink implements WeightSink {
   /*
-   * Idea: to nearest, ties to even (IEEE 754, roundTiesToEven). BF16 is the upper half of F32, so
-   * adding half of its last place, less one where that place is even, carries exactly when the
-   * weight has to go up, through the exponent where it must: subnormals, powers of two and overflow
-   * need no case of their own. The largest NaN patterns are lowered first, so that the addition
-   * can't carry into the sign and make them numbers. F16 is the JDK's conversion.
-   * Cost: a pass over a chunk that was just read and lies in the second-level cache, in loops
-   * without branches that look for the largest magnitude on the way. Half as many bytes go
-   * into pages, so that loading from the page cache takes as long as without it.
+   * Idea: to nearest, ties to even (IEEE 754, roundTiesToEven). BF16 is the upper half of F32, so adding half of its
+   * last place, less one where that place is even, carries exactly when the weight has to go up, through the exponent
+   * where it must: subnormals, powers of two and overflow need no case of their own. The largest NaN patterns are
+   * lowered first, so that the addition can't carry into the sign and make them numbers. F16 is the JDK's conversion.
+   * Cost: a pass over a chunk that was just read and lies in the second-level cache, in loops without branches that
+   * look for the largest magnitude on the way. Half as many bytes go into pages, so that loading from the page cache
+   * takes as long as without it.
    */
   private static final int BLOCK = 4096;
   private static final int MAGNITUDE = 0x7FFF_FFFF;

@@ -13,15 +13,15 @@ import java.util.TreeMap;
  */
 final class PageLayout {
   /*
-   * Idea: first-fit decreasing bin packing. An adapter has thousands of rows but few different
-   * sizes, so rows are grouped by size and each page is filled from the largest group down.
-   * Layout: a row's place is a logical offset: the number of its page within the adapter times the
-   * page size, plus the offset in the page. Factors are numbered 2 * target for A and 2 * target + 1
-   * for B; rows of one factor stay in order and mostly adjacent.
-   * Rows begin at multiples of 64 bytes, a cache line and the widest vector, unless that would cost
-   * more than 2 % of the row; then of 32, 16, 8 or 4.
-   * Cost: O(rows + pages * sizes). Waste: below 5 % at 64 KiB pages for rows of up to a third of a
-   * page, besides the last page; see the README for figures.
+   * Idea: first-fit decreasing bin packing. An adapter has thousands of rows but few different sizes, so rows are
+   * grouped by size and each page is filled from the largest group down.
+   * Layout: a row's place is a logical offset: the number of its page within the adapter times the page size, plus the
+   * offset in the page. Factors are numbered 2 * target for A and 2 * target + 1 for B; rows of one factor stay in
+   * order and mostly adjacent.
+   * Rows begin at multiples of 64 bytes, a cache line and the widest vector, unless that would cost more than 2 % of
+   * the row; then of 32, 16, 8 or 4.
+   * Cost: O(rows + pages * sizes). Waste: below 5 % at 64 KiB pages for rows of up to a third of a page, besides the
+   * last page; see the README for figures.
    */
   private static final int MAX_ALIGNMENT = 64;
   private static final int MIN_ALIGNMENT = 4;

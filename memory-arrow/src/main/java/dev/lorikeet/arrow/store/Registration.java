@@ -16,7 +16,7 @@ final class Registration {
   /** Open leases, and callers of {@code acquire} that wait for the weights. */
   int pins;
 
-  /** Whether the name is gone or means a later generation: free the weights when pins reach 0. */
+  /** Whether the name is gone or means a later registration: free the weights when pins reach 0. */
   boolean retired;
 
   Optional<Resident> resident = Optional.empty();

@@ -23,12 +23,10 @@ import java.util.zip.CRC32C;
  */
 public record FactorReader(Path file, FileChannel channel, Factor b) {
   /*
-   * Idea: weights are read with positional reads into a small buffer instead of being mapped: a
-   * mapped file that another process truncates kills the JVM's access with a fault, a read just
-   * ends early. The buffer stays in the second-level cache, so the copy into pages costs little
-   * more than the read itself.
-   * Cost: one pass over the file, CRC-32C included, which the CPU computes faster than memory
-   * delivers.
+   * Idea: weights are read with positional reads into a small buffer instead of being mapped: a mapped file that
+   * another process truncates kills the JVM's access with a fault, a read just ends early. The buffer stays in the
+   * second-level cache, so the copy into pages costs little more than the read itself.
+   * Cost: one pass over the file, CRC-32C included, which the CPU computes faster than memory delivers.
    */
   private static final int CHUNK_BYTES = 256 << 10;
 

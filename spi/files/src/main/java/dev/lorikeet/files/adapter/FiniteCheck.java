@@ -11,9 +11,9 @@ import java.nio.file.Path;
 /** Refuses weights that are NaN or infinite. */
 public final class FiniteCheck implements WeightSink {
   /*
-   * Idea: a number is NaN or infinite when all bits of its exponent are set. With the other bits
-   * masked away, adding one to the exponent's lowest bit carries into the sign's place in exactly
-   * that case, and never into the next number, so a 64-bit word checks two or four numbers at once.
+   * Idea: a number is NaN or infinite when all bits of its exponent are set. With the other bits masked away, adding
+   * one to the exponent's lowest bit carries into the sign's place in exactly that case, and never into the next
+   * number, so a 64-bit word checks two or four numbers at once.
    */
   private static final ValueLayout.OfLong WORD =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

@@ -7,9 +7,8 @@ import java.lang.foreign.ValueLayout;
 /** Writes the weights of one adapter into rows of memory, B transposed. */
 public final class RowWriter implements WeightSink {
   /*
-   * Idea: B comes as [out, rank] and is kept as [rank, out]. A tile of TILE outputs is copied to an
-   * array, transposed there line by line, and each line copied to its row, so that strided access
-   * stays within the first-level cache.
+   * Idea: B comes as [out, rank] and is kept as [rank, out]. A tile of TILE outputs is copied to an array, transposed
+   * there line by line, and each line copied to its row, so that strided access stays within the first-level cache.
    */
   private static final int TILE = 256;
 

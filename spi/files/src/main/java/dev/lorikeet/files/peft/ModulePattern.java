@@ -8,15 +8,14 @@ import java.util.List;
  */
 final class ModulePattern {
   /*
-   * Idea: files are untrusted, and a backtracking matcher needs exponential time for patterns such
-   * as (a*)*b. Here a node of the pattern maps a set of positions in the text to the set of
-   * positions where it may end, so nothing is ever tried twice: one 64-bit word is the set, since
-   * module names are shorter than 64 characters.
-   * Layout: the syntax tree is built once; sequences compose the map, alternatives join it, and a
-   * repetition applies it until the set no longer changes, at most 64 times.
-   * Cost: nodes times positions; nested repetitions multiply, so evaluations are counted and a
-   * pattern that needs more than MAX_STEPS for one name is refused. Which of several matches a
-   * backtracking matcher would find first, and with it laziness, does not matter for a whole match.
+   * Idea: files are untrusted, and a backtracking matcher needs exponential time for patterns such as (a*)*b. Here a
+   * node of the pattern maps a set of positions in the text to the set of positions where it may end, so nothing is
+   * ever tried twice: one 64-bit word is the set, since module names are shorter than 64 characters.
+   * Layout: the syntax tree is built once; sequences compose the map, alternatives join it, and a repetition applies it
+   * until the set no longer changes, at most 64 times.
+   * Cost: nodes times positions; nested repetitions multiply, so evaluations are counted and a pattern that needs more
+   * than MAX_STEPS for one name is refused. Which of several matches a backtracking matcher would find first, and with
+   * it laziness, does not matter for a whole match.
    */
   static final int MAX_TEXT = 62;
   static final int MAX_STEPS = 100_000;
