@@ -4,9 +4,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
+import dev.lorikeet.tensor.ElementType;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -107,18 +109,13 @@ final class PeftWriter {
   }
 
   static Tensor random(String dtype, int rows, int columns, Random random) {
-    int bytes = dtype.equals("F32") ? 4 : 2;
-    ByteBuffer data = ByteBuffer.allocate(rows * columns * bytes).order(ByteOrder.LITTLE_ENDIAN);
+    ElementType type = ElementType.valueOf(dtype);
+    byte[] data = new byte[rows * columns * type.bytes()];
     for (int i = 0; i < rows * columns; i++) {
-      float value = (float) random.nextGaussian();
-      switch (dtype) {
-        case "F32" -> data.putFloat(value);
-        case "F16" -> data.putShort(Float.floatToFloat16(value));
-        case "BF16" -> data.putShort((short) (Float.floatToIntBits(value) >>> 16));
-        default -> throw new IllegalArgumentException(dtype);
-      }
+      long at = (long) i * type.bytes();
+      type.write(MemorySegment.ofArray(data), at, (float) random.nextGaussian());
     }
-    return new Tensor(dtype, List.of((long) rows, (long) columns), data.array());
+    return new Tensor(dtype, List.of((long) rows, (long) columns), data);
   }
 
   Tensor tensor(int layer, Projection projection, char factor) {

@@ -5,8 +5,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
-import java.lang.foreign.ValueLayout;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -31,21 +32,13 @@ final class PlainPeft {
     JsonNode entry = header.get(name);
     int rows = entry.get("shape").get(0).intValue();
     int columns = entry.get("shape").get(1).intValue();
-    String type = entry.get("dtype").asText();
-    ByteBuffer data =
-        ByteBuffer.wrap(file)
-            .order(ByteOrder.LITTLE_ENDIAN)
-            .position(dataStart + entry.get("data_offsets").get(0).intValue());
+    ElementType type = ElementType.valueOf(entry.get("dtype").asText());
+    long at = dataStart + entry.get("data_offsets").get(0).longValue();
     double[][] matrix = new double[rows][columns];
     for (double[] row : matrix) {
       for (int c = 0; c < columns; c++) {
-        row[c] =
-            switch (type) {
-              case "F32" -> data.getFloat();
-              case "F16" -> Float.float16ToFloat(data.getShort());
-              case "BF16" -> Float.intBitsToFloat(data.getShort() << 16);
-              default -> throw new IllegalArgumentException(type);
-            };
+        row[c] = type.read(MemorySegment.ofArray(file), at);
+        at += type.bytes();
       }
     }
     return matrix;
@@ -103,13 +96,7 @@ final class PlainPeft {
     for (int r = 0; r < factor.rank(); r++) {
       for (int i = 0; i < factor.rowLength(); i++) {
         long at = factor.rowOffset(r) + (long) i * factor.type().bytes();
-        rows[r][factor.rowStart(r) + i] =
-            switch (factor.type()) {
-              case F32 -> factor.memory().get(ValueLayout.JAVA_FLOAT, at);
-              case F16 -> Float.float16ToFloat(factor.memory().get(ValueLayout.JAVA_SHORT, at));
-              case BF16 ->
-                  Float.intBitsToFloat(factor.memory().get(ValueLayout.JAVA_SHORT, at) << 16);
-            };
+        rows[r][factor.rowStart(r) + i] = factor.type().read(factor.memory(), at);
       }
     }
     return rows;

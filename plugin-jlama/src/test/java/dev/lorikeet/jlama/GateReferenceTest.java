@@ -15,7 +15,6 @@ import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tiny.TinyModel;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -220,24 +219,7 @@ class GateReferenceTest {
 
     private static double element(LoraFactor factor, int row, int column) {
       long at = factor.rowOffset(row) + (long) column * factor.type().bytes();
-      return switch (factor.type()) {
-        case F32 ->
-            factor
-                .memory()
-                .get(ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), at);
-        case BF16 ->
-            Float.intBitsToFloat(
-                factor
-                        .memory()
-                        .get(
-                            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), at)
-                    << 16);
-        case F16 ->
-            Float.float16ToFloat(
-                factor
-                    .memory()
-                    .get(ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), at));
-      };
+      return factor.type().read(factor.memory(), at);
     }
   }
 }

@@ -64,7 +64,7 @@ final class BenchmarkAdapter implements AdapterLease {
     MemorySegment region = Arena.global().allocate(REGION_BYTES, 64);
     Random random = new Random(1);
     for (int i = 0; i < REGION_BYTES / 2; i++) {
-      Elements.set(region, ElementType.BF16, i, (float) (random.nextFloat() - 0.5) / 64);
+      ElementType.BF16.write(region, 2L * i, (float) (random.nextFloat() - 0.5) / 64);
     }
     return region;
   }

@@ -78,8 +78,8 @@ final class DeviceCase implements AutoCloseable {
     int stride = columns + padding;
     MemorySegment values = arena.allocate((long) tokens * stride * type.bytes(), 64);
     for (long i = 0; i < (long) tokens * stride; i++) {
-      Elements.set(
-          values, type, i, i % stride < columns ? (float) random.nextGaussian() : Float.NaN);
+      float value = i % stride < columns ? (float) random.nextGaussian() : Float.NaN;
+      type.write(values, i * type.bytes(), value);
     }
     DeviceMemory memory = DeviceMemory.allocate(values.byteSize());
     memory.write(0, values);
@@ -130,7 +130,8 @@ final class DeviceCase implements AutoCloseable {
         }
         entries[token]++;
         for (int k = 0; k < in; k++) {
-          x[k] = Elements.get(host.getFirst(), type, (long) token * (in + padding) + k);
+          long index = (long) token * (in + padding) + k;
+          x[k] = type.read(host.getFirst(), index * type.bytes());
         }
         adapter.addExact(target, batch.weight(e), x, delta[token], magnitude[token]);
       }
@@ -140,9 +141,9 @@ final class DeviceCase implements AutoCloseable {
         continue;
       }
       for (int o = 0; o < stride; o++) {
-        long index = (long) t * stride + o;
-        float before = Elements.get(host.get(place), type, index);
-        float found = Elements.get(after, type, index);
+        long offset = ((long) t * stride + o) * type.bytes();
+        float before = type.read(host.get(place), offset);
+        float found = type.read(after, offset);
         String where = what + ", token " + t + ", column " + o;
         if (delta[t] == null || o >= out) {
           assertEquals(Float.floatToRawIntBits(before), Float.floatToRawIntBits(found), where);
@@ -150,7 +151,7 @@ final class DeviceCase implements AutoCloseable {
           double exact = before + delta[t][o];
           double bound =
               4 * (in + entries[t] + 20) * 0x1p-24 * (magnitude[t][o] + Math.abs(before))
-                  + 2 * Elements.roundoff(type) * Math.abs(exact);
+                  + 2 * type.unitRoundoff() * Math.abs(exact);
           assertTrue(
               Math.abs(found - exact) <= bound,
               () -> where + ": expected " + exact + " within " + bound + ", found " + found);

@@ -68,9 +68,9 @@ class DeviceSwitchTest {
       int in = sizes[i][1];
       MemorySegment host = arena.allocate((long) out * in * type.bytes(), 64);
       for (int k = 0; k < out * in; k++) {
-        Elements.set(host, type, k, (float) random.nextGaussian());
+        type.write(host, (long) k * type.bytes(), (float) random.nextGaussian());
       }
-      Elements.set(host, type, 0, -0f);
+      type.write(host, 0, -0f);
       pristine.add(host);
       targets.add(
           new MergePlan.Target(
@@ -114,7 +114,8 @@ class DeviceSwitchTest {
         continue;
       }
       for (int k = 0; k < sizes[i][0] * in; k++) {
-        double before = Elements.get(pristine.get(i), type, k);
+        long offset = (long) k * type.bytes();
+        double before = type.read(pristine.get(i), offset);
         double exact = before;
         double size = Math.abs(before);
         for (MergePlan.Share share : mixture) {
@@ -122,8 +123,8 @@ class DeviceSwitchTest {
           exact += share.weight() * part;
           size += Math.abs(share.weight() * part) + 0.1;
         }
-        double bound = 400 * 0x1p-24 * size + Elements.roundoff(type) * Math.abs(exact);
-        float value = Elements.get(found, type, k);
+        double bound = 400 * 0x1p-24 * size + type.unitRoundoff() * Math.abs(exact);
+        float value = type.read(found, offset);
         double expected = exact;
         int place = k;
         assertTrue(

@@ -71,11 +71,8 @@ final class RandomAdapter implements AdapterLease {
     for (int r = 0; r < rank; r++) {
       offsets[r] = (long) order.get(r) * length * type.bytes();
       for (int k = 0; k < length; k++) {
-        Elements.set(
-            memory.asSlice(offsets[r]),
-            type,
-            k,
-            (float) (random.nextGaussian() / Math.sqrt(width)));
+        long offset = offsets[r] + (long) k * type.bytes();
+        type.write(memory, offset, (float) (random.nextGaussian() / Math.sqrt(width)));
       }
     }
     return new LoraFactor(type, width, blocks, Device.HOST, memory, offsets);
@@ -86,8 +83,9 @@ final class RandomAdapter implements AdapterLease {
     double[] dense = new double[factor.rank() * factor.width()];
     for (int r = 0; r < factor.rank(); r++) {
       for (int k = 0; k < factor.rowLength(); k++) {
+        long offset = factor.rowOffset(r) + (long) k * factor.type().bytes();
         dense[r * factor.width() + factor.rowStart(r) + k] =
-            Elements.get(factor.memory().asSlice(factor.rowOffset(r)), factor.type(), k);
+            factor.type().read(factor.memory(), offset);
       }
     }
     return dense;

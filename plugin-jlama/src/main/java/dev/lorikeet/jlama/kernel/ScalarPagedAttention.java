@@ -1,8 +1,6 @@
 package dev.lorikeet.jlama.kernel;
 
 import dev.lorikeet.host.step.AttentionBatch;
-import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
-import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -20,6 +18,7 @@ final class ScalarPagedAttention implements PagedAttention {
       MemorySegment pool,
       Shard shard) {
     int headDim = shape.headDim();
+    long step = shape.type().bytes();
     k.check("k", batch.tokens(), shape.kvHeads() * headDim);
     v.check("v", batch.tokens(), shape.kvHeads() * headDim);
     for (int token = shard.first(batch.tokens()); token < shard.end(batch.tokens()); token++) {
@@ -33,18 +32,10 @@ final class ScalarPagedAttention implements PagedAttention {
         long key = block + shape.keyOffset(head, place);
         long value = block + shape.valueOffset(head, place);
         for (int i = 0; i < headDim; i++) {
-          store(pool, shape.type(), key, i, k.get(token, head * headDim + i));
-          store(pool, shape.type(), value, i, v.get(token, head * headDim + i));
+          shape.type().write(pool, key + step * i, k.get(token, head * headDim + i));
+          shape.type().write(pool, value + step * i, v.get(token, head * headDim + i));
         }
       }
-    }
-  }
-
-  private static void store(MemorySegment pool, ElementType type, long row, int i, float value) {
-    if (type == ElementType.F32) {
-      pool.set(LittleEndian.FLOAT, row + i * 4L, value);
-    } else {
-      pool.set(LittleEndian.SHORT, row + i * 2L, Float.floatToFloat16(value));
     }
   }
 
@@ -85,8 +76,7 @@ final class ScalarPagedAttention implements PagedAttention {
           for (int i = 0; i < headDim; i++) {
             score +=
                 (double) q.get(token, head * headDim + i)
-                    * WeightMatrix.element(
-                        pool, shape.type(), key + (long) i * shape.type().bytes());
+                    * shape.type().read(pool, key + (long) i * shape.type().bytes());
           }
           score *= shape.scale();
           double newMax = Math.max(max, score);
@@ -97,9 +87,7 @@ final class ScalarPagedAttention implements PagedAttention {
           for (int i = 0; i < headDim; i++) {
             sums[i] =
                 sums[i] * shrink
-                    + weight
-                        * WeightMatrix.element(
-                            pool, shape.type(), value + (long) i * shape.type().bytes());
+                    + weight * shape.type().read(pool, value + (long) i * shape.type().bytes());
           }
         }
         for (int i = 0; i < headDim; i++) {

@@ -3,7 +3,6 @@ package dev.lorikeet.jlama.kernel;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 
 /**
  * The weights of a linear layer, {@code [rows, columns]} = [out, in], row-major and dense as in a
@@ -49,7 +48,7 @@ public sealed interface WeightMatrix {
 
     @Override
     public float get(int row, int column) {
-      return element(segment, type, ((long) row * columns + column) * type.bytes());
+      return type.read(segment, ((long) row * columns + column) * type.bytes());
     }
   }
 
@@ -88,7 +87,7 @@ public sealed interface WeightMatrix {
       int packed =
           nibbles.get(ValueLayout.JAVA_BYTE, block * (Q4_BLOCK / 2) + within % (Q4_BLOCK / 2));
       int nibble = within < Q4_BLOCK / 2 ? packed & 15 : packed >> 4 & 15;
-      return (nibble - 8) * scales.get(LittleEndian.FLOAT, block * 4);
+      return (nibble - 8) * ElementType.F32.read(scales, block * 4);
     }
   }
 
@@ -97,29 +96,10 @@ public sealed interface WeightMatrix {
     return new Floats(segment, type, rows, columns);
   }
 
-  /** Reads one element of a floating-point type as a float32. */
-  static float element(MemorySegment segment, ElementType type, long offset) {
-    return switch (type) {
-      case F32 -> segment.get(LittleEndian.FLOAT, offset);
-      case F16 -> Float.float16ToFloat(segment.get(LittleEndian.SHORT, offset));
-      case BF16 -> Float.intBitsToFloat(segment.get(LittleEndian.SHORT, offset) << 16);
-    };
-  }
-
   private static void checkShape(int rows, int columns) {
     if (rows < 1 || columns < 1) {
       throw new IllegalArgumentException(
           "weights: expected at least one row and column, found [" + rows + ", " + columns + "]");
     }
-  }
-
-  /** Layouts of file data: little-endian at any alignment. */
-  final class LittleEndian {
-    static final ValueLayout.OfFloat FLOAT =
-        ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    static final ValueLayout.OfShort SHORT =
-        ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
-    private LittleEndian() {}
   }
 }

@@ -106,8 +106,7 @@ final class WeightTile {
         long source = from + row * fromStep + (long) blocks * BLOCK * type.bytes();
         long target = to + row * toStep + blocks * BLOCK_BYTES;
         for (int i = 0; i < BLOCK; i++) {
-          float value =
-              i < rest ? WeightMatrix.element(ALL, type, source + (long) i * type.bytes()) : 0;
+          float value = i < rest ? type.read(ALL, source + (long) i * type.bytes()) : 0;
           ALL.set(ValueLayout.JAVA_FLOAT, target + place(i), value);
         }
       }

@@ -214,8 +214,7 @@ final class Merging {
       int i = feature % BLOCK;
       int lane = split ? i / 2 + i % 2 * L : i;
       long offset = a.rowOffset(r) + (long) j * a.type().bytes();
-      NativeMemory.set(
-          to + feature / BLOCK * step + 4L * lane, Elements.get(a.memory(), a.type(), offset));
+      NativeMemory.set(to + feature / BLOCK * step + 4L * lane, a.type().read(a.memory(), offset));
     }
   }
 
@@ -242,7 +241,7 @@ final class Merging {
           Lanes.zeroBlocks(next, blocks);
           for (int o = begin; o < end; o++) {
             float element =
-                Elements.get(b.memory(), b.type(), offset + (long) (o - begin) * b.type().bytes());
+                b.type().read(b.memory(), offset + (long) (o - begin) * b.type().bytes());
             NativeMemory.set(next + 4L * (o - first), element);
           }
         }

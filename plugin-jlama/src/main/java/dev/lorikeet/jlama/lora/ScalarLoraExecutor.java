@@ -152,17 +152,17 @@ final class ScalarLoraExecutor implements LoraExecutor {
 
   private static float at(LoraFactor factor, int rank, int column) {
     long offset = factor.rowOffset(rank) + (long) column * factor.type().bytes();
-    return Elements.get(factor.memory(), factor.type(), offset);
+    return factor.type().read(factor.memory(), offset);
   }
 
   private static float at(Tensor tensor, long row, long column) {
     long offset = (row * tensor.rowStride() + column) * tensor.type().bytes();
-    return Elements.get(tensor.segment(), tensor.type(), offset);
+    return tensor.type().read(tensor.segment(), offset);
   }
 
   private static void set(Tensor tensor, long row, long column, float value) {
     long offset = (row * tensor.rowStride() + column) * tensor.type().bytes();
-    Elements.set(tensor.segment(), tensor.type(), offset, value);
+    tensor.type().write(tensor.segment(), offset, value);
   }
 
   private static double[] atLeast(double[] scratch, int length) {

@@ -61,7 +61,7 @@ final class TensorReader {
     ElementType type = elementType(tensor);
     MemorySegment wide = arena.allocate(ValueLayout.JAVA_FLOAT, length);
     for (int i = 0; i < length; i++) {
-      float value = WeightMatrix.element(tensor.bytes(), type, (long) i * type.bytes());
+      float value = type.read(tensor.bytes(), (long) i * type.bytes());
       wide.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
     }
     return wide;

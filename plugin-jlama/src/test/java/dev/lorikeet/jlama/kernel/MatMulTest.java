@@ -90,7 +90,7 @@ class MatMulTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment one = arena.allocate((long) rows * columns * 2);
       for (int row = 0; row < rows; row++) {
-        one.set(WeightMatrix.LittleEndian.SHORT, 2L * (row * columns + row % columns), (short) row);
+        one.set(ValueLayout.JAVA_SHORT, 2L * (row * columns + row % columns), (short) row);
       }
       WeightMatrix weights = WeightMatrix.of(one, ElementType.F16, rows, columns);
       for (int tokens : new int[] {1, 2, 4, 5, 17}) {
@@ -119,7 +119,7 @@ class MatMulTest {
         MemorySegment small = arena.allocate(70 * 96 * 2);
         for (int i = 0; i < 70 * 96; i++) {
           float value = (float) random.nextGaussian() * 0x1p-15f;
-          RandomWeights.store(small, ElementType.F16, i, value);
+          ElementType.F16.write(small, 2L * i, value);
         }
         WeightMatrix weights = WeightMatrix.of(small, ElementType.F16, 70, 96);
         checkAgainstFloat64(new VectorMatMul(), arena, weights, tokens, 1 + random.nextInt(3));
@@ -140,8 +140,8 @@ class MatMulTest {
         int nibble = row % 16;
         nibbles.set(ValueLayout.JAVA_BYTE, row * 32L + 5, (byte) (0x90 | nibble));
         nibbles.set(ValueLayout.JAVA_BYTE, row * 32L + 16 + 6, (byte) (nibble << 4 | 9));
-        factors.set(WeightMatrix.LittleEndian.FLOAT, row * 8L, scales[row / 16]);
-        factors.set(WeightMatrix.LittleEndian.FLOAT, row * 8L + 4, scales[row / 16]);
+        factors.set(ValueLayout.JAVA_FLOAT, row * 8L, scales[row / 16]);
+        factors.set(ValueLayout.JAVA_FLOAT, row * 8L + 4, scales[row / 16]);
       }
       WeightMatrix weights = new WeightMatrix.Q4(nibbles, factors, rows, 64);
       for (int tokens : new int[] {1, 2, 4, 5, 17}) {

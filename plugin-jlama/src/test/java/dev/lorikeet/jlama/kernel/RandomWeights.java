@@ -1,6 +1,5 @@
 package dev.lorikeet.jlama.kernel;
 
-import dev.lorikeet.jlama.kernel.WeightMatrix.LittleEndian;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -35,18 +34,9 @@ final class RandomWeights {
     MemorySegment segment =
         arena.allocate(count * type.bytes() + 1, 64).asSlice(0, count * type.bytes());
     for (long i = 0; i < count; i++) {
-      store(segment, type, i, (float) random.nextGaussian() * 0.1f);
+      type.write(segment, i * type.bytes(), (float) random.nextGaussian() * 0.1f);
     }
     return segment;
-  }
-
-  static void store(MemorySegment segment, ElementType type, long index, float value) {
-    switch (type) {
-      case F32 -> segment.set(LittleEndian.FLOAT, index * 4, value);
-      case F16 -> segment.set(LittleEndian.SHORT, index * 2, Float.floatToFloat16(value));
-      case BF16 ->
-          segment.set(LittleEndian.SHORT, index * 2, (short) (Float.floatToIntBits(value) >>> 16));
-    }
   }
 
   static WeightMatrix matrix(Arena arena, Random random, ElementType type, int rows, int columns) {

@@ -115,7 +115,7 @@ final class LoraCase {
     MemorySegment memory = arena.allocate(Math.max(4L, 4L * rows * stride) + 4, 4);
     MemorySegment segment = memory.asSlice(random.nextBoolean() ? 0 : 4);
     for (long e = 0; e < (long) rows * stride; e++) {
-      Elements.set(segment, ElementType.F32, 4 * e, (float) random.nextGaussian());
+      ElementType.F32.write(segment, 4 * e, (float) random.nextGaussian());
     }
     return new Tensor(segment, ElementType.F32, rows, columns, stride, Device.HOST);
   }

@@ -179,7 +179,7 @@ class LoraDeltaTest {
   }
 
   private static void set(Tensor tensor, long row, long column, float value) {
-    Elements.set(tensor.segment(), ElementType.F32, 4 * (row * tensor.rowStride() + column), value);
+    ElementType.F32.write(tensor.segment(), 4 * (row * tensor.rowStride() + column), value);
   }
 
   @Test

@@ -20,8 +20,7 @@ final class LoraReference {
     for (int r = 0; r < factor.rank(); r++) {
       for (int j = 0; j < length; j++) {
         long offset = factor.rowOffset(r) + (long) j * factor.type().bytes();
-        dense[r][r / rowsPerBlock * length + j] =
-            Elements.get(factor.memory(), factor.type(), offset);
+        dense[r][r / rowsPerBlock * length + j] = factor.type().read(factor.memory(), offset);
       }
     }
     return dense;
@@ -29,7 +28,7 @@ final class LoraReference {
 
   static float at(Tensor tensor, long row, long column) {
     long offset = (row * tensor.rowStride() + column) * tensor.type().bytes();
-    return Elements.get(tensor.segment(), tensor.type(), offset);
+    return tensor.type().read(tensor.segment(), offset);
   }
 
   /**

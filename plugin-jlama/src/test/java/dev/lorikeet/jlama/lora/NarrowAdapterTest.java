@@ -52,22 +52,20 @@ class NarrowAdapterTest {
         .open(StoreConfig.of(SHAPE, pool).withOptions(Map.of("element-type", elementType)));
   }
 
-  private static double[][] dense(LoraFactor factor, ElementType type, Arena arena) {
+  private static double[][] dense(LoraFactor factor, ElementType type) {
     double[][] rows = LoraReference.dense(factor);
-    var cell = arena.allocate(4, 4);
     for (double[] row : rows) {
       for (int i = 0; i < row.length; i++) {
-        Elements.set(cell, type, 0, (float) row[i]);
-        row[i] = Elements.get(cell, type, 0);
+        row[i] = type.round((float) row[i]);
       }
     }
     return rows;
   }
 
   /** Returns {@code scaling * B (A x)} in double, with weights rounded to a type. */
-  private static double[][] delta(LoraWeights stored, ElementType type, Tensor x, Arena arena) {
-    double[][] a = dense(stored.a(), type, arena);
-    double[][] b = dense(stored.b(), type, arena);
+  private static double[][] delta(LoraWeights stored, ElementType type, Tensor x) {
+    double[][] a = dense(stored.a(), type);
+    double[][] b = dense(stored.b(), type);
     double[][] delta = new double[TOKENS][stored.b().width()];
     for (int t = 0; t < TOKENS; t++) {
       for (int r = 0; r < a.length; r++) {
@@ -123,13 +121,13 @@ class NarrowAdapterTest {
       Tensor x = LoraCase.activations(arena, new SplittableRandom(7), TOKENS, SHAPE.intermediate());
       try (AdapterLease wide = asStored.acquire("a")) {
         LoraWeights stored = wide.weights(DOWN).orElseThrow();
-        double[][] unrounded = delta(stored, ElementType.F32, x, arena);
+        double[][] unrounded = delta(stored, ElementType.F32, x);
         for (ElementType type : List.of(ElementType.BF16, ElementType.F16)) {
           try (AdapterStore store = store(pool, type == ElementType.BF16 ? "bf16" : "f16")) {
             store.register(source);
             try (AdapterLease lease = store.acquire("a")) {
               assertEquals(type, lease.weights(DOWN).orElseThrow().a().type());
-              double[][] rounded = delta(stored, type, x, arena);
+              double[][] rounded = delta(stored, type, x);
               Tensor y = run(scalar, lease, x, arena);
               for (int t = 0; t < TOKENS; t++) {
                 for (int o = 0; o < SHAPE.hidden(); o++) {

@@ -121,7 +121,7 @@ final class TestAdapter implements AdapterLease {
       for (int r = 0; r < rank; r++) {
         for (int j = 0; j < length; j++) {
           long offset = offsets[r] + (long) j * type.bytes();
-          Elements.set(memory, type, offset, (float) values.getAsDouble());
+          type.write(memory, offset, (float) values.getAsDouble());
         }
       }
       return new LoraFactor(type, width, blocks, Device.HOST, memory, offsets);

@@ -261,15 +261,12 @@ public final class RandomModel {
     if (name.startsWith("model.embed_tokens")) {
       deviation = tied ? deviation : 1;
     }
-    ByteBuffer bytes = ByteBuffer.allocate(elements * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer bytes = ByteBuffer.allocate(elements * type.bytes());
+    MemorySegment memory = MemorySegment.ofBuffer(bytes);
     for (int i = 0; i < elements; i++) {
       float value = (float) (mean + deviation * random.nextGaussian());
-      switch (type) {
-        case F32 -> bytes.putFloat(value);
-        case F16 -> bytes.putShort(Float.floatToFloat16(value));
-        case BF16 -> bytes.putShort((short) ((Float.floatToRawIntBits(value) + 0x8000) >>> 16));
-      }
+      type.write(memory, (long) i * type.bytes(), value);
     }
-    return bytes.flip();
+    return bytes;
   }
 }

@@ -10,7 +10,6 @@ import dev.lorikeet.executor.Workers;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -26,8 +25,6 @@ import java.util.List;
 class PlainExecutor implements LoraExecutor {
   private static final ValueLayout.OfFloat F32 =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfShort F16 =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final Workers workers;
   private boolean closed;
@@ -58,7 +55,14 @@ class PlainExecutor implements LoraExecutor {
   }
 
   private void addSegment(
-      TargetGroup targets, LoraBatch batch, int s, Tensor x, Tensor y, int m, int shard, int shards) {
+      TargetGroup targets,
+      LoraBatch batch,
+      int s,
+      Tensor x,
+      Tensor y,
+      int m,
+      int shard,
+      int shards) {
     var found = batch.adapter(s).weights(targets.targets().get(m));
     if (found.isEmpty()) {
       return;
@@ -99,13 +103,8 @@ class PlainExecutor implements LoraExecutor {
   }
 
   private static float element(LoraFactor factor, int row, int index) {
-    MemorySegment memory = factor.memory();
     long at = factor.rowOffset(row) + (long) index * factor.type().bytes();
-    return switch (factor.type()) {
-      case F32 -> memory.get(F32, at);
-      case BF16 -> Float.intBitsToFloat(memory.get(F16, at) << 16);
-      case F16 -> Float.float16ToFloat(memory.get(F16, at));
-    };
+    return factor.type().read(factor.memory(), at);
   }
 
   private void check(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {

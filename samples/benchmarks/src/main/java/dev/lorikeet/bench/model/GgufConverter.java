@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.bench.model.GgufFile.Elements;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
+import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -56,9 +57,9 @@ public final class GgufConverter {
     vocabulary(gguf, vocabulary);
     try (Arena arena = Arena.ofConfined()) {
       Safetensors tensors = Safetensors.map(model, arena);
-      GgufFile.Type matrices = bf16 ? GgufFile.Type.BF16 : GgufFile.Type.F16;
+      ElementType matrices = bf16 ? ElementType.BF16 : ElementType.F16;
       copy(gguf, tensors.get("model.embed_tokens.weight"), "token_embd.weight", matrices);
-      copy(gguf, tensors.get("model.norm.weight"), "output_norm.weight", GgufFile.Type.F32);
+      copy(gguf, tensors.get("model.norm.weight"), "output_norm.weight", ElementType.F32);
       if (!config.path("tie_word_embeddings").asBoolean(false)
           && tensors.find("lm_head.weight").isPresent()) {
         copy(gguf, tensors.get("lm_head.weight"), "output.weight", matrices);
@@ -108,7 +109,7 @@ public final class GgufConverter {
   }
 
   private static void layer(
-      GgufFile gguf, Safetensors tensors, int layer, ModelShape shape, GgufFile.Type matrices)
+      GgufFile gguf, Safetensors tensors, int layer, ModelShape shape, ElementType matrices)
       throws IOException {
     String from = "model.layers." + layer + ".";
     String to = "blk." + layer + ".";
@@ -116,12 +117,12 @@ public final class GgufConverter {
         gguf,
         tensors.get(from + "input_layernorm.weight"),
         to + "attn_norm.weight",
-        GgufFile.Type.F32);
+        ElementType.F32);
     copy(
         gguf,
         tensors.get(from + "post_attention_layernorm.weight"),
         to + "ffn_norm.weight",
-        GgufFile.Type.F32);
+        ElementType.F32);
     for (Projection projection : Projection.all()) {
       var tensor = tensors.get(from + projection.path() + ".weight");
       gguf.tensor(
@@ -133,7 +134,7 @@ public final class GgufConverter {
   }
 
   private static void copy(
-      GgufFile gguf, Safetensors.Tensor tensor, String name, GgufFile.Type type) {
+      GgufFile gguf, Safetensors.Tensor tensor, String name, ElementType type) {
     gguf.tensor(name, tensor.shape(), type, tensor::get);
   }
 
@@ -170,8 +171,8 @@ public final class GgufConverter {
           String to = "blk." + layer + "." + NAMES.get(projection) + ".weight";
           var a = tensors.get(from + ".lora_A.weight");
           var b = tensors.get(from + ".lora_B.weight");
-          gguf.tensor(to + ".lora_a", a.shape(), GgufFile.Type.F16, a::get);
-          gguf.tensor(to + ".lora_b", b.shape(), GgufFile.Type.F16, outputs(b, projection, shape));
+          gguf.tensor(to + ".lora_a", a.shape(), ElementType.F16, a::get);
+          gguf.tensor(to + ".lora_b", b.shape(), ElementType.F16, outputs(b, projection, shape));
         }
       }
       gguf.write(file);

@@ -2,10 +2,12 @@ package dev.lorikeet.bench.model;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import dev.lorikeet.tensor.ElementType;
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -22,27 +24,12 @@ import java.util.function.IntUnaryOperator;
  * @see <a href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>
  */
 final class GgufFile {
-  /** Element types of tensors, by their numbers in the format. */
-  enum Type {
-    F32(0, Float.BYTES),
-    F16(1, Short.BYTES),
-    BF16(30, Short.BYTES);
-
-    private final int code;
-    private final int bytes;
-
-    Type(int code, int bytes) {
-      this.code = code;
-      this.bytes = bytes;
-    }
-  }
-
   /** Gives the element at an index, row after row. */
   interface Elements {
     float get(long index);
   }
 
-  private record Tensor(String name, List<Integer> shape, Type type, Elements elements) {
+  private record Tensor(String name, List<Integer> shape, ElementType type, Elements elements) {
     long count() {
       return shape.stream().mapToLong(Integer::longValue).reduce(1, (a, b) -> a * b);
     }
@@ -105,7 +92,7 @@ final class GgufFile {
   }
 
   /** Adds a tensor of the given sizes, slowest first as in Hugging Face. */
-  GgufFile tensor(String name, List<Integer> shape, Type type, Elements elements) {
+  GgufFile tensor(String name, List<Integer> shape, ElementType type, Elements elements) {
     tensors.add(new Tensor(name, List.copyOf(shape), type, elements));
     return this;
   }
@@ -154,7 +141,7 @@ final class GgufFile {
       pad(out, head.length);
       for (Tensor tensor : tensors) {
         elements(out, tensor);
-        pad(out, tensor.count() * tensor.type().bytes);
+        pad(out, tensor.count() * tensor.type().bytes());
       }
     }
     Files.move(unfinished, file, StandardCopyOption.REPLACE_EXISTING);
@@ -176,9 +163,9 @@ final class GgufFile {
       for (int size : tensor.shape().reversed()) { // the fastest dimension comes first
         head.writeBytes(longs(size));
       }
-      head.writeBytes(ints(tensor.type().code));
+      head.writeBytes(ints(code(tensor.type())));
       head.writeBytes(longs(offset));
-      offset += tensor.count() * tensor.type().bytes;
+      offset += tensor.count() * tensor.type().bytes();
       offset += -offset & ALIGNMENT - 1;
     }
     return head.toByteArray();
@@ -188,22 +175,28 @@ final class GgufFile {
     out.write(new byte[(int) (-written & ALIGNMENT - 1)]);
   }
 
+  /** Returns the number of a type in the format. */
+  private static int code(ElementType type) {
+    return switch (type) {
+      case F32 -> 0;
+      case F16 -> 1;
+      case BF16 -> 30;
+    };
+  }
+
   private static void elements(OutputStream out, Tensor tensor) throws IOException {
     byte[] bytes = new byte[CHUNK_BYTES];
-    ByteBuffer chunk = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    MemorySegment chunk = MemorySegment.ofArray(bytes);
+    int at = 0;
     for (long i = 0; i < tensor.count(); i++) {
-      float value = tensor.elements().get(i);
-      switch (tensor.type()) {
-        case F32 -> chunk.putFloat(value);
-        case F16 -> chunk.putShort(Float.floatToFloat16(value));
-        case BF16 -> chunk.putShort((short) (Float.floatToRawIntBits(value) >>> 16));
-      }
-      if (!chunk.hasRemaining()) {
+      tensor.type().write(chunk, at, tensor.elements().get(i));
+      at += tensor.type().bytes();
+      if (at == bytes.length) {
         out.write(bytes);
-        chunk.clear();
+        at = 0;
       }
     }
-    out.write(bytes, 0, chunk.position());
+    out.write(bytes, 0, at);
   }
 
   /** Returns the elements of a matrix whose rows are taken in another order. */

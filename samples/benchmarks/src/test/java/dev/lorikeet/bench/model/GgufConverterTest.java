@@ -3,6 +3,7 @@ package dev.lorikeet.bench.model;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -22,8 +23,8 @@ class GgufConverterTest {
     new GgufFile()
         .text("general.architecture", "llama")
         .numbers("some.numbers", List.of(7, 8, 9))
-        .tensor("first", List.of(2, 3), GgufFile.Type.F16, index -> index + 0.5f)
-        .tensor("second", List.of(4), GgufFile.Type.F32, index -> -index)
+        .tensor("first", List.of(2, 3), ElementType.F16, index -> index + 0.5f)
+        .tensor("second", List.of(4), ElementType.F32, index -> -index)
         .write(file);
     ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
     assertEquals(0x46554747, bytes.getInt());

@@ -3,9 +3,6 @@ package dev.lorikeet.files.safetensors;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -13,10 +10,6 @@ import java.util.Map;
 
 /** Small safetensors files, such as those of a router's gate, read into arrays of float32. */
 public final class FloatTensors {
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private FloatTensors() {}
 
@@ -61,21 +54,13 @@ public final class FloatTensors {
     }
     float[] values = new float[(int) count];
     for (int i = 0; i < values.length; i++) {
-      values[i] = element(tensor.bytes(), type, (long) i * type.bytes());
+      values[i] = type.read(tensor.bytes(), (long) i * type.bytes());
       if (!Float.isFinite(values[i])) {
         throw Faults.MODEL.invalid(
             tensor.where(), "finite numbers", values[i] + " at element " + i);
       }
     }
     return values;
-  }
-
-  private static float element(MemorySegment bytes, ElementType type, long offset) {
-    return switch (type) {
-      case F32 -> bytes.get(FLOAT, offset);
-      case F16 -> Float.float16ToFloat(bytes.get(SHORT, offset));
-      case BF16 -> Float.intBitsToFloat(bytes.get(SHORT, offset) << 16);
-    };
   }
 
   private static ElementType type(StoredTensor tensor) {

@@ -3,7 +3,6 @@ package dev.lorikeet.bench.kernels.jmh;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 
 /** Random operands. */
@@ -21,13 +20,7 @@ final class Operands {
     MemorySegment segment = arena.allocate(count * type.bytes(), 64);
     for (long i = 0; i < count; i++) {
       float value = (float) (random.nextDouble() * 2 - 1) * SIZE;
-      switch (type) {
-        case F32 -> segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
-        case F16 -> segment.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(value));
-        case BF16 ->
-            segment.setAtIndex(
-                ValueLayout.JAVA_SHORT, i, (short) (Float.floatToRawIntBits(value) >>> 16));
-      }
+      type.write(segment, i * type.bytes(), value);
     }
     return segment;
   }
