@@ -6,7 +6,7 @@ import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.arrow.store.ArrowAdapterStore;
 import dev.lorikeet.arrow.store.KeptType;
 import dev.lorikeet.plugin.Availability;
-import java.util.Set;
+import dev.lorikeet.plugin.Options;
 
 /**
  * Opens stores that read adapters into pages of the pool: PEFT directories, and Arrow files that
@@ -45,9 +45,9 @@ public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
 
   @Override
   public AdapterStore open(StoreConfig config) {
-    var options =
-        new Options(
-            "arrow adapter store", config.options(), Set.of(PREFETCH_THREADS, ELEMENT_TYPE));
+    Options options =
+        Options.of(
+            "adapter store plugin 'arrow'", config.options(), PREFETCH_THREADS, ELEMENT_TYPE);
     return new ArrowAdapterStore(
         config,
         options.number(PREFETCH_THREADS, 2, 1, 64),

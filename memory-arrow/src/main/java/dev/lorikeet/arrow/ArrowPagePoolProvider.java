@@ -5,7 +5,7 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PagePoolProvider;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.plugin.Availability;
-import java.util.Set;
+import dev.lorikeet.plugin.Options;
 
 /**
  * Opens page pools on one Apache Arrow allocation each, from memory that {@code java.lang.foreign}
@@ -16,6 +16,8 @@ import java.util.Set;
  * requests run.
  */
 public final class ArrowPagePoolProvider implements PagePoolProvider {
+  private static final String PRETOUCH = "pretouch";
+
   /** Creates the provider; does no work. */
   public ArrowPagePoolProvider() {}
 
@@ -36,7 +38,7 @@ public final class ArrowPagePoolProvider implements PagePoolProvider {
 
   @Override
   public PagePool open(PoolConfig config) {
-    var options = new Options("arrow page pool", config.options(), Set.of("pretouch"));
-    return ArrowPagePool.open(config, options.flag("pretouch", false));
+    Options options = Options.of("page pool plugin 'arrow'", config.options(), PRETOUCH);
+    return ArrowPagePool.open(config, options.flag(PRETOUCH, false));
   }
 }

@@ -189,7 +189,11 @@ class ElementTypeRefusalTest {
     for (String wrong : List.of("BF16", "f32", "int8", "")) {
       var thrown = assertThrows(IllegalArgumentException.class, () -> store(wrong));
       Expect.mentions(
-          thrown, "arrow adapter store", "'element-type'", "stored, bf16, f16", "'" + wrong + "'");
+          thrown,
+          "adapter store plugin 'arrow'",
+          "'element-type'",
+          "stored, bf16, f16",
+          "'" + wrong + "'");
     }
   }
 }

@@ -22,14 +22,12 @@ import java.nio.file.Path;
  * the families that {@link Families} knows. The module's README describes the options.
  */
 public final class JlamaModelProvider implements BaseModelProvider {
-  static final String NAME = "jlama";
-
   /** For {@link java.util.ServiceLoader}. */
   public JlamaModelProvider() {}
 
   @Override
   public String name() {
-    return NAME;
+    return "jlama";
   }
 
   @Override
@@ -65,7 +63,8 @@ public final class JlamaModelProvider implements BaseModelProvider {
       LoraExecutor executor = opening.owns(config.executor().apply(team));
       if (options.switching() == Switching.MERGE && !Decoder.canMerge(weights, executor)) {
         throw new IllegalArgumentException(
-            "option 'switching': expected delta or auto, since the executor does not merge into "
+            ModelOptions.OWNER
+                + ": option 'switching': expected delta or auto, since the executor does not merge into "
                 + weights.storage()
                 + " weights, found 'merge'");
       }

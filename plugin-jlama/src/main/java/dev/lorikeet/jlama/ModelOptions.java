@@ -5,11 +5,11 @@ import dev.lorikeet.host.serving.Policy;
 import dev.lorikeet.host.serving.RouterPolicy;
 import dev.lorikeet.host.serving.ServingOptions;
 import dev.lorikeet.host.switching.Switching;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.tensor.ElementType;
 import java.time.Duration;
-import java.util.Locale;
+import java.util.EnumSet;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * The options of {@link JlamaModelProvider}, from their text form.
@@ -26,6 +26,7 @@ record ModelOptions(
     ElementType kvType,
     boolean copiedWeights,
     Switching switching) {
+  static final String OWNER = "base model plugin 'jlama'";
   private static final String THREADS = "threads";
   private static final String BATCH_SIZE = "max-batch-size";
   private static final String BATCH_TOKENS = "max-batch-tokens";
@@ -37,149 +38,58 @@ record ModelOptions(
   private static final String ROUTER_TIMEOUT = "router-timeout";
   private static final String ROUTER_FALLBACK = "router-fallback";
   private static final String PREFIX_CACHE = "prefix-cache";
-  private static final Set<String> KNOWN =
-      Set.of(
-          THREADS,
-          BATCH_SIZE,
-          BATCH_TOKENS,
-          QUEUE,
-          KV_TYPE,
-          WEIGHTS,
-          SWITCHING,
-          POLICY,
-          ROUTER_TIMEOUT,
-          ROUTER_FALLBACK,
-          PREFIX_CACHE);
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
   private static final int DEFAULT_QUEUE = 1024;
 
-  static ModelOptions parse(Map<String, String> options) {
-    for (String key : options.keySet()) {
-      if (!KNOWN.contains(key)) {
-        throw new IllegalArgumentException(
-            "option '"
-                + key
-                + "': unknown to the base model plugin '"
-                + JlamaModelProvider.NAME
-                + "', expected one of "
-                + KNOWN.stream().sorted().toList());
-      }
-    }
-    int threads = number(options, THREADS, Runtime.getRuntime().availableProcessors(), 1, 1024);
-    int sequences = number(options, BATCH_SIZE, DEFAULT_BATCH_SIZE, 1, 4096);
+  /** How weights come into memory. */
+  private enum Weights {
+    /** As the file is mapped. */
+    MAPPED,
+    /** Copied into huge pages. */
+    COPIED
+  }
+
+  static ModelOptions parse(Map<String, String> values) {
+    Options options =
+        Options.of(
+            OWNER,
+            values,
+            THREADS,
+            BATCH_SIZE,
+            BATCH_TOKENS,
+            QUEUE,
+            KV_TYPE,
+            WEIGHTS,
+            SWITCHING,
+            POLICY,
+            ROUTER_TIMEOUT,
+            ROUTER_FALLBACK,
+            PREFIX_CACHE);
+    int threads = options.number(THREADS, Runtime.getRuntime().availableProcessors(), 1, 1024);
+    int sequences = options.number(BATCH_SIZE, DEFAULT_BATCH_SIZE, 1, 4096);
     int tokens =
-        number(options, BATCH_TOKENS, Math.max(DEFAULT_BATCH_TOKENS, sequences), sequences, 65_536);
-    int queue = number(options, QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
+        options.number(BATCH_TOKENS, Math.max(DEFAULT_BATCH_TOKENS, sequences), sequences, 65_536);
+    int queue = options.number(QUEUE, DEFAULT_QUEUE, 1, 1_000_000);
     return new ModelOptions(
         threads,
         new ServingOptions(
             new Limits(tokens, sequences, queue, 2 * sequences),
-            policy(options),
+            options.choice(POLICY, Policy.FCFS),
             routers(options),
-            prefixCache(options)),
-        kvType(options),
-        copiedWeights(options),
-        switching(options));
+            options.flag(PREFIX_CACHE, true)),
+        options.choice(KV_TYPE, ElementType.F16, EnumSet.of(ElementType.F16, ElementType.F32)),
+        options.choice(WEIGHTS, Weights.MAPPED) == Weights.COPIED,
+        options.choice(SWITCHING, Switching.DELTA));
   }
 
-  private static int number(
-      Map<String, String> options, String key, int otherwise, int least, int most) {
-    String text = options.get(key);
-    if (text == null) {
-      return otherwise;
-    }
-    try {
-      int value = Integer.parseInt(text.strip());
-      if (value >= least && value <= most) {
-        return value;
-      }
-    } catch (NumberFormatException e) {
-      // Falls through to the refusal, which shows the text.
-    }
-    throw new IllegalArgumentException(
-        "option '"
-            + key
-            + "': expected a number from "
-            + least
-            + " to "
-            + most
-            + ", found '"
-            + text
-            + "'");
-  }
-
-  private static RouterPolicy routers(Map<String, String> options) {
+  private static RouterPolicy routers(Options options) {
     int milliseconds =
-        number(
-            options, ROUTER_TIMEOUT, (int) RouterPolicy.DEFAULT.timeout().toMillis(), 0, 3_600_000);
-    String text = options.getOrDefault(ROUTER_FALLBACK, "fail");
-    RouterPolicy.Fallback fallback =
-        switch (text.toLowerCase(Locale.ROOT)) {
-          case "fail" -> RouterPolicy.Fallback.FAIL;
-          case "base" -> RouterPolicy.Fallback.BASE;
-          default ->
-              throw new IllegalArgumentException(
-                  "option '" + ROUTER_FALLBACK + "': expected fail or base, found '" + text + "'");
-        };
-    return new RouterPolicy(Duration.ofMillis(milliseconds), fallback);
-  }
-
-  private static ElementType kvType(Map<String, String> options) {
-    String text = options.getOrDefault(KV_TYPE, "f16");
-    return switch (text.toLowerCase(Locale.ROOT)) {
-      case "f16" -> ElementType.F16;
-      case "f32" -> ElementType.F32;
-      default ->
-          throw new IllegalArgumentException(
-              "option '" + KV_TYPE + "': expected f16 or f32, found '" + text + "'");
-    };
-  }
-
-  private static Policy policy(Map<String, String> options) {
-    String text = options.getOrDefault(POLICY, "fcfs");
-    return switch (text.toLowerCase(Locale.ROOT)) {
-      case "fcfs" -> Policy.FCFS;
-      case "clustered" -> Policy.CLUSTERED;
-      case "fair" -> Policy.FAIR;
-      default ->
-          throw new IllegalArgumentException(
-              "option '" + POLICY + "': expected fcfs, clustered or fair, found '" + text + "'");
-    };
-  }
-
-  private static boolean prefixCache(Map<String, String> options) {
-    String text = options.getOrDefault(PREFIX_CACHE, "true");
-    return switch (text.toLowerCase(Locale.ROOT)) {
-      case "true" -> true;
-      case "false" -> false;
-      default ->
-          throw new IllegalArgumentException(
-              "option '" + PREFIX_CACHE + "': expected true or false, found '" + text + "'");
-    };
-  }
-
-  private static boolean copiedWeights(Map<String, String> options) {
-    String text = options.getOrDefault(WEIGHTS, "mapped");
-    return switch (text.toLowerCase(Locale.ROOT)) {
-      case "mapped" -> false;
-      case "copied" -> true;
-      default ->
-          throw new IllegalArgumentException(
-              "option '" + WEIGHTS + "': expected mapped or copied, found '" + text + "'");
-    };
-  }
-
-  private static Switching switching(Map<String, String> options) {
-    String text = options.getOrDefault(SWITCHING, "delta");
-    return switch (text.toLowerCase(Locale.ROOT)) {
-      case "delta" -> Switching.DELTA;
-      case "auto" -> Switching.AUTO;
-      case "merge" -> Switching.MERGE;
-      default ->
-          throw new IllegalArgumentException(
-              "option '" + SWITCHING + "': expected delta, auto or merge, found '" + text + "'");
-    };
+        options.number(
+            ROUTER_TIMEOUT, (int) RouterPolicy.DEFAULT.timeout().toMillis(), 0, 3_600_000);
+    return new RouterPolicy(
+        Duration.ofMillis(milliseconds),
+        options.choice(ROUTER_FALLBACK, RouterPolicy.DEFAULT.fallback()));
   }
 }

@@ -43,10 +43,12 @@ public final class CudaLoraExecutorProvider implements LoraExecutorProvider {
     }
     if (options.device() >= probe.devices().size()) {
       throw new IllegalArgumentException(
-          "cuda: option 'device': expected a number below "
+          CudaOptions.OWNER
+              + ": option 'device': expected a whole number below "
               + probe.devices().size()
-              + ", found "
-              + options.device());
+              + ", found '"
+              + options.device()
+              + "'");
     }
     return CudaLoraExecutor.open(probe.devices().get(options.device()), options);
   }

@@ -1,7 +1,7 @@
 package dev.lorikeet.cuda.lora;
 
+import dev.lorikeet.plugin.Options;
 import java.util.Map;
-import java.util.TreeSet;
 
 /**
  * The provider's options.
@@ -16,18 +16,15 @@ import java.util.TreeSet;
  *     device can do that; {@code overlap}
  */
 record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion, boolean overlap) {
+  static final String OWNER = "LoRA executor plugin 'cuda'";
   private static final int DEFAULT_PAGE_BYTES = 64 * 1024;
   private static final int SMALLEST_PAGE_BYTES = 4096;
   private static final int LARGEST_PAGE_BYTES = 2 << 20;
-  private static final TreeSet<String> KEYS = new TreeSet<>();
-
-  static {
-    KEYS.add("device");
-    KEYS.add("memory-mib");
-    KEYS.add("page-bytes");
-    KEYS.add("fuse");
-    KEYS.add("overlap");
-  }
+  private static final String DEVICE = "device";
+  private static final String MEMORY = "memory-mib";
+  private static final String PAGE_BYTES = "page-bytes";
+  private static final String FUSE = "fuse";
+  private static final String OVERLAP = "overlap";
 
   /** When shrink and expand run in one launch. */
   enum Fusion {
@@ -39,76 +36,26 @@ record CudaOptions(int device, long memoryBytes, int pageBytes, Fusion fusion, b
     NEVER
   }
 
-  static CudaOptions parse(Map<String, String> options) {
-    for (String key : options.keySet()) {
-      if (!KEYS.contains(key)) {
-        throw new IllegalArgumentException(
-            "cuda: unknown option '" + key + "', expected one of " + KEYS);
-      }
-    }
-    long memory = number(options, "memory-mib", 0, 0, 1 << 24) << 20;
+  /** Whether kernels overlap. */
+  private enum Overlap {
+    /** Where the device can do that. */
+    AUTO,
+    /** Never. */
+    NEVER
+  }
+
+  static CudaOptions parse(Map<String, String> values) {
+    Options options = Options.of(OWNER, values, DEVICE, MEMORY, PAGE_BYTES, FUSE, OVERLAP);
     int pageBytes =
-        (int)
-            number(
-                options, "page-bytes", DEFAULT_PAGE_BYTES, SMALLEST_PAGE_BYTES, LARGEST_PAGE_BYTES);
+        options.number(PAGE_BYTES, DEFAULT_PAGE_BYTES, SMALLEST_PAGE_BYTES, LARGEST_PAGE_BYTES);
     if (Integer.bitCount(pageBytes) != 1) {
-      throw new IllegalArgumentException(
-          "cuda: option 'page-bytes': expected a power of two, found " + pageBytes);
+      throw options.refusal(PAGE_BYTES, "a power of two");
     }
     return new CudaOptions(
-        (int) number(options, "device", 0, 0, 1023),
-        memory,
+        options.number(DEVICE, 0, 0, 1023),
+        (long) options.number(MEMORY, 0, 0, 1 << 24) << 20,
         pageBytes,
-        fusion(options),
-        overlap(options));
-  }
-
-  private static Fusion fusion(Map<String, String> options) {
-    String value = options.getOrDefault("fuse", "auto");
-    return switch (value) {
-      case "auto" -> Fusion.AUTO;
-      case "always" -> Fusion.ALWAYS;
-      case "never" -> Fusion.NEVER;
-      default ->
-          throw new IllegalArgumentException(
-              "cuda: option 'fuse': expected one of auto, always, never, found '" + value + "'");
-    };
-  }
-
-  private static boolean overlap(Map<String, String> options) {
-    String value = options.getOrDefault("overlap", "auto");
-    return switch (value) {
-      case "auto" -> true;
-      case "never" -> false;
-      default ->
-          throw new IllegalArgumentException(
-              "cuda: option 'overlap': expected one of auto, never, found '" + value + "'");
-    };
-  }
-
-  private static long number(
-      Map<String, String> options, String key, long byDefault, long least, long most) {
-    String text = options.get(key);
-    if (text == null) {
-      return byDefault;
-    }
-    try {
-      long value = Long.parseLong(text);
-      if (value >= least && value <= most) {
-        return value;
-      }
-    } catch (NumberFormatException e) {
-      // answered below, as a number out of range is
-    }
-    throw new IllegalArgumentException(
-        "cuda: option '"
-            + key
-            + "': expected a number from "
-            + least
-            + " to "
-            + most
-            + ", found '"
-            + text
-            + "'");
+        options.choice(FUSE, Fusion.AUTO),
+        options.choice(OVERLAP, Overlap.AUTO) == Overlap.AUTO);
   }
 }

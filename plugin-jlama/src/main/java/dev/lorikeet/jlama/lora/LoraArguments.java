@@ -2,7 +2,6 @@ package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
-import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
@@ -14,14 +13,6 @@ import java.util.List;
 /** What both executors check before they write anything. Constant work per tensor and factor. */
 final class LoraArguments {
   private LoraArguments() {}
-
-  /** Refuses every option: the CPU executors have none. */
-  static void checkNoOptions(String provider, ExecutorConfig config) {
-    if (!config.options().isEmpty()) {
-      throw new IllegalArgumentException(
-          "options: " + provider + " takes none, found " + config.options().keySet());
-    }
-  }
 
   /** Checks the activations of {@code addDelta}. */
   static void checkActivations(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {

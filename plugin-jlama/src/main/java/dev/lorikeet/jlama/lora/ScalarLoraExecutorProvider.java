@@ -4,6 +4,7 @@ import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 
 /** The provider {@code cpu-scalar}: plain loops, works everywhere, slow. Takes no options. */
 public final class ScalarLoraExecutorProvider implements LoraExecutorProvider {
@@ -27,7 +28,7 @@ public final class ScalarLoraExecutorProvider implements LoraExecutorProvider {
 
   @Override
   public LoraExecutor open(ExecutorConfig config) {
-    LoraArguments.checkNoOptions(name(), config);
+    Options.none("LoRA executor plugin 'cpu-scalar'", config.options());
     return new ScalarLoraExecutor();
   }
 }

@@ -5,6 +5,7 @@ import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 
 /**
  * The provider {@code cpu-vector}: the Vector API, at the width of this machine's vector unit. It
@@ -49,7 +50,7 @@ public final class VectorLoraExecutorProvider implements LoraExecutorProvider {
       throw new LorikeetException(
           LorikeetException.Code.PLUGIN_UNAVAILABLE, name() + ": " + reason);
     }
-    LoraArguments.checkNoOptions(name(), config);
+    Options.none("LoRA executor plugin 'cpu-vector'", config.options());
     return new VectorLoraExecutor(config.workers());
   }
 }

@@ -108,7 +108,7 @@ class GenerateCommandTest {
     Run run =
         generate("-a", adapter("red"), "--router", "last", "--router-option", "x=1", "-p", "hi");
     assertEquals(ExitCode.USAGE, run.exitCode());
-    assertTrue(run.err().contains("router option: expected none"), run.err());
+    assertTrue(run.err().contains("router plugin 'last': unknown option"), run.err());
   }
 
   @Test
@@ -173,7 +173,10 @@ class GenerateCommandTest {
   void anUnknownPluginOptionIsWrongUsage() {
     Run run = generate("-p", "hi", "--option", "model.colour=red");
     assertEquals(ExitCode.USAGE, run.exitCode());
-    assertTrue(run.err().contains("model option: expected threads, found [colour]"), run.err());
+    assertTrue(
+        run.err()
+            .contains("base model plugin 'fake': unknown option 'colour'; known are [threads]"),
+        run.err());
 
     Run kind = generate("-p", "hi", "--option", "colour=red");
     assertEquals(ExitCode.USAGE, kind.exitCode());

@@ -3,6 +3,7 @@ package com.example.router;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
@@ -32,18 +33,10 @@ public final class ProjectionRouterProvider implements RouterProvider {
 
   @Override
   public Router open(RouterConfig config) {
-    for (String key : config.options().keySet()) {
-      if (!List.of("adapters", "seed").contains(key)) {
-        throw new IllegalArgumentException(
-            "projection router: expected the options adapters and seed, found '" + key + "'");
-      }
-    }
-    String adapters = config.options().get("adapters");
-    if (adapters == null) {
-      throw new IllegalArgumentException("projection router: expected the option adapters");
-    }
-    Experts experts = new Experts(List.of(adapters.split(",")), 1);
-    Random random = new Random(Long.parseLong(config.options().getOrDefault("seed", "0")));
+    Options options =
+        Options.of("router plugin 'projection'", config.options(), "adapters", "seed");
+    Experts experts = new Experts(options.names("adapters"), 1);
+    Random random = new Random(options.number("seed", 0L, Long.MIN_VALUE, Long.MAX_VALUE));
     List<float[]> directions = new ArrayList<>();
     for (int expert = 0; expert < experts.adapters().size(); expert++) {
       float[] direction = new float[config.model().shape().hidden()];

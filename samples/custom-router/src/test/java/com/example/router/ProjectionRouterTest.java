@@ -113,7 +113,7 @@ class ProjectionRouterTest {
     var refusal =
         assertThrows(
             IllegalArgumentException.class, () -> open(Map.of("adapters", "a", "colour", "red")));
-    assertTrue(String.valueOf(refusal.getMessage()).contains("found 'colour'"));
+    assertTrue(String.valueOf(refusal.getMessage()).contains("unknown option 'colour'"));
   }
 
   @Test

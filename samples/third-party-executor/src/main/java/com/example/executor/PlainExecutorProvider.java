@@ -4,6 +4,7 @@ import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 
 /** How Lorikeet finds {@link PlainExecutor}: listed in {@code META-INF/services}. */
 public final class PlainExecutorProvider implements LoraExecutorProvider {
@@ -19,10 +20,7 @@ public final class PlainExecutorProvider implements LoraExecutorProvider {
 
   @Override
   public LoraExecutor open(ExecutorConfig config) {
-    if (!config.options().isEmpty()) {
-      throw new IllegalArgumentException(
-          "plain-java: expected no options, found " + config.options().keySet());
-    }
+    Options.none("LoRA executor plugin 'plain-java'", config.options());
     return new PlainExecutor(config.workers());
   }
 }

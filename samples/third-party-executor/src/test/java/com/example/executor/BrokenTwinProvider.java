@@ -6,6 +6,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.tensor.Tensor;
 
 /** The same executor with a mistake of the usual kind, to see what a failing report looks like. */
@@ -22,9 +23,7 @@ public final class BrokenTwinProvider implements LoraExecutorProvider {
 
   @Override
   public LoraExecutor open(ExecutorConfig config) {
-    if (!config.options().isEmpty()) {
-      throw new IllegalArgumentException("broken-twin: unknown " + config.options().keySet());
-    }
+    Options.none("LoRA executor plugin 'broken-twin'", config.options());
     return new BrokenTwin(config.workers());
   }
 

@@ -8,6 +8,7 @@ import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
@@ -42,6 +43,7 @@ public final class PerModuleExecutorProvider implements LoraExecutorProvider {
 
   @Override
   public LoraExecutor open(ExecutorConfig config) {
+    Options.none("LoRA executor plugin 'per-module'", config.options());
     return new PerModule(Plugins.discover().loraExecutor(Optional.of(KERNELS)).open(config));
   }
 

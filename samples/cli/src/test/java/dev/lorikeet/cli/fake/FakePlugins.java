@@ -15,6 +15,7 @@ import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.plugin.PluginProvider;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestRouter;
@@ -170,10 +171,7 @@ public final class FakePlugins {
 
     @Override
     public Router open(RouterConfig config) {
-      if (!config.options().isEmpty()) {
-        throw new IllegalArgumentException(
-            "router option: expected none, found " + config.options());
-      }
+      Options.none("router plugin 'last'", config.options());
       return (RequestRouter) context -> Mixture.of(context.adapters().getLast());
     }
   }
@@ -207,10 +205,7 @@ public final class FakePlugins {
 
     @Override
     public BaseModel open(ModelConfig config) {
-      if (!Set.of("threads").containsAll(config.options().keySet())) {
-        throw new IllegalArgumentException(
-            "model option: expected threads, found " + config.options().keySet());
-      }
+      Options.of("base model plugin 'fake'", config.options(), "threads");
       return new FakeModel(describe(config.directory()), config);
     }
   }

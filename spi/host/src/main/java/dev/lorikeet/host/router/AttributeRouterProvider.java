@@ -1,6 +1,7 @@
 package dev.lorikeet.host.router;
 
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestContext;
 import dev.lorikeet.routing.RequestRouter;
@@ -8,7 +9,6 @@ import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -38,21 +38,13 @@ public final class AttributeRouterProvider implements RouterProvider {
 
   @Override
   public Router open(RouterConfig config) {
-    Map<String, String> options = config.options();
-    RouterOptions.refuseUnknown(
-        options,
-        key -> key.equals(ATTRIBUTE) || key.equals(OTHERWISE) || key.startsWith(WHEN),
-        name());
+    Options options =
+        Options.of("router plugin 'attribute'", config.options(), ATTRIBUTE, OTHERWISE, WHEN + "*");
     Map<String, Mixture> byValue = new TreeMap<>();
-    options.forEach(
-        (key, adapter) -> {
-          if (key.startsWith(WHEN)) {
-            byValue.put(key.substring(WHEN.length()), Mixture.of(adapter));
-          }
-        });
+    options.below(WHEN).forEach((value, adapter) -> byValue.put(value, Mixture.of(adapter)));
     Mixture otherwise =
-        Optional.ofNullable(options.get(OTHERWISE)).map(Mixture::of).orElse(Mixture.none());
-    return new ByAttribute(RouterOptions.required(options, ATTRIBUTE, name()), byValue, otherwise);
+        options.has(OTHERWISE) ? Mixture.of(options.text(OTHERWISE, "")) : Mixture.none();
+    return new ByAttribute(options.required(ATTRIBUTE), byValue, otherwise);
   }
 
   private record ByAttribute(String attribute, Map<String, Mixture> byValue, Mixture otherwise)

@@ -3,11 +3,11 @@ package dev.lorikeet.host.router;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;
 import dev.lorikeet.shape.ModelShape;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 
 /**
@@ -33,15 +33,7 @@ public final class GateRouterProvider implements RouterProvider {
 
   @Override
   public Router open(RouterConfig config) {
-    RouterOptions.refuseUnknown(config.options(), key -> key.equals(PATH), name());
-    String path = RouterOptions.required(config.options(), PATH, name());
-    Path directory;
-    try {
-      directory = Path.of(path);
-    } catch (InvalidPathException e) {
-      throw new IllegalArgumentException(
-          "option '" + PATH + "': expected a directory, found '" + path + "'", e);
-    }
+    Path directory = Options.of("router plugin 'gate'", config.options(), PATH).path(PATH);
     Gate gate = GateFile.read(directory);
     ModelShape shape = config.model().shape();
     require(directory, "hidden_size", shape.hidden(), gate.shape.hidden());

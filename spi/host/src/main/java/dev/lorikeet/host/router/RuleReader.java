@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,30 +20,25 @@ import java.util.function.Supplier;
  * IllegalArgumentException} that names the rule.
  */
 final class RuleReader {
-  private static final String RULE = "rule.";
+  /** What the keys of options begin with that are part of a rule. */
+  static final String RULE = "rule.";
+
   private static final String USE = "use";
   private static final String OTHERWISE = "otherwise";
   private static final long MAX_BYTES = 16L << 20;
 
   private RuleReader() {}
 
-  /** Returns whether an option's key belongs to a rule. */
-  static boolean isRule(String key) {
-    return key.startsWith(RULE);
-  }
-
   /** Reads {@code rule.N.KEY} options, in the order of their numbers. */
-  static List<Rule> fromOptions(Map<String, String> options) {
+  static List<Rule> fromOptions(Options options) {
     Map<Integer, Map<String, String>> byNumber = new TreeMap<>();
-    options.forEach(
-        (key, value) -> {
-          if (isRule(key)) {
-            int dot = key.indexOf('.', RULE.length());
-            byNumber
-                .computeIfAbsent(number(key, dot), n -> new TreeMap<>())
-                .put(key.substring(dot + 1), value);
-          }
-        });
+    options
+        .below(RULE)
+        .forEach(
+            (key, value) ->
+                byNumber
+                    .computeIfAbsent(number(options, key), n -> new TreeMap<>())
+                    .put(key.substring(key.indexOf('.') + 1), value));
     List<Rule> rules = new ArrayList<>();
     byNumber.forEach(
         (number, texts) ->
@@ -68,23 +64,23 @@ final class RuleReader {
     return rules;
   }
 
-  private static int number(String key, int dot) {
+  private static int number(Options options, String key) {
+    int dot = key.indexOf('.');
     try {
       if (dot > 0 && dot + 1 < key.length()) {
-        return Integer.parseInt(key.substring(RULE.length(), dot));
+        return Integer.parseInt(key.substring(0, dot));
       }
     } catch (NumberFormatException e) {
       // Falls through to the refusal, which shows the key.
     }
-    throw new IllegalArgumentException(
-        "option '" + key + "': expected rule.NUMBER.KEY, such as rule.1.prompt");
+    throw options.refusal(RULE + key, "a key rule.NUMBER.KEY, such as rule.1.prompt");
   }
 
   /** Reads a file: an object with {@code rules} and perhaps {@code otherwise}. */
-  static List<Rule> fromFile(String path) {
+  static List<Rule> fromFile(Path path) {
     JsonFile file;
     try {
-      file = JsonFile.read(Path.of(path), MAX_BYTES);
+      file = JsonFile.read(path, MAX_BYTES);
     } catch (LorikeetException e) {
       throw new IllegalArgumentException("option 'file': " + e.getMessage(), e);
     }

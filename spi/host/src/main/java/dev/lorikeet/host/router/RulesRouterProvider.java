@@ -1,6 +1,7 @@
 package dev.lorikeet.host.router;
 
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.RequestContext;
 import dev.lorikeet.routing.RequestRouter;
@@ -9,7 +10,6 @@ import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.routing.RouterProvider;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 
 /**
  * The router {@code rules}: the first rule that a request meets names its adapters. Options: {@code
@@ -36,22 +36,18 @@ public final class RulesRouterProvider implements RouterProvider {
 
   @Override
   public Router open(RouterConfig config) {
-    Map<String, String> options = config.options();
-    RouterOptions.refuseUnknown(
-        options,
-        key -> key.equals(FILE) || key.equals(OTHERWISE) || RuleReader.isRule(key),
-        name());
+    Options options =
+        Options.of(
+            "router plugin 'rules'", config.options(), FILE, OTHERWISE, RuleReader.RULE + "*");
     List<Rule> rules = new ArrayList<>(RuleReader.fromOptions(options));
-    if (options.containsKey(FILE) == !rules.isEmpty()) {
-      throw new IllegalArgumentException(
-          "option 'file': expected by the router 'rules', or else options rule.1.use and so on, found "
-              + (rules.isEmpty() ? "neither" : "both"));
+    if (options.has(FILE) == !rules.isEmpty()) {
+      throw options.refusal(FILE, "a file or else rules as options rule.1.use and so on, not both");
     }
-    if (options.containsKey(FILE)) {
-      rules.addAll(RuleReader.fromFile(RouterOptions.required(options, FILE, name())));
+    if (options.has(FILE)) {
+      rules.addAll(RuleReader.fromFile(options.path(FILE)));
     }
-    if (options.containsKey(OTHERWISE)) {
-      Mixture otherwise = Rule.mixture(RouterOptions.required(options, OTHERWISE, name()));
+    if (options.has(OTHERWISE)) {
+      Mixture otherwise = Rule.mixture(options.required(OTHERWISE));
       rules.add(new Rule(OTHERWISE, List.of(), otherwise));
     }
     return new FirstRule(List.copyOf(rules));

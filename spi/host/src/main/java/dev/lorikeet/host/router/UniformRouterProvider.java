@@ -1,6 +1,7 @@
 package dev.lorikeet.host.router;
 
 import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.RouterConfig;
@@ -8,7 +9,6 @@ import dev.lorikeet.routing.RouterProvider;
 import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
 import dev.lorikeet.routing.TokenRouter;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -33,11 +33,8 @@ public final class UniformRouterProvider implements RouterProvider {
 
   @Override
   public Router open(RouterConfig config) {
-    RouterOptions.refuseUnknown(config.options(), key -> key.equals(ADAPTERS), name());
     List<String> adapters =
-        Arrays.stream(RouterOptions.required(config.options(), ADAPTERS, name()).split(","))
-            .map(String::strip)
-            .toList();
+        Options.of("router plugin 'uniform'", config.options(), ADAPTERS).names(ADAPTERS);
     return new Uniform(new Experts(adapters, adapters.size()));
   }
 
