@@ -74,7 +74,7 @@ final class PageLayout {
 
   /** Returns the largest row of an adapter in bytes. */
   static int longestRow(List<TargetSpec> targets) {
-    return targets.stream().mapToInt(t -> Math.max(aRowBytes(t), bRowBytes(t))).max().orElse(0);
+    return targets.stream().mapToInt(t -> Math.max(t.aRowBytes(), t.bRowBytes())).max().orElse(0);
   }
 
   /** Plans the pages of an adapter; every row must fit in one. */
@@ -83,8 +83,8 @@ final class PageLayout {
     TreeMap<Integer, SizeClass> classes = new TreeMap<>(Comparator.reverseOrder());
     for (int t = 0; t < targets.size(); t++) {
       TargetSpec spec = targets.get(t);
-      add(classes, rows, 2 * t, aRowBytes(spec), spec.rank());
-      add(classes, rows, 2 * t + 1, bRowBytes(spec), spec.rank());
+      add(classes, rows, 2 * t, spec.aRowBytes(), spec.rank());
+      add(classes, rows, 2 * t + 1, spec.bRowBytes(), spec.rank());
     }
     if (!classes.isEmpty() && classes.firstKey() > pageBytes) {
       throw new IllegalArgumentException(
@@ -107,14 +107,6 @@ final class PageLayout {
       Map<Integer, SizeClass> classes, long[][] rows, int factor, int rowBytes, int rank) {
     rows[factor] = new long[rank];
     classes.computeIfAbsent(rowBytes, SizeClass::new).factors.add(factor);
-  }
-
-  static int aRowBytes(TargetSpec spec) {
-    return spec.inFeatures() / spec.aBlocks() * spec.type().bytes();
-  }
-
-  static int bRowBytes(TargetSpec spec) {
-    return spec.outFeatures() / spec.bBlocks() * spec.type().bytes();
   }
 
   private static int alignmentOf(int rowBytes) {
