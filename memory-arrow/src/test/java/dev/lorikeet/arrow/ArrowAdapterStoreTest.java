@@ -21,8 +21,10 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.Device;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -354,6 +356,24 @@ class ArrowAdapterStoreTest {
         assertThrows(
             IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));
     Expect.mentions(thrown, "prefetch-threads", "1 to 64", "0");
+  }
+
+  @Test
+  void aPoolThatIsNotInHostMemoryIsRefused() {
+    var elsewhere =
+        (PagePool)
+            Proxy.newProxyInstance(
+                PagePool.class.getClassLoader(),
+                new Class<?>[] {PagePool.class},
+                (self, method, arguments) ->
+                    method.getName().equals("device")
+                        ? new Device("cuda", 1)
+                        : method.invoke(pool, arguments));
+    var config = new StoreConfig(PeftWriter.SHAPE, elsewhere, Map.of());
+    var thrown =
+        assertThrows(
+            IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));
+    Expect.mentions(thrown, "'arrow'", "host memory", "cuda:1");
   }
 
   @Test

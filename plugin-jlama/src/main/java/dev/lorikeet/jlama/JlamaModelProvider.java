@@ -52,6 +52,12 @@ public final class JlamaModelProvider implements BaseModelProvider {
   @Override
   public BaseModel open(ModelConfig asked) {
     ModelOptions options = ModelOptions.parse(asked.options());
+    if (!asked.pool().device().isHost()) {
+      throw new IllegalArgumentException(
+          ModelOptions.OWNER
+              + ": expected a page pool in host memory, where it keeps keys and values, found one on "
+              + asked.pool().device());
+    }
     ModelConfig config =
         asked.withDirectory(ModelFolders.ofEnvironment().modelDirectory(asked.directory()));
     Architecture architecture = Families.read(config.directory());

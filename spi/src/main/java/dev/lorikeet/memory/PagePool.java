@@ -1,13 +1,15 @@
 package dev.lorikeet.memory;
 
+import dev.lorikeet.tensor.Device;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A fixed number of equal pages in one region of off-heap memory, shared by the KV cache and the
- * adapter weights (unified paging, S-LoRA, arXiv 2311.03285, section 5). Page {@code i} is the
- * bytes {@code [i * pageBytes, (i + 1) * pageBytes)} of {@link #memory()}, so a kernel needs one
- * base address and page numbers. Because every request is a set of single pages there is no
- * external fragmentation: an allocation fails only when fewer pages are free than asked for.
+ * A fixed number of equal pages in one region of memory off the heap or on a device, shared by the
+ * KV cache and the adapter weights (unified paging, S-LoRA, arXiv 2311.03285, section 5). Page
+ * {@code i} is the bytes {@code [i * pageBytes, (i + 1) * pageBytes)} of {@link #memory()}, so a
+ * kernel needs one base address and page numbers. Because every request is a set of single pages
+ * there is no external fragmentation: an allocation fails only when fewer pages are free than asked
+ * for.
  *
  * <p>Whoever allocates a page owns it until {@link #free}; its content is unspecified at
  * allocation. All methods but {@link #close} may be called from any thread. Rules P1 to P12 of the
@@ -21,14 +23,23 @@ public interface PagePool extends AutoCloseable {
   int pageCount();
 
   /**
-   * Returns the whole region, {@code pageCount * pageBytes} bytes, aligned to at least 64 bytes;
-   * valid until {@link #close}.
+   * Returns where the memory of the pool is: the host, unless the pool says otherwise. Whoever
+   * reads or writes pages from this process has to refuse a pool whose memory is elsewhere.
+   */
+  default Device device() {
+    return Device.HOST;
+  }
+
+  /**
+   * Returns the whole region, {@code pageCount * pageBytes} bytes on {@link #device()}, aligned to
+   * at least 64 bytes; valid until {@link #close}. On a device its address is a device address,
+   * which only what runs on that device may dereference.
    */
   MemorySegment memory();
 
   /**
-   * Returns the bytes of one page; throws {@link IndexOutOfBoundsException} for a number outside
-   * {@code [0, pageCount)}.
+   * Returns the bytes of one page, on {@link #device()}; throws {@link IndexOutOfBoundsException}
+   * for a number outside {@code [0, pageCount)}.
    */
   default MemorySegment page(int page) {
     java.util.Objects.checkIndex(page, pageCount());

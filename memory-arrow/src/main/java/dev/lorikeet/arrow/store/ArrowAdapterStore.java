@@ -64,6 +64,11 @@ public final class ArrowAdapterStore implements AdapterStore {
   /** Opens a store that reads ahead with so many threads and keeps weights in such a type. */
   public ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept) {
     pool = config.pool();
+    if (!pool.device().isHost()) {
+      throw new IllegalArgumentException(
+          "adapter store plugin 'arrow': expected a page pool in host memory, found one on "
+              + pool.device());
+    }
     loader = new AdapterLoader(config.shape(), pool, kept);
     threads = new LoadThreads(prefetchThreads);
     pressure = pool.onPressure(this::evict);
