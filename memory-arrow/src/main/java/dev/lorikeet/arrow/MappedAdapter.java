@@ -23,9 +23,9 @@ import java.util.Optional;
 public final class MappedAdapter implements AutoCloseable {
   private final Arena arena;
   private final List<TargetSpec> targets;
-  private final List<Optional<LoraWeights>> table;
+  private final WeightTable table;
 
-  private MappedAdapter(Arena arena, List<TargetSpec> targets, List<Optional<LoraWeights>> table) {
+  private MappedAdapter(Arena arena, List<TargetSpec> targets, WeightTable table) {
     this.arena = arena;
     this.targets = targets;
     this.table = table;
@@ -73,8 +73,7 @@ public final class MappedAdapter implements AutoCloseable {
    * Allocates nothing. Reading them after {@link #close} throws {@link IllegalStateException}.
    */
   public Optional<LoraWeights> weights(TargetModule target) {
-    int index = target.index();
-    return index < table.size() ? table.get(index) : Optional.empty();
+    return table.find(target);
   }
 
   /** Unmaps the file. Idempotent. */

@@ -69,7 +69,7 @@ class AdapterFilesTest {
       assertEquals(targets, AdapterFiles.inspect(arrow, SHAPE));
       try (MappedAdapter mapped = AdapterFiles.map(arrow)) {
         assertEquals(targets, mapped.targets());
-        assertTrue(mapped.weights(new TargetModule(0, Projection.K)).isEmpty());
+        assertTrue(mapped.weights(TargetModule.of(0, Projection.K)).isEmpty());
         assertWeights(peft, targets, mapped::weights);
       }
       try (PagePool pool = new ArrowPagePoolProvider().open(PoolConfig.of(1 << 20, 4096));
@@ -128,7 +128,7 @@ class AdapterFilesTest {
     Path arrow = directory.resolve("a.arrow");
     AdapterFiles.convert(peft("F32"), SHAPE, arrow);
     MappedAdapter mapped = AdapterFiles.map(arrow);
-    LoraWeights weights = mapped.weights(new TargetModule(0, Projection.Q)).orElseThrow();
+    LoraWeights weights = mapped.weights(TargetModule.of(0, Projection.Q)).orElseThrow();
     mapped.close();
     mapped.close();
     assertThrows(

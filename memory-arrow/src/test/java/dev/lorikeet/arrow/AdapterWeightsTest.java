@@ -96,8 +96,8 @@ class AdapterWeightsTest {
               .headDim(headDim)
               .vocabulary(50)
               .build();
-      var projections = EnumSet.of(List.of(Projection.values()).get(random.nextInt(7)));
-      Projection.all().stream().filter(p -> random.nextBoolean()).forEach(projections::add);
+      var projections = EnumSet.of(Projection.ofLayer().get(random.nextInt(7)));
+      Projection.ofLayer().stream().filter(p -> random.nextBoolean()).forEach(projections::add);
       int rank = 1 + random.nextInt(random.nextInt(5) == 0 ? 90 : 20);
       String dtype = List.of("F32", "F16", "BF16").get(random.nextInt(3));
       PeftWriter writer = PeftWriter.of(shape, rank, dtype, projections, random);
@@ -114,7 +114,7 @@ class AdapterWeightsTest {
         try (AdapterLease lease = store.acquire("a")) {
           assertDeltas(lease, new PlainPeft(path));
           for (int t = 0; t < shape.layers() * 7 + 9; t++) {
-            var target = new TargetModule(t / 7, Projection.all().get(t % 7));
+            var target = TargetModule.of(t / 7, Projection.ofLayer().get(t % 7));
             boolean there =
                 projections.contains(target.projection()) && target.layer() < shape.layers();
             assertEquals(there, lease.weights(target).isPresent());
@@ -163,7 +163,8 @@ class AdapterWeightsTest {
   @Test
   void rowsLieWithinPagesOfTheAdapterAndNeverOverlap() throws IOException {
     var random = new Random(7);
-    var writer = PeftWriter.of(PeftWriter.SHAPE, 5, "BF16", Set.copyOf(Projection.all()), random);
+    var writer =
+        PeftWriter.of(PeftWriter.SHAPE, 5, "BF16", Set.copyOf(Projection.ofLayer()), random);
     Path path = writer.write(directory.resolve("rows"));
     try (PagePool pool = pool(4096);
         AdapterStore store = store(PeftWriter.SHAPE, pool)) {

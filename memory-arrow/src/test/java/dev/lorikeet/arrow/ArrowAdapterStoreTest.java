@@ -41,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ArrowAdapterStoreTest {
   private static final int PAGE = 4096;
   private static final int PAGES_EACH = 2;
-  private static final TargetModule Q0 = new TargetModule(0, Projection.Q);
+  private static final TargetModule Q0 = TargetModule.of(0, Projection.Q);
 
   @TempDir Path directory;
   private PagePool pool;
@@ -210,8 +210,8 @@ class ArrowAdapterStoreTest {
   void aClosedLeaseGivesNoWeightsButStillItsDescription() {
     register("a");
     AdapterLease lease = store.acquire("a");
-    assertTrue(lease.weights(new TargetModule(0, Projection.K)).isEmpty());
-    assertTrue(lease.weights(new TargetModule(500, Projection.Q)).isEmpty());
+    assertTrue(lease.weights(TargetModule.of(0, Projection.K)).isEmpty());
+    assertTrue(lease.weights(TargetModule.of(500, Projection.Q)).isEmpty());
     lease.close();
     assertThrows(IllegalStateException.class, () -> lease.weights(Q0));
     assertEquals("a", lease.spec().id());

@@ -264,8 +264,8 @@ class ElementTypeTest {
             target.type());
       }
       try (AdapterLease lease = store.acquire("a")) {
-        var f16 = lease.weights(new TargetModule(1, Projection.V)).orElseThrow();
-        var bf16 = lease.weights(new TargetModule(1, Projection.Q)).orElseThrow();
+        var f16 = lease.weights(TargetModule.of(1, Projection.V)).orElseThrow();
+        var bf16 = lease.weights(TargetModule.of(1, Projection.Q)).orElseThrow();
         var plain = new PlainPeft(peft);
         String layer = "base_model.model.model.layers.1.self_attn.";
         double[][] v = plain.matrix(layer + "v_proj.lora_A.weight");

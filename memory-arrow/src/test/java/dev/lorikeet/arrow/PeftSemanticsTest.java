@@ -141,8 +141,8 @@ class PeftSemanticsTest {
     }
     List<TargetModule> expected = new ArrayList<>();
     for (int layer = 0; layer < 12; layer++) {
-      expected.add(new TargetModule(layer, Projection.Q));
-      expected.add(new TargetModule(layer, Projection.DOWN));
+      expected.add(TargetModule.of(layer, Projection.Q));
+      expected.add(TargetModule.of(layer, Projection.DOWN));
     }
     assertEquals(expected, read(writer).stream().map(TargetSpec::target).toList());
   }

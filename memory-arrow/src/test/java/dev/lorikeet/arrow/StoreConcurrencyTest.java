@@ -31,7 +31,7 @@ class StoreConcurrencyTest {
   private static final int PAGE = 4096;
   private static final int THREADS = 16;
   private static final int ADAPTERS = 6;
-  private static final TargetModule Q0 = new TargetModule(0, Projection.Q);
+  private static final TargetModule Q0 = TargetModule.of(0, Projection.Q);
 
   @TempDir Path directory;
 

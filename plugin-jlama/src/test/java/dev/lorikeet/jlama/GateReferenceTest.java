@@ -203,7 +203,7 @@ class GateReferenceTest {
       for (int e = 0; e < weights.length; e++) {
         if (weights[e] != 0) {
           LoraWeights lora =
-              leases.get(e).weights(new TargetModule(layer, projection)).orElseThrow();
+              leases.get(e).weights(TargetModule.of(layer, projection)).orElseThrow();
           for (int r = 0; r < lora.rank(); r++) {
             double shrunk = 0;
             for (int i = 0; i < x.length; i++) {

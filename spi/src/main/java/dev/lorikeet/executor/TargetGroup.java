@@ -36,7 +36,7 @@ public record TargetGroup(int layer, List<Projection> projections, List<TargetMo
   private static List<TargetModule> targetsOf(int layer, List<Projection> projections) {
     List<TargetModule> targets = new ArrayList<>();
     for (Projection projection : projections) {
-      targets.add(new TargetModule(layer, projection));
+      targets.add(TargetModule.of(layer, projection));
     }
     return targets;
   }

@@ -62,9 +62,10 @@ public record ModelShape(
   /** Returns the number of input features of a projection. */
   public int inFeatures(Projection projection) {
     return switch (projection) {
-      case Q, K, V, GATE, UP -> hidden;
+      case Q, K, V, GATE, UP, LM_HEAD -> hidden;
       case O -> queryWidth();
       case DOWN -> intermediate;
+      case EMBED -> vocabulary;
     };
   }
 
@@ -73,8 +74,9 @@ public record ModelShape(
     return switch (projection) {
       case Q -> queryWidth();
       case K, V -> kvWidth();
-      case O, DOWN -> hidden;
+      case O, DOWN, EMBED -> hidden;
       case GATE, UP -> intermediate;
+      case LM_HEAD -> vocabulary;
     };
   }
 

@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class TargetSpecTest {
   private static TargetSpec spec(int in, int out, int aBlocks, int bBlocks, ElementType type) {
-    TargetModule target = new TargetModule(0, Projection.Q);
+    TargetModule target = TargetModule.of(0, Projection.Q);
     return new TargetSpec(target, 4, in, out, 1, aBlocks, bBlocks, type);
   }
 

@@ -27,7 +27,7 @@ class LoraBatchTest {
   }
 
   private static AdapterLease lease(String id) {
-    TargetModule target = new TargetModule(0, Projection.Q);
+    TargetModule target = TargetModule.of(0, Projection.Q);
     TargetSpec module =
         TargetSpec.builder(target)
             .rank(1)

@@ -30,9 +30,9 @@ import org.junit.jupiter.api.Test;
 abstract class MergeRules extends SpecialNumberRules {
   private static final List<TargetModule> MODULES =
       List.of(
-          new TargetModule(0, Projection.Q),
-          new TargetModule(0, Projection.DOWN),
-          new TargetModule(3, Projection.V));
+          TargetModule.of(0, Projection.Q),
+          TargetModule.of(0, Projection.DOWN),
+          TargetModule.of(3, Projection.V));
 
   MergeRules() {}
 

@@ -28,7 +28,7 @@ import java.util.random.RandomGenerator;
  */
 @SuppressWarnings("ArrayRecordComponent") // Never compared; private to the suite.
 public record HostileFiles(String what, Code code, String[] names, Consumer<Path> writer) {
-  private static final TargetModule Q = new TargetModule(0, Projection.Q);
+  private static final TargetModule Q = TargetModule.of(0, Projection.Q);
   private static final String A = PeftFiles.name(Q, "lora_A");
   private static final String B = PeftFiles.name(Q, "lora_B");
 

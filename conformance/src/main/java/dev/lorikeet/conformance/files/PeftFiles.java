@@ -85,9 +85,9 @@ public final class PeftFiles {
     return new Form(
         SHAPE,
         List.of(
-            new TargetModule(0, Projection.Q),
-            new TargetModule(0, Projection.DOWN),
-            new TargetModule(2, Projection.V)),
+            TargetModule.of(0, Projection.Q),
+            TargetModule.of(0, Projection.DOWN),
+            TargetModule.of(2, Projection.V)),
         rank,
         2.0 * rank,
         ElementType.F32,
@@ -95,11 +95,11 @@ public final class PeftFiles {
   }
 
   /** Returns all modules of these projections. */
-  public static List<TargetModule> modules(ModelShape shape, Projection... projections) {
+  public static List<TargetModule> modules(ModelShape shape, List<Projection> projections) {
     List<TargetModule> modules = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (Projection projection : projections) {
-        modules.add(new TargetModule(layer, projection));
+        modules.add(TargetModule.of(layer, projection));
       }
     }
     return modules;

@@ -237,7 +237,7 @@ public final class ReferencePeft {
     if (layer >= shape.layers()) {
       throw invalid(PeftFiles.WEIGHTS, name + ": the base model has " + shape.layers());
     }
-    Pair pair = pairs.computeIfAbsent(new TargetModule(layer, projection), t -> new Pair());
+    Pair pair = pairs.computeIfAbsent(TargetModule.of(layer, projection), t -> new Pair());
     if (matcher.group(4).equals("A")) {
       pair.a = entry;
     } else {

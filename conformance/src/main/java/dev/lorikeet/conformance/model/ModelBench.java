@@ -60,7 +60,7 @@ final class ModelBench implements AutoCloseable {
   }
 
   /** Registers an adapter that changes all modules enough to be seen. */
-  ModelBench adapter(String name, int rank, ElementType type, Projection... projections) {
+  ModelBench adapter(String name, int rank, ElementType type, List<Projection> projections) {
     PeftFiles.Form form =
         new PeftFiles.Form(
             tiny.shape,
@@ -79,16 +79,14 @@ final class ModelBench implements AutoCloseable {
 
   /** Registers three adapters: of all projections, of attention's alone, of the MLP's alone. */
   ModelBench adapters() {
-    return adapter("all", 8, ElementType.F32, Projection.values())
+    return adapter("all", 8, ElementType.F32, Projection.ofLayer())
         .adapter(
             "attention",
             4,
             ElementType.BF16,
-            Projection.Q,
-            Projection.K,
-            Projection.V,
-            Projection.O)
-        .adapter("mlp", 16, ElementType.F16, Projection.GATE, Projection.UP, Projection.DOWN);
+            List.of(Projection.Q, Projection.K, Projection.V, Projection.O))
+        .adapter(
+            "mlp", 16, ElementType.F16, List.of(Projection.GATE, Projection.UP, Projection.DOWN));
   }
 
   Share share(String adapter, double weight) {

@@ -27,6 +27,8 @@ import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Mixture;
 import dev.lorikeet.routing.Router;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -195,7 +197,7 @@ public abstract class ModelRules extends StreamRules {
           bench.submit(bench.prompt(4), r -> r.timeout(Duration.ofMillis(50)).stop(endless(4)));
       assertEquals(Code.DEADLINE_EXCEEDED, failure(waiting.generation()), "a waiting request");
       bench.pool.free(all, 0, all.length);
-      bench.adapter("one", 2, dev.lorikeet.tensor.ElementType.F32, dev.lorikeet.shape.Projection.Q);
+      bench.adapter("one", 2, ElementType.F32, List.of(Projection.Q));
       bench.model.addRouter("slow", new SlowRouter("one"));
       Running running =
           bench.submit(

@@ -193,7 +193,7 @@ final class PlainTransformer {
   private double[] linear(int layer, Projection projection, double[] x, List<Share> shares) {
     float[][] weights = layers.get(layer).getOrDefault(projection, new float[0][0]);
     double[] y = product(weights, x);
-    TargetModule module = new TargetModule(layer, projection);
+    TargetModule module = TargetModule.of(layer, projection);
     for (Share share : shares) {
       for (Factors f : share.adapter) {
         if (f.target().equals(module)) {

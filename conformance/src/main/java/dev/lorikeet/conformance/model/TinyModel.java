@@ -56,7 +56,7 @@ final class TinyModel {
     for (int layer = 0; layer < shape.layers(); layer++) {
       Map<Projection, float[][]> projections = new EnumMap<>(Projection.class);
       String prefix = "model.layers." + layer + ".";
-      for (Projection p : Projection.all()) {
+      for (Projection p : Projection.ofLayer()) {
         int in = shape.inFeatures(p);
         float[][] w = draw(random, shape.outFeatures(p), in, 1 / Math.sqrt(in));
         projections.put(p, w);

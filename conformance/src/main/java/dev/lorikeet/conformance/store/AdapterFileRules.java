@@ -156,7 +156,7 @@ abstract class AdapterFileRules extends ProviderRules {
             "plain " + type,
             random(new Form(f.shape(), f.modules(), f.rank(), f.alpha(), type, f.settings())));
       }
-      List<TargetModule> all = PeftFiles.modules(PeftFiles.SHAPE, Projection.values()).reversed();
+      List<TargetModule> all = PeftFiles.modules(PeftFiles.SHAPE, Projection.ofLayer()).reversed();
       registerAndCheck(
           store, "all", random(new Form(PeftFiles.SHAPE, all, 4, 7, ElementType.F32, Map.of())));
       registerAndCheck(
@@ -165,7 +165,7 @@ abstract class AdapterFileRules extends ProviderRules {
           random(
               new Form(
                   PeftFiles.SHAPE,
-                  List.of(new TargetModule(1, Projection.O)),
+                  List.of(TargetModule.of(1, Projection.O)),
                   1,
                   0.5,
                   ElementType.BF16,
@@ -176,7 +176,7 @@ abstract class AdapterFileRules extends ProviderRules {
           random(
               new Form(
                   PeftFiles.SHAPE,
-                  PeftFiles.modules(PeftFiles.SHAPE, Projection.K, Projection.V),
+                  PeftFiles.modules(PeftFiles.SHAPE, List.of(Projection.K, Projection.V)),
                   2,
                   2,
                   ElementType.F16,
@@ -216,7 +216,7 @@ abstract class AdapterFileRules extends ProviderRules {
         Form form =
             new Form(
                 PeftFiles.SHAPE,
-                PeftFiles.modules(PeftFiles.SHAPE, Projection.values()),
+                PeftFiles.modules(PeftFiles.SHAPE, Projection.ofLayer()),
                 trial.between(1, 40),
                 16,
                 type,
@@ -249,11 +249,12 @@ abstract class AdapterFileRules extends ProviderRules {
                   PeftFiles.SHAPE,
                   PeftFiles.modules(
                       PeftFiles.SHAPE,
-                      Projection.Q,
-                      Projection.V,
-                      Projection.O,
-                      Projection.UP,
-                      Projection.DOWN),
+                      List.of(
+                          Projection.Q,
+                          Projection.V,
+                          Projection.O,
+                          Projection.UP,
+                          Projection.DOWN)),
                   8,
                   16,
                   ElementType.F32,
@@ -364,14 +365,14 @@ abstract class AdapterFileRules extends ProviderRules {
               new Form(wider, form.modules(), 4, 8, ElementType.F32, Map.of()),
               new Form(
                   moreHeads,
-                  List.of(new TargetModule(0, Projection.V)),
+                  List.of(TargetModule.of(0, Projection.V)),
                   4,
                   8,
                   ElementType.F32,
                   Map.of()),
               new Form(
                   shape,
-                  List.of(new TargetModule(shape.layers(), Projection.Q)),
+                  List.of(TargetModule.of(shape.layers(), Projection.Q)),
                   4,
                   8,
                   ElementType.F32,

@@ -247,7 +247,7 @@ public abstract class StoreRules extends AdapterFileRules {
       AdapterLease first = store.acquire("name");
       AdapterLease second = store.acquire("name");
       assertTrue(
-          first.weights(new TargetModule(1, target.projection())).isEmpty(),
+          first.weights(TargetModule.of(1, target.projection())).isEmpty(),
           "weights of a module that the adapter does not change");
       first.close();
       assertDoesNotThrow(first::close, "second close");

@@ -211,7 +211,7 @@ final class ExecutorShapeMutants {
   }
 
   private static class SkipsGroups extends RewritingExecutor {
-    private TargetModule first = new TargetModule(0, dev.lorikeet.shape.Projection.Q);
+    private TargetModule first = TargetModule.of(0, dev.lorikeet.shape.Projection.Q);
 
     SkipsGroups(Workers workers) {
       super(workers);

@@ -151,7 +151,7 @@ record ReferenceModelFiles(ModelInfo info, PlainTransformer transformer) {
       for (int layer = 0; layer < shape.layers(); layer++) {
         String prefix = "model.layers." + layer + ".";
         Map<Projection, float[][]> projections = new EnumMap<>(Projection.class);
-        for (Projection p : Projection.all()) {
+        for (Projection p : Projection.ofLayer()) {
           projections.put(p, matrix(prefix + p.path(), shape.outFeatures(p), shape.inFeatures(p)));
         }
         layers.add(projections);

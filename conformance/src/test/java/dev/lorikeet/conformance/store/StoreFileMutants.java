@@ -166,7 +166,7 @@ final class StoreFileMutants {
           throw e;
         }
         TargetSpec spec =
-            TargetSpec.builder(new TargetModule(0, Projection.Q))
+            TargetSpec.builder(TargetModule.of(0, Projection.Q))
                 .rank(1)
                 .inFeatures(32)
                 .outFeatures(32)

@@ -47,14 +47,14 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
       throw Faults.ADAPTER.refuse(file, "expected a well-formed Arrow file, found: " + e, e);
     }
     List<Placed> placed = new ArrayList<>();
-    int last = -1;
+    Optional<TargetModule> last = Optional.empty();
     for (int row = 0; row < columns.rows(); row++) {
       Placed at = placed(columns, row, shape);
-      int index = at.spec().target().index();
-      if (index <= last) {
+      TargetModule target = at.spec().target();
+      if (last.isPresent() && target.compareTo(last.get()) <= 0) {
         throw invalid(row, "expected modules sorted by layer and projection, each once");
       }
-      last = index;
+      last = Optional.of(target);
       placed.add(at);
     }
     if (placed.isEmpty()) {
@@ -90,7 +90,7 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
       checkFits(row, shape.get(), layer, projection, in, out);
     }
     var spec =
-        TargetSpec.builder(new TargetModule(layer, projection))
+        TargetSpec.builder(TargetModule.of(layer, projection))
             .rank(rank)
             .inFeatures(in)
             .outFeatures(out)

@@ -3,19 +3,19 @@ package dev.lorikeet.arrow.store;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.shape.TargetModule;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A claim on the weights of one registration. */
 final class Lease implements AdapterLease {
   private final AdapterSpec spec;
-  private final List<Optional<LoraWeights>> table;
+  private final WeightTable table;
   private final Runnable release;
   private final AtomicBoolean closed = new AtomicBoolean();
 
-  Lease(AdapterSpec spec, List<Optional<LoraWeights>> table, Runnable release) {
+  Lease(AdapterSpec spec, WeightTable table, Runnable release) {
     this.spec = spec;
     this.table = table;
     this.release = release;
@@ -32,8 +32,7 @@ final class Lease implements AdapterLease {
       throw new IllegalStateException(
           "adapter '" + spec.id() + "': expected an open lease, found a closed one");
     }
-    int index = target.index();
-    return index < table.size() ? table.get(index) : Optional.empty();
+    return table.find(target);
   }
 
   @Override

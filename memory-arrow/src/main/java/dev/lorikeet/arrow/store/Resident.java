@@ -1,14 +1,12 @@
 package dev.lorikeet.arrow.store;
 
-import dev.lorikeet.adapter.LoraWeights;
-import java.util.List;
-import java.util.Optional;
+import dev.lorikeet.files.adapter.WeightTable;
 
 /**
  * The weights of an adapter in memory.
  *
  * @param pages the pages that hold them
- * @param table the weights by {@link dev.lorikeet.shape.TargetModule#index}
+ * @param table the weights by target module
  */
 @SuppressWarnings("ArrayRecordComponent") // Handed from the loader to the store, never compared.
-record Resident(int[] pages, List<Optional<LoraWeights>> table) {}
+record Resident(int[] pages, WeightTable table) {}

@@ -58,7 +58,7 @@ class PageLayoutTest {
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (Projection projection : projections) {
         targets.add(
-            TargetSpec.builder(new TargetModule(layer, projection))
+            TargetSpec.builder(TargetModule.of(layer, projection))
                 .rank(rank)
                 .inFeatures(shape.inFeatures(projection))
                 .outFeatures(shape.outFeatures(projection))
@@ -87,7 +87,7 @@ class PageLayoutTest {
   @Test
   void lessThanFivePercentOfPagesIsWastedForRealisticAdapters() {
     int page = PoolConfig.DEFAULT_PAGE_BYTES;
-    var all = Projection.all();
+    var all = Projection.ofLayer();
     var attention = EnumSet.of(Projection.Q, Projection.V);
     for (int rank : new int[] {8, 16, 64}) {
       for (ElementType type : ElementType.values()) {
@@ -117,7 +117,7 @@ class PageLayoutTest {
       for (int m = 0; m < modules; m++) {
         ElementType type = List.of(ElementType.values()).get(random.nextInt(3));
         targets.add(
-            TargetSpec.builder(new TargetModule(m, Projection.Q))
+            TargetSpec.builder(TargetModule.of(m, Projection.Q))
                 .rank(1 + random.nextInt(40))
                 .inFeatures(1 + random.nextInt(pageBytes / type.bytes()))
                 .outFeatures(1 + random.nextInt(pageBytes / type.bytes()))
@@ -154,7 +154,7 @@ class PageLayoutTest {
 
   @Test
   void rowsOfWholeCacheLinesBeginOnCacheLines() {
-    var targets = targets(SMALL, 16, ElementType.BF16, Projection.all());
+    var targets = targets(SMALL, 16, ElementType.BF16, Projection.ofLayer());
     PageLayout layout = PageLayout.of(targets, PoolConfig.DEFAULT_PAGE_BYTES);
     int[] pages = IntStream.range(0, layout.pages()).toArray();
     for (int factor = 0; factor < 2 * targets.size(); factor++) {

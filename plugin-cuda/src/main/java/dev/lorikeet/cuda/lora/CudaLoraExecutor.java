@@ -54,6 +54,7 @@ final class CudaLoraExecutor implements LoraExecutor {
   private final SwitchLauncher switcher;
   private final StagedTensor stagedInput;
   private final List<StagedTensor> stagedOutputs = new ArrayList<>();
+  private final int[] numbers = new int[Layouts.MAX_TARGETS];
   private final long[] outputAddresses = new long[Layouts.MAX_TARGETS];
   private final long[] outputStrides = new long[Layouts.MAX_TARGETS];
   private boolean closed;
@@ -156,11 +157,11 @@ final class CudaLoraExecutor implements LoraExecutor {
       outputStrides[i] = staged ? StagedTensor.stride(output) : output.rowStride();
     }
     sgmv.launch(
-        onDevice, modules, maxRank, x, xAddress, xStride, y, outputAddresses, outputStrides);
+        onDevice, numbers, maxRank, x, xAddress, xStride, y, outputAddresses, outputStrides);
     if (onHost) {
       fetch(batch, y);
     }
-    sendAhead(batch, modules);
+    sendAhead(batch, numbers[y.size() - 1]);
   }
 
   /** Copies what was computed back into host tensors: rows that have entries, and no other. */
@@ -182,11 +183,12 @@ final class CudaLoraExecutor implements LoraExecutor {
     }
   }
 
-  /** Checks every adapter's sizes against the tensors; returns the largest rank. */
+  /** Notes the modules' numbers, checks all sizes against the tensors; returns the largest rank. */
   private int checkSizes(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {
     int maxRank = 0;
     for (int i = 0; i < y.size(); i++) {
-      int module = targets.targets().get(i).index();
+      int module = cache.number(targets.targets().get(i));
+      numbers[i] = module;
       for (int s = 0; s < batch.segments(); s++) {
         ResidentAdapter adapter = onDevice.adapter(s);
         int rank = adapter.rank(module);
@@ -214,11 +216,10 @@ final class CudaLoraExecutor implements LoraExecutor {
   }
 
   /** Uses the time that the device computes to send what the next layers need. */
-  private void sendAhead(LoraBatch batch, List<TargetModule> modules) {
+  private void sendAhead(LoraBatch batch, int last) {
     if (onDevice.isComplete() || stream.isCapturing()) {
       return;
     }
-    int last = modules.getLast().index();
     for (int s = 0; s < batch.segments(); s++) {
       ResidentAdapter adapter = onDevice.adapter(s);
       adapter.used(onDevice.now(), last);

@@ -10,7 +10,6 @@ import dev.lorikeet.cuda.driver.KernelArgument;
 import dev.lorikeet.cuda.lora.Layouts.Output;
 import dev.lorikeet.cuda.lora.Layouts.Sgmv;
 import dev.lorikeet.cuda.memory.Buffers;
-import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -65,7 +64,7 @@ final class SgmvLauncher implements AutoCloseable {
 
   void launch(
       BatchOnDevice batch,
-      List<TargetModule> modules,
+      int[] modules,
       int maxRank,
       Tensor x,
       long xAddress,
@@ -75,7 +74,7 @@ final class SgmvLauncher implements AutoCloseable {
       long[] yStrides) {
     TilePlan tilePlan = batch.tilePlan();
     ElementType type = x.type();
-    int targets = modules.size();
+    int targets = y.size();
     int in = (int) x.columns();
     int rankStride = (int) Buffers.align(maxRank, 8);
     int maxOut = 1;
@@ -123,7 +122,7 @@ final class SgmvLauncher implements AutoCloseable {
       args.set(JAVA_LONG_UNALIGNED, output + Output.Y, yAddresses[i]);
       args.set(JAVA_LONG_UNALIGNED, output + Output.STRIDE, yStrides[i]);
       args.set(JAVA_INT_UNALIGNED, output + Output.WIDTH, (int) y.get(i).columns());
-      args.set(JAVA_INT_UNALIGNED, output + Output.TARGET, modules.get(i).index());
+      args.set(JAVA_INT_UNALIGNED, output + Output.TARGET, modules[i]);
       args.set(JAVA_INT_UNALIGNED, output + Output.ALIGNED, Shapes.isAligned(y.get(i)) ? 1 : 0);
     }
 

@@ -76,8 +76,7 @@ final class SwitchLauncher implements AutoCloseable {
         cache.send(adapters.get(s), lease, target.module());
       }
     }
-    cache.reserveModules(
-        plan.targets().stream().mapToInt(t -> t.module().index() + 1).max().orElse(1));
+    cache.reserveModules();
     cache.awaitSent();
 
     for (ElementType type : ElementType.values()) {
@@ -154,9 +153,9 @@ final class SwitchLauncher implements AutoCloseable {
     return adapters;
   }
 
-  private static void checkSizes(MergePlan plan, List<ResidentAdapter> adapters) {
+  private void checkSizes(MergePlan plan, List<ResidentAdapter> adapters) {
     for (Target target : plan.targets()) {
-      int module = target.module().index();
+      int module = cache.number(target.module());
       for (int s = 0; s < adapters.size(); s++) {
         ResidentAdapter adapter = adapters.get(s);
         if (adapter.rank(module) > 0
@@ -224,7 +223,7 @@ final class SwitchLauncher implements AutoCloseable {
     for (int i = 0; i < targets.size(); i++) {
       MemorySegment module = host.asSlice((long) i * Module.BYTES);
       tiles = describe(targets.get(i), module, tiles, tileOut);
-      int target = targets.get(i).module().index();
+      int target = cache.number(targets.get(i).module());
       boolean changes = adapters.stream().anyMatch(a -> a.rank(target) > 0);
       module.set(JAVA_INT_UNALIGNED, Module.CHANGES, changes ? 1 : 0);
     }
@@ -250,7 +249,7 @@ final class SwitchLauncher implements AutoCloseable {
   }
 
   /** Writes one module's entry; returns the first tile of the next. */
-  private static int describe(Target target, MemorySegment module, int firstTile, int tileOut) {
+  private int describe(Target target, MemorySegment module, int firstTile, int tileOut) {
     Tensor pristine = target.pristine();
     Tensor merged = target.merged();
     int out = (int) pristine.rows();
@@ -261,7 +260,7 @@ final class SwitchLauncher implements AutoCloseable {
     module.set(JAVA_LONG_UNALIGNED, Module.MERGED_STRIDE, merged.rowStride());
     module.set(JAVA_INT_UNALIGNED, Module.OUT, out);
     module.set(JAVA_INT_UNALIGNED, Module.IN, in);
-    module.set(JAVA_INT_UNALIGNED, Module.TARGET, target.module().index());
+    module.set(JAVA_INT_UNALIGNED, Module.TARGET, cache.number(target.module()));
     module.set(JAVA_INT_UNALIGNED, Module.FIRST_TILE, firstTile);
     module.set(
         JAVA_INT_UNALIGNED,

@@ -37,6 +37,7 @@ public final class AdapterCache implements AutoCloseable {
   private final DevicePagePool pool;
   private final Directory directory;
   private final PageWriter writer;
+  private final ModuleNumbers numbers = new ModuleNumbers();
   private final Map<Long, ResidentAdapter> residents = new HashMap<>();
   private long evictions;
   private boolean sending;
@@ -94,7 +95,7 @@ public final class AdapterCache implements AutoCloseable {
    * @throws IllegalArgumentException if kernels cannot take a factor of the adapter
    */
   public ResidentAdapter admit(AdapterLease lease, long now) {
-    AdapterLayout layout = AdapterLayout.of(lease, pool.pageBytes());
+    AdapterLayout layout = AdapterLayout.of(lease, pool.pageBytes(), numbers);
     if (layout.pages() > pool.pages()) {
       throw new LorikeetException(
           Code.TOO_LARGE,
@@ -134,10 +135,18 @@ public final class AdapterCache implements AutoCloseable {
     return adapter;
   }
 
-  /** Makes sure that the directory has records for so many modules. */
-  public void reserveModules(int modules) {
-    if (!directory.holds(0, modules)) {
-      growDirectory(0, modules);
+  /**
+   * Returns the number of a module: its place among an adapter's records in the directory, and how
+   * {@link ResidentAdapter} knows it. Allocates nothing but when a module of a layer is first seen.
+   */
+  public int number(TargetModule module) {
+    return numbers.of(module);
+  }
+
+  /** Makes sure that the directory has records for all modules that have a number. */
+  public void reserveModules() {
+    if (!directory.holds(0, numbers.count())) {
+      growDirectory(0, numbers.count());
     }
   }
 
@@ -174,7 +183,7 @@ public final class AdapterCache implements AutoCloseable {
    * @throws IllegalArgumentException if the module is not what it was when the adapter was admitted
    */
   public void send(ResidentAdapter adapter, AdapterLease lease, TargetModule target) {
-    int module = target.index();
+    int module = number(target);
     if (adapter.rank(module) == 0 || adapter.isSent(module)) {
       return;
     }

@@ -31,6 +31,7 @@ final class AdapterLayout {
    * The place of one target module.
    *
    * @param target the module
+   * @param module its number
    * @param begin the first byte
    * @param aList where A's page list begins, -1 if it needs none
    * @param bList where B's page list begins, -1 if it needs none
@@ -41,6 +42,7 @@ final class AdapterLayout {
    */
   record Place(
       TargetModule target,
+      int module,
       long begin,
       long aList,
       long bList,
@@ -92,20 +94,20 @@ final class AdapterLayout {
   }
 
   /** Lays out all target modules of a leased adapter. */
-  static AdapterLayout of(AdapterLease lease, int pageBytes) {
+  static AdapterLayout of(AdapterLease lease, int pageBytes, ModuleNumbers numbers) {
     List<TargetSpec> targets = lease.spec().targets();
-    int modules = targets.stream().mapToInt(t -> t.target().index()).max().orElse(0) + 1;
-    AdapterLayout layout = new AdapterLayout(pageBytes, modules);
+    targets.forEach(spec -> numbers.of(spec.target()));
+    AdapterLayout layout = new AdapterLayout(pageBytes, numbers.count());
     for (TargetSpec spec : targets) {
       Optional<LoraWeights> weights = lease.weights(spec.target());
       if (weights.isPresent()) {
-        layout.add(spec.target(), Shape.of(weights.get()));
+        layout.add(spec.target(), numbers.of(spec.target()), Shape.of(weights.get()));
       }
     }
     return layout;
   }
 
-  private void add(TargetModule target, Shape shape) {
+  private void add(TargetModule target, int module, Shape shape) {
     if (shape.rank() > TargetRecord.MAX_RANK) {
       throw new IllegalArgumentException(
           target
@@ -135,7 +137,7 @@ final class AdapterLayout {
     long a = Buffers.align(afterB, FACTOR_ALIGNMENT);
     long b = Buffers.align(a + aBytes, FACTOR_ALIGNMENT);
     end = b + bBytes;
-    places[target.index()] = new Place(target, begin, aList, bList, a, b, end, shape);
+    places[module] = new Place(target, module, begin, aList, bList, a, b, end, shape);
   }
 
   private long listPlace(long from, long factorBytes) {
@@ -165,12 +167,12 @@ final class AdapterLayout {
     return pageBytes;
   }
 
-  /** Returns the number of target modules that have a place in tables: the largest index plus 1. */
+  /** Returns how many target modules have a place in its tables; no number of its own is larger. */
   int modules() {
     return places.length;
   }
 
-  /** Returns the place of a module, or empty if the adapter does not change it. */
+  /** Returns the place of a module by its number, or empty if the adapter does not change it. */
   Optional<Place> place(int module) {
     return module < places.length ? Optional.ofNullable(places[module]) : Optional.empty();
   }

@@ -4,7 +4,6 @@ import dev.lorikeet.cuda.driver.CudaEvent;
 import dev.lorikeet.cuda.driver.CudaStream;
 import dev.lorikeet.cuda.driver.DeviceMemory;
 import dev.lorikeet.cuda.driver.PinnedMemory;
-import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
@@ -12,8 +11,8 @@ import java.util.Collection;
 
 /**
  * The table through which kernels find adapters: {@code TargetRecord [slots][stride]} on the
- * device, one slot per resident adapter, one record per target module. It grows by doubling, which
- * waits for the device; in steady use it has the size that it needs.
+ * device, one slot per resident adapter, one record per numbered target module. It grows by
+ * doubling, which waits for the device; in steady use it has the size that it needs.
  */
 final class Directory implements AutoCloseable {
   private static final int FIRST_SLOTS = 64;
@@ -61,10 +60,7 @@ final class Directory implements AutoCloseable {
     while (slots <= slot) {
       slots *= 2;
     }
-    // Whole layers, so that kernels may ask for any projection of a layer that some adapter
-    // changes.
-    int projections = Projection.all().size();
-    stride = Math.max(stride, (modules + projections - 1) / projections * projections);
+    stride = Math.max(stride, modules);
     copied.synchronize();
     table.close();
     staging.close();

@@ -25,7 +25,7 @@ public final class ResidentAdapter {
   private final BitSet sent = new BitSet();
   private final int modulesToSend;
   private final byte[] records;
-  // What every call asks, by module: shapes without a lookup.
+  // What every call asks, by the number of the module: shapes without a lookup.
   private final int[] ranks;
   private final int[] inFeatures;
   private final int[] outFeatures;
@@ -50,7 +50,7 @@ public final class ResidentAdapter {
     records = new byte[modules * TargetRecord.BYTES];
     MemorySegment bytes = MemorySegment.ofArray(records);
     for (Place place : layout.places()) {
-      int module = place.target().index();
+      int module = place.module();
       ranks[module] = place.shape().rank();
       inFeatures[module] = place.shape().aWidth();
       outFeatures[module] = place.shape().bWidth();

@@ -54,8 +54,8 @@ class DeviceSwitchTest {
   }
 
   private static TargetModule module(int i) {
-    int projections = Projection.all().size();
-    return new TargetModule(i / projections, Projection.all().get(i % projections));
+    int projections = Projection.ofLayer().size();
+    return TargetModule.of(i / projections, Projection.ofLayer().get(i % projections));
   }
 
   private static boolean changes(int i) {

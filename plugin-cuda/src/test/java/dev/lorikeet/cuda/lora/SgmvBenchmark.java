@@ -173,8 +173,8 @@ final class SgmvBenchmark {
 
   /** The module that plays one layer: all projections take part, so that tables stay small. */
   private static TargetModule module(int i) {
-    List<Projection> projections = Projection.all();
-    return new TargetModule(i / projections.size(), projections.get(i % projections.size()));
+    List<Projection> projections = Projection.ofLayer();
+    return TargetModule.of(i / projections.size(), projections.get(i % projections.size()));
   }
 
   private int rank(int adapter) {

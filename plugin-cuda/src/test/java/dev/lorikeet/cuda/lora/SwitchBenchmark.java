@@ -40,10 +40,10 @@ final class SwitchBenchmark {
     List<BenchmarkAdapter.Size> sizes = new ArrayList<>();
     long bytes = 0;
     for (int layer = 0; layer < layers; layer++) {
-      for (Projection p : Projection.all()) {
+      for (Projection p : Projection.ofLayer()) {
         int in = in(p, hidden, intermediate);
         int out = out(p, hidden, intermediate);
-        sizes.add(new BenchmarkAdapter.Size(new TargetModule(layer, p), in, out));
+        sizes.add(new BenchmarkAdapter.Size(TargetModule.of(layer, p), in, out));
         bytes += 2L * in * out;
       }
     }

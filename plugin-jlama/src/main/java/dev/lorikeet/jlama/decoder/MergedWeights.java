@@ -41,7 +41,7 @@ final class MergedWeights implements AutoCloseable {
   /** Returns whether an executor merges into every linear layer of these weights. */
   static boolean possible(List<LayerWeights> pristine, LoraExecutor executor) {
     for (LayerWeights layer : pristine) {
-      for (Projection projection : Projection.values()) {
+      for (Projection projection : Projection.ofLayer()) {
         if (!(layer.linear(projection).weight() instanceof WeightMatrix.Floats floats)
             || !executor.merges(floats.type(), Device.HOST)) {
           return false;
@@ -85,7 +85,7 @@ final class MergedWeights implements AutoCloseable {
               (projection, to) ->
                   targets.add(
                       new MergePlan.Target(
-                          new TargetModule(layer, projection),
+                          TargetModule.of(layer, projection),
                           tensor(floats(pristine.get(layer), projection)),
                           tensor(to))));
     }
@@ -126,12 +126,12 @@ final class MergedWeights implements AutoCloseable {
 
   private void copyOf(LayerWeights layer, Map<Projection, WeightMatrix.Floats> copy) {
     long bytes = 0;
-    for (Projection projection : Projection.values()) {
+    for (Projection projection : Projection.ofLayer()) {
       bytes += wholeLines(floats(layer, projection).bytes());
     }
     MemorySegment memory = HugePages.allocate(arena, bytes);
     long at = 0;
-    for (Projection projection : Projection.values()) {
+    for (Projection projection : Projection.ofLayer()) {
       WeightMatrix.Floats source = floats(layer, projection);
       MemorySegment slice = memory.asSlice(at, source.bytes());
       copy.put(
@@ -149,7 +149,7 @@ final class MergedWeights implements AutoCloseable {
     LayerWeights source = pristine.get(layer);
     return source.with(
         projection -> {
-          TargetModule module = new TargetModule(layer, projection);
+          TargetModule module = TargetModule.of(layer, projection);
           Linear linear = source.linear(projection);
           WeightMatrix.Floats to = copy.get(projection);
           if (to == null || !changes(batch, module)) {

@@ -37,10 +37,7 @@ public final class Quantizer {
   /** What belongs to a model and Jlama leaves behind; the last says that a download is complete. */
   private static final List<String> COMPANIONS =
       List.of(
-          "generation_config.json",
-          "chat_template.jinja",
-          "special_tokens_map.json",
-          ".finished");
+          "generation_config.json", "chat_template.jinja", "special_tokens_map.json", ".finished");
 
   private Quantizer() {}
 
@@ -54,7 +51,9 @@ public final class Quantizer {
    */
   public static Path defaultTarget(Path source) {
     Path directory = absolute(new JlamaModelProvider().describe(source).directory());
-    if (Optional.ofNullable(directory.getParent()).filter(p -> p.endsWith("snapshots")).isPresent()) {
+    if (Optional.ofNullable(directory.getParent())
+        .filter(p -> p.endsWith("snapshots"))
+        .isPresent()) {
       throw new IllegalArgumentException(
           "target: expected one for a model in Hugging Face's cache, found none");
     }

@@ -78,7 +78,7 @@ public record LayerWeights(
   /** Returns the same layer with other linear layers, one for every projection. */
   public LayerWeights with(Function<Projection, Linear> replacement) {
     Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
-    for (Projection projection : Projection.all()) {
+    for (Projection projection : Projection.ofLayer()) {
       linears.put(projection, replacement.apply(projection));
     }
     return of(linears, inputNorm, postAttentionNorm, queryNorm, keyNorm);
@@ -94,6 +94,9 @@ public record LayerWeights(
       case GATE -> gate;
       case UP -> up;
       case DOWN -> down;
+      case EMBED, LM_HEAD ->
+          throw new IllegalArgumentException(
+              "projection: expected a linear layer of a block, found " + projection);
     };
   }
 }

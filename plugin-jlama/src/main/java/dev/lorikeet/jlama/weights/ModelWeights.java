@@ -114,7 +114,7 @@ public final class ModelWeights implements AutoCloseable {
     String prefix = names.layer(layer);
     int hidden = config.shape().hidden();
     Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
-    for (Projection projection : Projection.all()) {
+    for (Projection projection : Projection.ofLayer()) {
       linears.put(projection, linear(reader, config, prefix, projection));
     }
     return LayerWeights.of(

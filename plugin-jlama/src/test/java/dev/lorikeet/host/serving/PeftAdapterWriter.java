@@ -32,7 +32,7 @@ public final class PeftAdapterWriter {
       for (var projection : List.of(Projection.Q, Projection.V, Projection.DOWN)) {
         weights.add(
             new LoraWeights(
-                new TargetModule(layer, projection),
+                TargetModule.of(layer, projection),
                 factor(random, rank, shape.inFeatures(projection)),
                 factor(random, rank, shape.outFeatures(projection)),
                 SCALING));

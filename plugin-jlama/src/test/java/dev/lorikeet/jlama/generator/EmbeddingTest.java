@@ -118,7 +118,6 @@ class EmbeddingTest {
         UnsupportedOperationException.class, () -> generator.embed(TEXT, PoolingType.MODEL));
     assertThrows(IllegalArgumentException.class, () -> generator.embed("", PoolingType.AVG));
     assertThrows(
-        IllegalArgumentException.class,
-        () -> generator.embed(TEXT.repeat(500), PoolingType.AVG));
+        IllegalArgumentException.class, () -> generator.embed(TEXT.repeat(500), PoolingType.AVG));
   }
 }

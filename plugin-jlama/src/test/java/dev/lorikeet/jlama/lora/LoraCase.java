@@ -61,7 +61,7 @@ final class LoraCase {
     for (int n = random.nextInt(1, 5); n > 0; n--) {
       ElementType type = anyType(random);
       TestAdapter.Builder builder = TestAdapter.builder(arena, random);
-      TargetModule other = new TargetModule(9, Projection.Q);
+      TargetModule other = TargetModule.of(9, Projection.Q);
       builder.add(other, 4, 4, 1, 1, 1, type, 1);
       for (int i = 0; i < out.length; i++) {
         int blocks = Math.max(aBlocks, bBlocks);

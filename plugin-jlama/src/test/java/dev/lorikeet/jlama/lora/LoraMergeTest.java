@@ -51,8 +51,8 @@ class LoraMergeTest {
       for (int n = 0; n < 3; n++) {
         builders.add(TestAdapter.builder(arena, random));
       }
-      for (Projection projection : Projection.all().subList(0, 4)) {
-        TargetModule module = new TargetModule(1, projection);
+      for (Projection projection : Projection.ofLayer().subList(0, 4)) {
+        TargetModule module = TargetModule.of(1, projection);
         int blocks = 1 << random.nextInt(3);
         int in = blocks * random.nextInt(1, 80);
         int out = blocks * random.nextInt(1, 30);
@@ -213,7 +213,7 @@ class LoraMergeTest {
           pristine.segment().set(ValueLayout.JAVA_BYTE, b, (byte) random.nextInt());
         }
         Tensor merged = weights(arena, random, type, 9, 71);
-        TargetModule module = new TargetModule(0, Projection.Q);
+        TargetModule module = TargetModule.of(0, Projection.Q);
         executor.switchMerged(
             new MergePlan(List.of(new MergePlan.Target(module, pristine, merged)), List.of()));
         assertSameRows(pristine, merged);
@@ -237,7 +237,7 @@ class LoraMergeTest {
         Arena arena = Arena.ofConfined()) {
       int count = 1 << 16;
       SplittableRandom random = new SplittableRandom(SEED);
-      TargetModule module = new TargetModule(0, Projection.Q);
+      TargetModule module = TargetModule.of(0, Projection.Q);
       TestAdapter.Builder builder = TestAdapter.builder(arena, random);
       float[] changes = new float[count];
       int[] next = {0};
@@ -287,8 +287,8 @@ class LoraMergeTest {
       try (executor;
           Arena arena = Arena.ofConfined()) {
         SplittableRandom random = new SplittableRandom(SEED);
-        TargetModule q = new TargetModule(0, Projection.Q);
-        TargetModule k = new TargetModule(0, Projection.K);
+        TargetModule q = TargetModule.of(0, Projection.Q);
+        TargetModule k = TargetModule.of(0, Projection.K);
         TestAdapter adapter =
             TestAdapter.builder(arena, random)
                 .add(q, 8, 8, 2, 1, 1, ElementType.F32, 1)

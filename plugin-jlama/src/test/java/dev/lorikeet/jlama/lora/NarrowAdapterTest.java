@@ -43,7 +43,7 @@ class NarrowAdapterTest {
           .headDim(8)
           .vocabulary(100)
           .build();
-  private static final TargetModule DOWN = new TargetModule(1, Projection.DOWN);
+  private static final TargetModule DOWN = TargetModule.of(1, Projection.DOWN);
   private static final int TOKENS = 5;
 
   private static AdapterStore store(PagePool pool, String elementType) {

@@ -85,7 +85,7 @@ class ModelWeightsTest {
         ModelWeights biased =
             open(RandomModel.llama(SEED).attentionBias().mlpBias().write(directory.resolve("b")));
         ModelWeights qwen2 = open(RandomModel.qwen2(SEED).write(directory.resolve("c")))) {
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         assertFalse(hasBias(llama, projection));
         assertTrue(hasBias(biased, projection));
         assertEquals(
@@ -141,7 +141,7 @@ class ModelWeightsTest {
         String prefix = "model.layers." + i + ".";
         assertVector(jlama, prefix + "input_layernorm.weight", layer.inputNorm());
         assertVector(jlama, prefix + "post_attention_layernorm.weight", layer.postAttentionNorm());
-        for (Projection projection : Projection.all()) {
+        for (Projection projection : Projection.ofLayer()) {
           Linear linear = layer.linear(projection);
           assertMatrix(jlama, prefix + projection.path() + ".weight", linear.weight());
           linear

@@ -32,7 +32,8 @@ class QuantizeCommandTest {
     assertEquals(ExitCode.OK, run.exitCode(), run::err);
     assertTrue(run.out().contains(" -> " + target + ": llama, Q4, "), run::out);
     Run generate =
-        lorikeet("generate", "-m", target, "-p", "The people of the", "--max-tokens", "8", "--json");
+        lorikeet(
+            "generate", "-m", target, "-p", "The people of the", "--max-tokens", "8", "--json");
     assertEquals(ExitCode.OK, generate.exitCode(), generate::err);
     assertFalse(generate.json().at("/generations/0/text").asText().isEmpty());
 
@@ -42,8 +43,7 @@ class QuantizeCommandTest {
     JsonNode forced = lorikeet("quantize", BASE, "-o", target, "--force", "--json").json();
     assertEquals(target.toString(), forced.get("path").asText());
     assertEquals("Q4", forced.get("type").asText());
-    assertEquals(
-        Files.size(target.resolve("model.safetensors")), forced.get("bytes").asLong());
+    assertEquals(Files.size(target.resolve("model.safetensors")), forced.get("bytes").asLong());
   }
 
   @Test

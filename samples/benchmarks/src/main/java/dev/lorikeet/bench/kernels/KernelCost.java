@@ -70,7 +70,7 @@ record KernelCost(double bytes, double flops) {
 
   private static double weights() {
     return SHAPE.layers()
-        * Projection.all().stream()
+        * Projection.ofLayer().stream()
             .mapToDouble(p -> (double) SHAPE.inFeatures(p) * SHAPE.outFeatures(p))
             .sum();
   }
@@ -78,7 +78,7 @@ record KernelCost(double bytes, double flops) {
   private static double adapterParameters() {
     return (double) RANK
         * SHAPE.layers()
-        * Projection.all().stream()
+        * Projection.ofLayer().stream()
             .mapToDouble(p -> SHAPE.inFeatures(p) + SHAPE.outFeatures(p))
             .sum();
   }

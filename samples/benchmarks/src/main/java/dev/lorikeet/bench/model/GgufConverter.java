@@ -123,7 +123,7 @@ public final class GgufConverter {
         tensors.get(from + "post_attention_layernorm.weight"),
         to + "ffn_norm.weight",
         ElementType.F32);
-    for (Projection projection : Projection.all()) {
+    for (Projection projection : Projection.ofLayer()) {
       var tensor = tensors.get(from + projection.path() + ".weight");
       gguf.tensor(
           to + NAMES.get(projection) + ".weight",
@@ -166,7 +166,7 @@ public final class GgufConverter {
     try (Arena arena = Arena.ofConfined()) {
       Safetensors tensors = Safetensors.map(adapter, arena);
       for (int layer = 0; layer < shape.layers(); layer++) {
-        for (Projection projection : Projection.all()) {
+        for (Projection projection : Projection.ofLayer()) {
           String from = "base_model.model.model.layers." + layer + "." + projection.path();
           String to = "blk." + layer + "." + NAMES.get(projection) + ".weight";
           var a = tensors.get(from + ".lora_A.weight");

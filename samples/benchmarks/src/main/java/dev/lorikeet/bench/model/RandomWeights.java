@@ -43,7 +43,7 @@ public final class RandomWeights {
       String prefix = "model.layers." + layer + ".";
       weights.ones(prefix + "input_layernorm.weight", shape.hidden());
       weights.ones(prefix + "post_attention_layernorm.weight", shape.hidden());
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         int in = shape.inFeatures(projection);
         weights.matrix(
             prefix + projection.path() + ".weight",
@@ -74,12 +74,12 @@ public final class RandomWeights {
             .put("r", rank)
             .put("lora_alpha", rank);
     var targets = config.putArray("target_modules");
-    Projection.all().forEach(projection -> targets.add(projection.moduleName()));
+    Projection.ofLayer().forEach(projection -> targets.add(projection.moduleName()));
     Files.writeString(directory.resolve("adapter_config.json"), config.toString());
 
     RandomTensors weights = new RandomTensors(seed);
     for (int layer = 0; layer < shape.layers(); layer++) {
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         String prefix = "base_model.model.model.layers." + layer + "." + projection.path();
         int in = shape.inFeatures(projection);
         weights.matrix(prefix + ".lora_A.weight", rank, in, new Fill.Uniform(bound(in)));

@@ -21,7 +21,7 @@ record StepCost(ModelShape shape, long adapterBytes) {
 
   private long layerParameters() {
     long parameters = 0;
-    for (Projection projection : Projection.all()) {
+    for (Projection projection : Projection.ofLayer()) {
       parameters += (long) shape.inFeatures(projection) * shape.outFeatures(projection);
     }
     return parameters * shape.layers();

@@ -41,7 +41,10 @@ public final class QuantizeCommand implements Callable<Integer> {
       description = "Directory to write; MODEL-JQ4 by default.")
   private Optional<Path> output = Optional.empty();
 
-  @Option(names = "--type", paramLabel = "Q4", description = "How weights are stored (${DEFAULT-VALUE}).")
+  @Option(
+      names = "--type",
+      paramLabel = "Q4",
+      description = "How weights are stored (${DEFAULT-VALUE}).")
   private Type type = Type.Q4;
 
   @Option(names = "--force", description = "Replace the model if there is one.")

@@ -29,7 +29,7 @@ final class FakeStore implements AdapterStore {
           source.path() + ": expected an adapter directory, found none");
     }
     TargetSpec target =
-        TargetSpec.builder(new TargetModule(0, Projection.Q))
+        TargetSpec.builder(TargetModule.of(0, Projection.Q))
             .rank(1)
             .inFeatures(8)
             .outFeatures(8)

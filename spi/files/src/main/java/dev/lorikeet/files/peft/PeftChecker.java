@@ -29,8 +29,8 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
     List<AdapterPlan.Placed> placed = new ArrayList<>();
     int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
     for (int layer = 0; layer < layers; layer++) {
-      for (Projection projection : Projection.all()) {
-        var target = new TargetModule(layer, projection);
+      for (Projection projection : Projection.ofLayer()) {
+        var target = TargetModule.of(layer, projection);
         String name = tensors.layersPrefix() + layer + "." + projection.path();
         boolean covered = config.covers(name, tensors.layersPrefix(), layer);
         Optional<PeftTensors.Pair> pair = tensors.pair(target);

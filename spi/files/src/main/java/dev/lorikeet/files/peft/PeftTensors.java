@@ -56,11 +56,14 @@ final class PeftTensors {
 
   private final Path file;
   private final String outer;
-  private final Map<Integer, Pair> pairs;
+  private final Map<TargetModule, Pair> pairs;
   private final NavigableMap<Integer, String> byLayer;
 
   private PeftTensors(
-      Path file, String outer, Map<Integer, Pair> pairs, NavigableMap<Integer, String> byLayer) {
+      Path file,
+      String outer,
+      Map<TargetModule, Pair> pairs,
+      NavigableMap<Integer, String> byLayer) {
     this.file = file;
     this.outer = outer;
     this.pairs = pairs;
@@ -107,9 +110,9 @@ final class PeftTensors {
     }
   }
 
-  private static Map<Integer, Pair> pairs(
+  private static Map<TargetModule, Pair> pairs(
       Path file, Map<TargetModule, Named> as, Map<TargetModule, Named> bs) {
-    Map<Integer, Pair> pairs = new HashMap<>();
+    Map<TargetModule, Pair> pairs = new HashMap<>();
     as.forEach(
         (target, a) -> {
           Named b = bs.get(target);
@@ -117,7 +120,7 @@ final class PeftTensors {
             throw Faults.ADAPTER.refuse(
                 file, SafetensorsHeader.tensor(a.name()) + ": expected its lora_B, found none");
           }
-          pairs.put(target.index(), new Pair(a, b));
+          pairs.put(target, new Pair(a, b));
         });
     bs.forEach(
         (target, b) -> {
@@ -144,7 +147,7 @@ final class PeftTensors {
     int layer = layer(file, name, name.substring(layerAt, layerEnd));
     String path = factorAt == layerEnd ? "" : name.substring(layerEnd + 1, factorAt);
     Projection projection =
-        Projection.all().stream()
+        Projection.ofLayer().stream()
             .filter(p -> p.path().equals(path))
             .findFirst()
             .orElseThrow(() -> unknown(file, name));
@@ -155,7 +158,7 @@ final class PeftTensors {
     }
     return new Parsed(
         name.substring(0, layersAt),
-        new TargetModule(layer, projection),
+        TargetModule.of(layer, projection),
         rest.charAt(0),
         rest.length() > 1 ? rest.substring(2) : "");
   }
@@ -192,7 +195,7 @@ final class PeftTensors {
 
   /** Returns the factors of a target module, if they are there. */
   Optional<Pair> pair(TargetModule target) {
-    return Optional.ofNullable(pairs.get(target.index()));
+    return Optional.ofNullable(pairs.get(target));
   }
 
   /** Returns the error of a target module without tensors. */

@@ -70,7 +70,7 @@ class PeftWriterTest {
   private static LoraWeights module(
       Random random, int layer, Projection p, ElementType type, int rank, int a, int b, float s) {
     return new LoraWeights(
-        new TargetModule(layer, p),
+        TargetModule.of(layer, p),
         factor(random, type, rank, SHAPE.inFeatures(p), a),
         factor(random, type, rank, SHAPE.outFeatures(p), b),
         s);
@@ -143,7 +143,7 @@ class PeftWriterTest {
       int usual = blocks * (1 + random.nextInt(6));
       boolean ragged = random.nextBoolean();
       List<LoraWeights> weights = new ArrayList<>();
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         for (int layer = 0; layer < SHAPE.layers(); layer++) {
           if (random.nextInt(4) == 0 && ragged) {
             continue;

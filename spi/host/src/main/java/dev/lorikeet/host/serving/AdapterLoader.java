@@ -4,7 +4,9 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.host.telemetry.RequestTrace;
+import dev.lorikeet.shape.TargetModule;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -58,6 +60,10 @@ final class AdapterLoader implements AutoCloseable {
         return Optional.empty();
       }
       leases.add(lease.get());
+      if (foreign(lease.get()).isPresent()) { // told by whoever loads it
+        leases.forEach(AdapterLease::close);
+        return Optional.empty();
+      }
     }
     return Optional.of(leases);
   }
@@ -76,7 +82,17 @@ final class AdapterLoader implements AutoCloseable {
     List<AdapterLease> leases = new ArrayList<>(adapters.size());
     try {
       for (String adapter : adapters) {
-        leases.add(trace.adapterLoad(adapter, () -> store.acquire(adapter)));
+        AdapterLease lease = trace.adapterLoad(adapter, () -> store.acquire(adapter));
+        leases.add(lease);
+        Optional<TargetModule> foreign = foreign(lease);
+        if (foreign.isPresent()) {
+          throw new LorikeetException(
+              Code.ADAPTER_UNSUPPORTED,
+              "adapter '"
+                  + adapter
+                  + "': expected to change linear layers of decoder blocks alone, found "
+                  + foreign.get());
+        }
       }
       return new Outcome.Leased(leases);
     } catch (LorikeetException e) {
@@ -87,6 +103,16 @@ final class AdapterLoader implements AutoCloseable {
       return new Outcome.Failed(
           new LorikeetException(Code.INTERNAL, "adapter store failed: " + e, e));
     }
+  }
+
+  /** Returns a module that a step would pass over in silence: of an expert, or of no block. */
+  private static Optional<TargetModule> foreign(AdapterLease lease) {
+    for (TargetSpec spec : lease.spec().targets()) {
+      if (spec.target().isExpert() || !spec.target().projection().isOfLayer()) {
+        return Optional.of(spec.target());
+      }
+    }
+    return Optional.empty();
   }
 
   /** Waits for attempts under way. */

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 class EntryTableTest {
   private record Lease(AdapterSpec spec) implements AdapterLease {
     static Lease of(long generation) {
-      TargetModule target = new TargetModule(0, Projection.Q);
+      TargetModule target = TargetModule.of(0, Projection.Q);
       TargetSpec module =
           TargetSpec.builder(target)
               .rank(1)

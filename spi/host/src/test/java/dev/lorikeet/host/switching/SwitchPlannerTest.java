@@ -25,7 +25,7 @@ class SwitchPlannerTest {
   private record Lease(long generation) implements AdapterLease {
     @Override
     public AdapterSpec spec() {
-      TargetModule module = new TargetModule(0, Projection.Q);
+      TargetModule module = TargetModule.of(0, Projection.Q);
       return AdapterSpec.of(
           "a" + generation,
           generation,

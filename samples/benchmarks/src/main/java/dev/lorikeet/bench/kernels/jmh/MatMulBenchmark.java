@@ -59,7 +59,7 @@ public class MatMulBenchmark {
     MemorySegment x = Operands.floats(arena, (long) tokens * shape.intermediate());
     y = arena.allocate((long) tokens * shape.intermediate() * Float.BYTES, 64);
     for (int layer = 0; layer < shape.layers(); layer++) {
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         int out = shape.outFeatures(projection);
         int in = shape.inFeatures(projection);
         products.add(

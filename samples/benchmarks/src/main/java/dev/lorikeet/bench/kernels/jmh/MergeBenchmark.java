@@ -37,10 +37,10 @@ public class MergeBenchmark {
     state = new LoraState(adapters);
     List<MergePlan.Target> targets = new ArrayList<>();
     for (int layer = 0; layer < state.shape.layers(); layer++) {
-      for (Projection projection : Projection.all()) {
+      for (Projection projection : Projection.ofLayer()) {
         targets.add(
             new MergePlan.Target(
-                new TargetModule(layer, projection), weights(projection), weights(projection)));
+                TargetModule.of(layer, projection), weights(projection), weights(projection)));
       }
     }
     plan =

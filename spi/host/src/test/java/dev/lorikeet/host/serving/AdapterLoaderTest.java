@@ -1,0 +1,114 @@
+package dev.lorikeet.host.serving;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.host.serving.AdapterLoader.Outcome;
+import dev.lorikeet.host.telemetry.RequestLabels;
+import dev.lorikeet.host.telemetry.RequestTrace;
+import dev.lorikeet.host.telemetry.Telemetry;
+import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.ElementType;
+import io.opentelemetry.api.OpenTelemetry;
+import java.lang.reflect.Proxy;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Test;
+
+class AdapterLoaderTest {
+  private final AtomicInteger open = new AtomicInteger();
+  private final RequestTrace trace =
+      new Telemetry(OpenTelemetry.noop(), Path.of("target"))
+          .request(new RequestLabels.Generate(GenerationRequest.tokens(List.of(1)).build()));
+
+  private final class Lease implements AdapterLease {
+    private final AdapterSpec spec;
+
+    Lease(TargetModule... modules) {
+      spec =
+          new AdapterSpec(
+              "a",
+              1,
+              List.of(modules).stream()
+                  .map(m -> new TargetSpec(m, 1, 1, 1, 1f, 1, 1, ElementType.F32))
+                  .toList());
+      open.incrementAndGet();
+    }
+
+    @Override
+    public AdapterSpec spec() {
+      return spec;
+    }
+
+    @Override
+    public Optional<LoraWeights> weights(TargetModule target) {
+      return Optional.empty();
+    }
+
+    @Override
+    public void close() {
+      open.decrementAndGet();
+    }
+  }
+
+  /** A store that has one adapter of these modules in memory. */
+  private AdapterLoader loader(TargetModule... modules) {
+    return new AdapterLoader(
+        (AdapterStore)
+            Proxy.newProxyInstance(
+                AdapterStore.class.getClassLoader(),
+                new Class<?>[] {AdapterStore.class},
+                (self, method, arguments) ->
+                    switch (method.getName()) {
+                      case "acquire" -> new Lease(modules);
+                      case "acquireIfResident" -> Optional.of(new Lease(modules));
+                      default -> throw new UnsupportedOperationException(method.getName());
+                    }));
+  }
+
+  private Outcome load(AdapterLoader loader) {
+    CompletableFuture<Outcome> outcome = new CompletableFuture<>();
+    loader.load(List.of("a"), trace, outcome::complete);
+    return outcome.join();
+  }
+
+  @Test
+  void modulesThatNoStepAppliesAreRefusedAndTheLeaseIsGivenBack() {
+    for (TargetModule foreign :
+        List.of(
+            TargetModule.embedding(),
+            TargetModule.output(),
+            TargetModule.ofExpert(0, Projection.GATE, 2))) {
+      try (AdapterLoader loader = loader(TargetModule.of(0, Projection.Q), foreign)) {
+        assertTrue(loader.acquireIfResident(List.of("a")).isEmpty());
+        LorikeetException reason = assertInstanceOf(Outcome.Failed.class, load(loader)).reason();
+        assertEquals(LorikeetException.Code.ADAPTER_UNSUPPORTED, reason.code());
+        assertTrue(
+            String.valueOf(reason.getMessage()).endsWith("found " + foreign.moduleName()),
+            reason.getMessage());
+        assertEquals(0, open.get(), "open leases");
+      }
+    }
+  }
+
+  @Test
+  void linearLayersOfBlocksAreLeased() {
+    try (AdapterLoader loader = loader(TargetModule.of(0, Projection.Q))) {
+      assertEquals(1, loader.acquireIfResident(List.of("a")).orElseThrow().size());
+      assertInstanceOf(Outcome.Leased.class, load(loader));
+      assertEquals(2, open.get(), "open leases");
+    }
+  }
+}
