@@ -1,9 +1,11 @@
 package dev.lorikeet.jlama.hub;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.lorikeet.files.WholeFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 
 /**
  * The file {@code .finished} that Jlama puts into a directory when all of a model is there. Jlama's
@@ -36,10 +38,8 @@ final class FinishedMarker {
 
   static void write(Path directory, ModelName name, String commit) {
     Path file = directory.resolve(NAME);
-    Path part = directory.resolve(NAME + ".part");
     try {
-      Files.writeString(part, name.repository() + " " + commit + "\n");
-      Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+      WholeFile.write(file, (name.repository() + " " + commit + "\n").getBytes(UTF_8));
     } catch (IOException e) {
       throw HubFaults.disk(file, e);
     }

@@ -179,8 +179,8 @@ public final class Hub {
       try (FolderLock lock = FolderLock.acquire(directory, progress)) {
         if (!ModelFolders.isFinished(kind, name, directory)) { // by somebody else meanwhile
           fetch(client, name, listing, files, directory);
-          if (!kind.isThere(directory)) {
-            throw Faults.MODEL.invalid(listing.source(), "all files that its index names", "fewer");
+          if (!kind.isIn(directory)) {
+            throw Faults.MODEL.invalid(listing.source(), "weights that are complete", "others");
           }
           FinishedMarker.write(directory, name, listing.commit());
         }

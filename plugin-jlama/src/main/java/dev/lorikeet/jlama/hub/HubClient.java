@@ -176,7 +176,7 @@ final class HubClient implements AutoCloseable {
       // Refused below, like any other place that is not one.
     }
     throw Faults.MODEL.invalid(
-        HubFaults.shown(from) + ": Location", "an https address", Faults.show(location));
+        HubFaults.shown(from) + ": Location", "an https address", location);
   }
 
   private void refuse(ModelName name, URI url, HttpResponse<?> response) throws IOException {
@@ -218,7 +218,7 @@ final class HubClient implements AutoCloseable {
     return response
         .headers()
         .firstValue("X-Error-Message")
-        .map(text -> " (" + Faults.show(text.replaceAll("[^ -~]", "?")) + ")")
+        .map(text -> " (" + Faults.show(text) + ")")
         .orElse("");
   }
 

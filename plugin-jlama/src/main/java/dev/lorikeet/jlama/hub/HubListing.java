@@ -1,6 +1,5 @@
 package dev.lorikeet.jlama.hub;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import java.util.ArrayList;
@@ -19,6 +18,8 @@ import java.util.regex.Pattern;
  * @param files all its files
  */
 record HubListing(String source, String commit, List<RemoteFile> files) {
+  private static final String FILES = "siblings";
+  private static final String PATH = "rfilename";
   private static final int MAX_FILES = 20_000;
   private static final long LARGEST_FILE = 1L << 50;
   private static final int LONGEST_PATH = 1024;
@@ -29,54 +30,32 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
     JsonFile json = JsonFile.parse(source, answer);
     String commit = json.text("sha").orElseThrow(() -> json.missing("sha", "a commit"));
     if (!COMMIT.matcher(commit).matches()) {
-      throw Faults.MODEL.invalid(source + ": sha", "40 or 64 hexadecimal digits", visible(commit));
-    }
-    String key = "siblings";
-    JsonNode list = json.node(key).orElseThrow(() -> json.missing(key, "a list of files"));
-    if (!list.isArray() || list.size() > MAX_FILES) {
-      throw json.wrong(key, list, "a list of at most " + MAX_FILES + " files");
+      throw Faults.MODEL.invalid(source + ": sha", "40 or 64 hexadecimal digits", commit);
     }
     List<RemoteFile> files = new ArrayList<>();
     Set<String> paths = new HashSet<>();
-    for (JsonNode entry : list) {
-      RemoteFile file = file(source + ": " + key + "[" + files.size() + "]", entry);
+    for (JsonFile entry : json.objects(FILES, MAX_FILES)) {
+      RemoteFile file = file(entry);
       if (!paths.add(file.path())) {
-        throw Faults.MODEL.invalid(source + ": " + key, "each file once", file.path() + " twice");
+        throw Faults.MODEL.invalid(json.where(FILES), "each file once", file.path() + " twice");
       }
       files.add(file);
     }
     return new HubListing(source, commit, List.copyOf(files));
   }
 
-  private static RemoteFile file(String where, JsonNode entry) {
-    String path = entry.path("rfilename").asText("");
+  private static RemoteFile file(JsonFile entry) {
+    String path = entry.text(PATH).orElse("");
     if (!staysInside(path)) {
-      throw Faults.MODEL.invalid(
-          where + ": rfilename", "a path inside the repository", visible(path));
+      throw Faults.MODEL.invalid(entry.where(PATH), "a path inside the repository", "'" + path + "'");
     }
-    JsonNode lfs = entry.path("lfs");
-    if (lfs.isObject()) {
-      return new RemoteFile(
-          path, size(where, lfs), checksum(Checksum.Kind.SHA_256, lfs.path("sha256")));
-    }
+    JsonFile sized = entry.object("lfs").orElse(entry);
     return new RemoteFile(
-        path, size(where, entry), checksum(Checksum.Kind.GIT_SHA_1, entry.path("blobId")));
-  }
-
-  private static Optional<Checksum> checksum(Checksum.Kind kind, JsonNode value) {
-    return Checksum.of(kind, value.asText(""));
-  }
-
-  private static long size(String where, JsonNode entry) {
-    JsonNode size = entry.path("size");
-    if (!size.isIntegralNumber()
-        || !size.canConvertToLong()
-        || size.longValue() < 0
-        || size.longValue() > LARGEST_FILE) {
-      throw Faults.MODEL.invalid(
-          where + ": size", "a number of bytes", size.isMissingNode() ? "nothing" : size);
-    }
-    return size.longValue();
+        path,
+        sized.bytes("size", LARGEST_FILE),
+        sized == entry
+            ? entry.text("blobId").flatMap(text -> Checksum.of(Checksum.Kind.GIT_SHA_1, text))
+            : sized.text("sha256").flatMap(text -> Checksum.of(Checksum.Kind.SHA_256, text)));
   }
 
   private static boolean staysInside(String path) {
@@ -92,18 +71,6 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
       }
     }
     return true;
-  }
-
-  /** Shows what could not be printed, or would change what is printed around it. */
-  private static String visible(String text) {
-    StringBuilder shown = new StringBuilder("'");
-    text.chars()
-        .limit(LONGEST_PATH)
-        .forEach(
-            c ->
-                shown.append(
-                    c < ' ' || c > '~' ? String.format("\\u%04x", c) : String.valueOf((char) c)));
-    return shown.append("'").toString();
   }
 
   /** Returns a file by its path. */

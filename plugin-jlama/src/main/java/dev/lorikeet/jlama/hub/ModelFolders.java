@@ -93,7 +93,7 @@ public final class ModelFolders {
         return Optional.of(directory);
       }
     }
-    return cache.flatMap(folder -> snapshot(folder, name)).filter(kind::isThere);
+    return cache.flatMap(folder -> snapshot(folder, name)).filter(kind::isIn);
   }
 
   /**
@@ -102,8 +102,8 @@ public final class ModelFolders {
    * not.
    */
   static boolean isFinished(RepositoryKind kind, ModelName name, Path directory) {
-    return kind.isThere(directory)
-        && !FinishedMarker.namesAnother(directory, name)
+    return !FinishedMarker.namesAnother(directory, name)
+        && kind.isIn(directory)
         && (FinishedMarker.isIn(directory) || kind.isWhole(directory));
   }
 

@@ -23,14 +23,16 @@ final class PartFile implements AutoCloseable {
   private final RemoteFile file;
   private final Path path;
   private final Path target;
+  private final Path directory;
   private final FileChannel channel;
   private Optional<MessageDigest> digest;
   private long length;
 
-  private PartFile(RemoteFile file, Path path, Path target, FileChannel channel) {
+  private PartFile(RemoteFile file, Path directory, FileChannel channel) {
     this.file = file;
-    this.path = path;
-    this.target = target;
+    this.directory = directory;
+    this.path = directory.resolve(file.partName());
+    this.target = directory.resolve(file.path());
     this.channel = channel;
     this.digest = file.checksum().map(sum -> sum.begin(file.size()));
   }
@@ -82,7 +84,7 @@ final class PartFile implements AutoCloseable {
               StandardOpenOption.WRITE,
               LinkOption.NOFOLLOW_LINKS);
       try {
-        PartFile part = new PartFile(file, path, target, channel);
+        PartFile part = new PartFile(file, directory, channel);
         part.resume();
         return part;
       } catch (IOException | RuntimeException | Error e) {
@@ -180,6 +182,7 @@ final class PartFile implements AutoCloseable {
       channel.force(true);
       channel.close();
       Files.move(path, target, StandardCopyOption.ATOMIC_MOVE);
+      WholeFile.sync(directory);
       return true;
     } catch (IOException e) {
       throw HubFaults.disk(target, e);

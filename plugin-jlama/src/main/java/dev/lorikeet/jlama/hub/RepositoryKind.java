@@ -1,30 +1,28 @@
 package dev.lorikeet.jlama.hub;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.files.safetensors.SafetensorsFile;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.Set;
 import java.util.regex.Pattern;
 
 /** The two kinds of repositories, and which of their files are wanted: never pickled ones. */
 enum RepositoryKind {
   /** A base model. */
-  MODEL("config.json", "model.safetensors") {
+  MODEL(WeightFiles.SINGLE, "config.json", "tokenizer.json") {
     @Override
     Optional<List<RemoteFile>> weights(HubListing listing) {
       return super.weights(listing)
-          .or(() -> listing.file(INDEX).map(index -> shards(listing, index)));
+          .or(() -> listing.file(WeightFiles.INDEX).map(index -> shards(listing, index)));
     }
 
     @Override
@@ -33,52 +31,48 @@ enum RepositoryKind {
     }
 
     @Override
-    Optional<Set<String>> weightNames(Path directory) {
-      Path index = directory.resolve(INDEX);
-      return super.weightNames(directory)
-          .or(
-              () ->
-                  JsonFile.readIfPresent(index, MAX_INDEX_BYTES)
-                      .flatMap(json -> json.object("weight_map"))
-                      .map(RepositoryKind::namesIn));
+    void map(Path directory, Arena arena) {
+      WeightFiles.map(directory, arena);
     }
   },
 
   /** A PEFT adapter. */
-  ADAPTER("adapter_config.json", "adapter_model.safetensors");
+  ADAPTER("adapter_model.safetensors", "adapter_config.json");
 
-  static final String INDEX = "model.safetensors.index.json";
-  private static final long MAX_INDEX_BYTES = 64L << 20;
   private static final int MAX_FILES = 2000;
+  private static final long MAX_TEXT_BYTES = 256L << 20;
   private static final Pattern WEIGHTS =
       Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]*\\.safetensors");
   private static final Pattern TEXTS =
       Pattern.compile(
-          "generation_config\\.json|tokenizer[a-z_]{0,40}\\.json|special_tokens_map\\.json"
+          "generation_config\\.json|tokenizer_[a-z_]{1,40}\\.json|special_tokens_map\\.json"
               + "|added_tokens\\.json|chat_template\\.(?:jinja|json)");
 
-  private final String config;
   private final String weights;
+  private final List<String> texts;
 
-  RepositoryKind(String config, String weights) {
-    this.config = config;
+  RepositoryKind(String weights, String... texts) {
     this.weights = weights;
+    this.texts = List.of(texts);
   }
 
-  /** Returns the files to download, configuration first and weights last. */
+  /** Returns the files to download, weights last. */
   List<RemoteFile> choose(HubListing listing) {
-    List<RemoteFile> files = new ArrayList<>();
-    files.add(
-        listing
-            .file(config)
-            .orElseThrow(() -> Faults.MODEL.unsupported(listing.source(), config, "no such file")));
-    listing.files().stream().filter(file -> wants(file.path())).forEach(files::add);
-    files.addAll(
+    List<RemoteFile> last =
         weights(listing)
             .orElseThrow(
                 () ->
                     Faults.MODEL.unsupported(
-                        listing.source(), "weights in " + weights, otherWeights(listing))));
+                        listing.source(), "weights in " + weights, otherWeights(listing)));
+    List<RemoteFile> files = new ArrayList<>();
+    for (String text : texts) {
+      files.add(
+          listing
+              .file(text)
+              .orElseThrow(() -> Faults.MODEL.unsupported(listing.source(), text, "no such file")));
+    }
+    listing.files().stream().filter(file -> wants(file.path())).forEach(files::add);
+    files.addAll(last);
     if (files.size() > MAX_FILES) {
       throw Faults.MODEL.invalid(
           listing.source(), "at most " + MAX_FILES + " files to load", files.size());
@@ -116,48 +110,35 @@ enum RepositoryKind {
         .orElse("none");
   }
 
-  /** Returns whether configuration and weights are in a directory. */
-  boolean isThere(Path directory) {
-    if (!Files.isRegularFile(directory.resolve(config))) {
+  /**
+   * Returns whether the files without which nothing loads are in a directory, weights as long as
+   * they say. What is there and is not supported counts: a download would not better it.
+   */
+  boolean isIn(Path directory) {
+    if (!texts.stream().map(directory::resolve).allMatch(Files::isRegularFile)) {
       return false;
     }
-    try {
-      Set<String> names = weightNames(directory).orElse(Set.of());
-      return !names.isEmpty()
-          && names.stream().map(directory::resolve).allMatch(Files::isRegularFile);
+    try (Arena arena = Arena.ofConfined()) {
+      map(directory, arena);
+      return true;
     } catch (LorikeetException e) {
-      return false;
+      return e.code() == Code.MODEL_UNSUPPORTED;
     }
   }
 
-  /** Returns whether all weights of a directory are as long as their headers say. */
+  /** Returns whether the same files but the weights are whole, each a JSON object. */
   boolean isWhole(Path directory) {
-    try (Arena arena = Arena.ofConfined()) {
-      weightNames(directory)
-          .orElse(Set.of())
-          .forEach(name -> SafetensorsFile.map(directory.resolve(name), arena));
+    try {
+      texts.forEach(text -> JsonFile.read(directory.resolve(text), MAX_TEXT_BYTES));
       return true;
     } catch (LorikeetException e) {
       return false;
     }
   }
 
-  /** Returns the names of the weight files that a directory has or must have. */
-  Optional<Set<String>> weightNames(Path directory) {
-    return Files.exists(directory.resolve(weights))
-        ? Optional.of(Set.of(weights))
-        : Optional.empty();
-  }
-
-  private static Set<String> namesIn(JsonFile map) {
-    Set<String> names = new LinkedHashSet<>();
-    for (JsonNode value : map.root()) {
-      if (!WEIGHTS.matcher(value.asText("")).matches()) {
-        throw map.wrong("weight_map", value, "the name of a .safetensors file");
-      }
-      names.add(value.asText(""));
-    }
-    return names;
+  /** Maps the weights of a directory, to see whether it can be done. */
+  void map(Path directory, Arena arena) {
+    SafetensorsFile.map(directory.resolve(weights), arena);
   }
 
   /** Returns a failure with the code that it has for this kind of repository. */

@@ -108,10 +108,16 @@ abstract class Downloads {
     return Files.write(file, bytes);
   }
 
-  /** Returns a safetensors file with one tensor of random numbers. */
   static byte[] weights(int numbers) {
+    return weights("w", numbers);
+  }
+
+  /** Returns a safetensors file with one tensor of random numbers. */
+  static byte[] weights(String tensor, int numbers) {
     String header =
-        "{\"w\":{\"dtype\":\"F32\",\"shape\":["
+        "{\""
+            + tensor
+            + "\":{\"dtype\":\"F32\",\"shape\":["
             + numbers
             + "],\"data_offsets\":[0,"
             + 4 * numbers

@@ -82,7 +82,7 @@ class HubTest extends Downloads {
         .put("big/model", "chat_template.jinja", CONFIG, false)
         .put("big/model", "model.safetensors.index.json", index.getBytes(UTF_8), false)
         .put("big/model", "model-1-of-2.safetensors", shard, true)
-        .put("big/model", "model-2-of-2.safetensors", shard, true)
+        .put("big/model", "model-2-of-2.safetensors", weights("x", 10), true)
         .put("big/model", "consolidated.safetensors", shard, true)
         .put("big/model", "onnx/model.safetensors", shard, true)
         .put("big/model", "pytorch_model.bin", shard, true)
@@ -109,6 +109,7 @@ class HubTest extends Downloads {
     String index = "{\"weight_map\": {\"w\": \"model-1-of-2.safetensors\"}}";
     server
         .put("half/model", "config.json", CONFIG, false)
+        .put("half/model", "tokenizer.json", CONFIG, false)
         .put("half/model", "model.safetensors.index.json", index.getBytes(UTF_8), false);
     var error =
         assertThrows(

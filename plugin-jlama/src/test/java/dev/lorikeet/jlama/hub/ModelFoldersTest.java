@@ -50,6 +50,7 @@ class ModelFoldersTest {
 
   private Path writeModel(Path directory) throws IOException {
     write(directory.resolve("config.json"), "{}".getBytes(UTF_8));
+    write(directory.resolve("tokenizer.json"), "{}".getBytes(UTF_8));
     write(directory.resolve("model.safetensors"), WEIGHTS);
     return directory;
   }
@@ -76,6 +77,13 @@ class ModelFoldersTest {
     Path directory = writeModel(jlama.resolve("some_model"));
     assertEquals(Optional.of(directory), folders().model(NAME));
     write(directory.resolve("model.safetensors"), Arrays.copyOf(WEIGHTS, WEIGHTS.length - 1));
+    assertEquals(Optional.empty(), folders().model(NAME));
+    writeModel(directory);
+    write(directory.resolve("tokenizer.json"), "{\"a\": ".getBytes(UTF_8));
+    assertEquals(Optional.empty(), folders().model(NAME));
+    Files.createFile(directory.resolve(".finished"));
+    assertEquals(Optional.of(directory), folders().model(NAME));
+    Files.delete(directory.resolve("tokenizer.json"));
     assertEquals(Optional.empty(), folders().model(NAME));
   }
 

@@ -18,6 +18,8 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -173,6 +175,42 @@ public final class JsonFile {
               }
               throw wrong(key, value, "an object");
             });
+  }
+
+  /**
+   * Returns the objects of the list under a key that must be there, named {@code file: key[index]}
+   * in errors.
+   *
+   * @param most how many there may be
+   */
+  public List<JsonFile> objects(String key, int most) {
+    String expected = "a list of at most " + most + " objects";
+    JsonNode list = node(key).orElseThrow(() -> missing(key, expected));
+    if (!list.isArray() || list.size() > most) {
+      throw wrong(key, list, expected);
+    }
+    List<JsonFile> objects = new ArrayList<>();
+    for (JsonNode value : list) {
+      String name = key + "[" + objects.size() + "]";
+      if (!(value instanceof ObjectNode object)) {
+        throw wrong(name, value, "an object");
+      }
+      objects.add(new JsonFile(faults, where(name), object));
+    }
+    return objects;
+  }
+
+  /** Returns the number of bytes under a key that must be there and lie in {@code [0, max]}. */
+  public long bytes(String key, long max) {
+    String expected = "a number of bytes up to " + max;
+    JsonNode value = node(key).orElseThrow(() -> missing(key, expected));
+    if (!value.isIntegralNumber()
+        || !value.canConvertToLong()
+        || value.longValue() < 0
+        || value.longValue() > max) {
+      throw wrong(key, value, expected);
+    }
+    return value.longValue();
   }
 
   /** Returns the integer under a key that must be there and lie in {@code [min, max]}. */
