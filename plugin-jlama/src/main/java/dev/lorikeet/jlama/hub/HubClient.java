@@ -175,8 +175,7 @@ final class HubClient implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       // Refused below, like any other place that is not one.
     }
-    throw Faults.MODEL.invalid(
-        HubFaults.shown(from) + ": Location", "an https address", location);
+    throw Faults.MODEL.invalid(HubFaults.shown(from) + ": Location", "an https address", location);
   }
 
   private void refuse(ModelName name, URI url, HttpResponse<?> response) throws IOException {

@@ -47,7 +47,8 @@ record HubListing(String source, String commit, List<RemoteFile> files) {
   private static RemoteFile file(JsonFile entry) {
     String path = entry.text(PATH).orElse("");
     if (!staysInside(path)) {
-      throw Faults.MODEL.invalid(entry.where(PATH), "a path inside the repository", "'" + path + "'");
+      throw Faults.MODEL.invalid(
+          entry.where(PATH), "a path inside the repository", "'" + path + "'");
     }
     JsonFile sized = entry.object("lfs").orElse(entry);
     return new RemoteFile(

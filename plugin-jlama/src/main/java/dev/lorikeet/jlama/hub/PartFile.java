@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.hub;
 
+import dev.lorikeet.files.WholeFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;

@@ -84,7 +84,10 @@ class HostileHubTest extends Downloads {
   void aListingLargerThanTheDiskIsSaidBeforehand() {
     String large = "{\"rfilename\": \"model.safetensors\", \"size\": " + (1L << 49) + "}";
     server.once(
-        LISTING, HubServer.bytes(listing(file("config.json") + "," + file("tokenizer.json") + "," + large).getBytes(UTF_8)));
+        LISTING,
+        HubServer.bytes(
+            listing(file("config.json") + "," + file("tokenizer.json") + "," + large)
+                .getBytes(UTF_8)));
     assertRefused(Code.DOWNLOAD_FAILED, "room for", "found");
     assertEquals(1, server.requests.size());
   }

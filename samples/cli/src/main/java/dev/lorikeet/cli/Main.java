@@ -5,6 +5,7 @@ import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.generate.DemoCommand;
 import dev.lorikeet.cli.generate.GenerateCommand;
 import dev.lorikeet.cli.generate.ScoreCommand;
+import dev.lorikeet.cli.models.PullCommand;
 import dev.lorikeet.cli.models.QuantizeCommand;
 import dev.lorikeet.cli.plugins.ConformanceCommand;
 import dev.lorikeet.cli.plugins.PluginsCommand;
@@ -58,6 +59,7 @@ public final class Main {
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
         .addSubcommand(RouterCommand.line(console))
+        .addSubcommand(new PullCommand(console))
         .addSubcommand(new QuantizeCommand(console))
         .addSubcommand(new PluginsCommand(console))
         .addSubcommand(AdaptersCommand.line(console))

@@ -35,6 +35,20 @@ record Run(int exitCode, String out, String err) {
 
   static Run on(
       Supplier<Plugins> plugins, String input, Optional<Terminal> terminal, String... args) {
+    return in(Map.of("NO_COLOR", "1", "HF_HUB_OFFLINE", "1"), plugins, input, terminal, args);
+  }
+
+  /** Runs a command with environment variables. */
+  static Run in(Map<String, String> environment, Supplier<Plugins> plugins, String... args) {
+    return in(environment, plugins, "", Optional.empty(), args);
+  }
+
+  private static Run in(
+      Map<String, String> environment,
+      Supplier<Plugins> plugins,
+      String input,
+      Optional<Terminal> terminal,
+      String... args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
     Console console =
@@ -43,7 +57,7 @@ record Run(int exitCode, String out, String err) {
             !input.isEmpty(),
             new PrintWriter(out),
             new PrintWriter(err),
-            Map.of("NO_COLOR", "1"),
+            environment,
             plugins,
             () -> terminal);
     int exitCode = Main.run(console, args);

@@ -6,6 +6,7 @@ import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Visible;
+import dev.lorikeet.cli.options.Directories;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,7 +31,10 @@ final class ConvertAdapterCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec = CommandSpec.create();
 
-  @Parameters(index = "0", paramLabel = "ADAPTER", description = "PEFT directory, or Arrow file.")
+  @Parameters(
+      index = "0",
+      paramLabel = "ADAPTER",
+      description = "PEFT directory, Arrow file, or owner/name.")
   private Path adapter = Path.of("");
 
   @Parameters(
@@ -43,7 +47,7 @@ final class ConvertAdapterCommand implements Callable<Integer> {
       names = {"-m", "--model"},
       required = true,
       paramLabel = "DIR",
-      description = "Hugging Face directory of the base model.")
+      description = "Hugging Face directory, or owner/name, of the base model.")
   private Path model = Path.of("");
 
   @Option(names = "--force", description = "Replace the file if there is one.")
@@ -72,8 +76,10 @@ final class ConvertAdapterCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "FILE: expected no file there, or --force, found " + file);
     }
-    ModelShape shape = console.plugins().get().baseModel(baseModel).describe(model).shape();
-    AdapterFiles.convert(adapter, shape, file);
+    Directories directories = new Directories(console);
+    Path directory = directories.model(model);
+    ModelShape shape = console.plugins().get().baseModel(baseModel).describe(directory).shape();
+    AdapterFiles.convert(directories.adapter(adapter), shape, file);
     AdapterReport report = AdapterReport.of(file, AdapterFiles.describe(file));
     if (json) {
       Json.print(console.out(), report);

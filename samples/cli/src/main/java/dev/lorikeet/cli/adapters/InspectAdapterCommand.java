@@ -9,6 +9,7 @@ import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
+import dev.lorikeet.cli.options.Directories;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -30,13 +31,13 @@ import picocli.CommandLine.Parameters;
 final class InspectAdapterCommand implements Callable<Integer> {
   private final Console console;
 
-  @Parameters(paramLabel = "ADAPTER", description = "PEFT directory, or Arrow file.")
+  @Parameters(paramLabel = "ADAPTER", description = "PEFT directory, Arrow file, or owner/name.")
   private Path adapter = Path.of("");
 
   @Option(
       names = {"-m", "--model"},
       paramLabel = "DIR",
-      description = "Hugging Face directory of a base model to check against.")
+      description = "Hugging Face directory, or owner/name, of a base model to check against.")
   private Optional<Path> model = Optional.empty();
 
   @Option(
@@ -54,12 +55,15 @@ final class InspectAdapterCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    AdapterDescription description = AdapterFiles.describe(adapter);
+    Directories directories = new Directories(console);
+    Path path = directories.adapter(adapter);
+    AdapterDescription description = AdapterFiles.describe(path);
     if (model.isPresent()) {
+      Path directory = directories.model(model.get());
       AdapterFiles.inspect(
-          adapter, console.plugins().get().baseModel(baseModel).describe(model.get()).shape());
+          path, console.plugins().get().baseModel(baseModel).describe(directory).shape());
     }
-    AdapterReport report = AdapterReport.of(adapter, description);
+    AdapterReport report = AdapterReport.of(path, description);
     if (json) {
       Json.print(
           console.out(), new AdapterDetails(report, model.isPresent(), targets(description)));

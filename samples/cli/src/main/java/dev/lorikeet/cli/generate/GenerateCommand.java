@@ -59,7 +59,7 @@ public final class GenerateCommand implements Callable<Integer> {
     List<Voice> voices = model.voices();
     List<Sequence> sequences = Sequence.product(prompts.read(console), voices);
     Plugins plugins = console.plugins().get();
-    try (Lorikeet lorikeet = model.open(plugins)) {
+    try (Lorikeet lorikeet = model.open(console, plugins)) {
       return BatchRun.run(
           console,
           lorikeet,

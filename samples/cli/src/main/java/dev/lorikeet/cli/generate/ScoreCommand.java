@@ -60,7 +60,7 @@ public final class ScoreCommand implements Callable<Integer> {
   public Integer call() {
     List<Sequence> sequences = Sequence.product(prompts.read(console), model.voices());
     Plugins plugins = console.plugins().get();
-    try (Lorikeet lorikeet = model.open(plugins)) {
+    try (Lorikeet lorikeet = model.open(console, plugins)) {
       List<Score> scores = scores(lorikeet, sequences);
       if (json) {
         Json.print(

@@ -5,6 +5,7 @@ import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Visible;
+import dev.lorikeet.cli.options.Directories;
 import dev.lorikeet.jlama.quantize.Quantizer;
 import dev.lorikeet.shape.ModelInfo;
 import java.io.IOException;
@@ -99,10 +100,11 @@ public final class QuantizeCommand implements Callable<Integer> {
   }
 
   private ModelInfo quantize() throws IOException {
+    Path source = new Directories(console).model(model);
     try {
-      Path target = output.isPresent() ? output.get() : Quantizer.defaultTarget(model);
+      Path target = output.isPresent() ? output.get() : Quantizer.defaultTarget(source);
       return switch (type) {
-        case Q4 -> Quantizer.quantize(model, target, force);
+        case Q4 -> Quantizer.quantize(source, target, force);
       };
     } catch (FileAlreadyExistsException e) {
       throw new ParameterException(

@@ -2,6 +2,7 @@ package dev.lorikeet.cli.options;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.routing.Mixture;
 import java.nio.file.Path;
@@ -26,13 +27,14 @@ public final class ModelOptions {
       names = {"-m", "--model"},
       required = true,
       paramLabel = "DIR",
-      description = "Hugging Face model directory.")
+      description = "Hugging Face model directory, or a model's name: owner/name.")
   private Path model = Path.of("");
 
   @Option(
       names = {"-a", "--adapter"},
       paramLabel = "NAME=DIR",
-      description = "PEFT adapter directory, and the name to give it; may be repeated.")
+      description =
+          "PEFT adapter directory, or owner/name, and the name to give it; may be repeated.")
   private Map<String, Path> adapters = new LinkedHashMap<>();
 
   @ArgGroup private Choice choice = new Choice();
@@ -123,11 +125,14 @@ public final class ModelOptions {
     return new ParameterException(spec.commandLine(), message);
   }
 
-  /** Opens the model, registers the adapters and opens the router. */
-  public Lorikeet open(Plugins plugins) {
-    Lorikeet lorikeet = host.open(plugins, model);
+  /** Downloads what is not here, opens the model, registers the adapters, opens the router. */
+  public Lorikeet open(Console console, Plugins plugins) {
+    Directories directories = new Directories(console);
+    Path directory = directories.model(model);
+    Map<String, Path> registered = directories.adapters(adapters);
+    Lorikeet lorikeet = host.open(plugins, directory);
     try {
-      adapters.forEach(lorikeet::register);
+      registered.forEach(lorikeet::register);
       choice.router.ifPresent(name -> lorikeet.addRouter(name, routerOptions));
       return lorikeet;
     } catch (IllegalArgumentException e) {

@@ -85,7 +85,7 @@ final class EvaluateRouterCommand implements Callable<Integer> {
     if (router.isEmpty() && !routerOptions.isEmpty()) {
       throw model.usage("--router-option: expected --router as well");
     }
-    LabelledModelOptions.Labelled labelled = model.read(true);
+    LabelledModelOptions.Labelled labelled = model.read(console, true);
     if (gates.isEmpty() && router.isEmpty() && labelled.tiny().isEmpty()) {
       throw model.usage("expected --gate or --router with a model of your own");
     }

@@ -2,6 +2,8 @@ package dev.lorikeet.cli.router;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.Console;
+import dev.lorikeet.cli.options.Directories;
 import dev.lorikeet.cli.options.HostOptions;
 import dev.lorikeet.gates.LabelledText;
 import dev.lorikeet.tiny.TinyModel;
@@ -26,13 +28,13 @@ final class LabelledModelOptions {
       names = {"-m", "--model"},
       paramLabel = "DIR",
       description =
-          "Hugging Face model directory. Without it: the embedded tiny model, its adapters and texts.")
+          "Hugging Face model directory, or owner/name. Without it: the embedded tiny model, its adapters and texts.")
   private Optional<Path> model = Optional.empty();
 
   @Option(
       names = {"-a", "--adapter"},
       paramLabel = "NAME=DIR",
-      description = "PEFT adapter directory, and the name to give it; at least two.")
+      description = "PEFT adapter directory, or owner/name, and the name to give it; at least two.")
   private Map<String, Path> adapters = new LinkedHashMap<>();
 
   @Option(
@@ -58,8 +60,8 @@ final class LabelledModelOptions {
     }
   }
 
-  /** Reads the texts. */
-  Labelled read(boolean heldOut) {
+  /** Reads the texts, and downloads what is not here. */
+  Labelled read(Console console, boolean heldOut) {
     if (model.isPresent()) {
       if (adapters.size() < 2 || !adapters.keySet().equals(texts.keySet())) {
         throw usage(
@@ -75,7 +77,9 @@ final class LabelledModelOptions {
               name ->
                   read.add(
                       LabelledText.read(name, Optional.ofNullable(texts.get(name)).orElseThrow())));
-      return new Labelled(model.get(), adapters, read, Optional.empty());
+      Directories directories = new Directories(console);
+      return new Labelled(
+          directories.model(model.get()), directories.adapters(adapters), read, Optional.empty());
     }
     if (!adapters.isEmpty() || !texts.isEmpty()) {
       throw usage("--adapter and --text: expected --model as well");

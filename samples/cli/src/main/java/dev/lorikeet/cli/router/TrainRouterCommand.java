@@ -126,7 +126,7 @@ final class TrainRouterCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    LabelledModelOptions.Labelled labelled = model.read(false);
+    LabelledModelOptions.Labelled labelled = model.read(console, false);
     GatePlan plan = plan(labelled.names().size());
     if (Files.exists(out) && !Files.isDirectory(out)) {
       throw new LorikeetException(
