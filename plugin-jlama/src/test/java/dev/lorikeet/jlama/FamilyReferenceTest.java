@@ -21,7 +21,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
@@ -40,26 +39,22 @@ class FamilyReferenceTest {
   /** A case of {@code cases.json}; an empty adapter stands for the base model. */
   private record Case(
       String adapter,
-      int[] ids,
-      @JsonProperty("last_logits") double[] lastLogits,
-      @JsonProperty("token_logprobs") double[] tokenLogprobs,
-      @JsonProperty("greedy_ids") int[] greedyIds,
-      double[] gaps) {
+      List<Integer> ids,
+      @JsonProperty("last_logits") List<Double> lastLogits,
+      @JsonProperty("token_logprobs") List<Double> tokenLogprobs,
+      @JsonProperty("greedy_ids") List<Integer> greedyIds,
+      List<Double> gaps) {
     AdapterChoice choice() {
       return adapter.isEmpty() ? new AdapterChoice.None() : new AdapterChoice.Named(adapter);
     }
 
-    List<Integer> prompt() {
-      return Arrays.stream(ids).boxed().toList();
-    }
-
     double largest() {
-      return Arrays.stream(lastLogits).map(Math::abs).max().orElseThrow();
+      return lastLogits.stream().mapToDouble(Math::abs).max().orElseThrow();
     }
 
     @Override
     public String toString() {
-      return (adapter.isEmpty() ? "base" : adapter) + " after " + ids.length;
+      return (adapter.isEmpty() ? "base" : adapter) + " after " + ids.size();
     }
   }
 
@@ -116,29 +111,27 @@ class FamilyReferenceTest {
   private static void logits(Lorikeet lorikeet, Case reference) {
     AtomicReference<float[]> logits = new AtomicReference<>(new float[0]);
     GenerationRequest request =
-        GenerationRequest.tokens(reference.prompt())
-            .adapter(reference.choice())
-            .maxTokens(1)
-            .build();
+        GenerationRequest.tokens(reference.ids).adapter(reference.choice()).maxTokens(1).build();
     lorikeet
         .submit(
             request,
             RequestObserver.logits((index, row) -> logits.set(row.toArray(ValueLayout.JAVA_FLOAT))))
         .await();
-    assertEquals(reference.lastLogits.length, logits.get().length);
-    for (int i = 0; i < reference.lastLogits.length; i++) {
+    assertEquals(reference.lastLogits.size(), logits.get().length);
+    for (int i = 0; i < reference.lastLogits.size(); i++) {
       double tolerance = TOLERANCE * reference.largest();
-      assertEquals(reference.lastLogits[i], logits.get()[i], tolerance, reference + ", logit " + i);
+      assertEquals(
+          reference.lastLogits.get(i), logits.get()[i], tolerance, reference + ", logit " + i);
     }
   }
 
   private static void scores(Lorikeet lorikeet, Case reference) {
-    Score score = lorikeet.score(new Prompt.Tokens(reference.prompt()), reference.choice());
-    assertEquals(reference.tokenLogprobs.length, score.logProbabilities().size());
-    for (int i = 0; i < reference.tokenLogprobs.length; i++) {
+    Score score = lorikeet.score(new Prompt.Tokens(reference.ids), reference.choice());
+    assertEquals(reference.tokenLogprobs.size(), score.logProbabilities().size());
+    for (int i = 0; i < reference.tokenLogprobs.size(); i++) {
       // A log-probability is a logit less the logarithm of a sum, so it may err twice as much.
       assertEquals(
-          reference.tokenLogprobs[i],
+          reference.tokenLogprobs.get(i),
           score.logProbabilities().get(i),
           2 * TOLERANCE * reference.largest(),
           reference + ", token " + (i + 1));
@@ -151,9 +144,9 @@ class FamilyReferenceTest {
     for (Case reference : cases) {
       generations.add(
           lorikeet.submit(
-              GenerationRequest.tokens(reference.prompt())
+              GenerationRequest.tokens(reference.ids)
                   .adapter(reference.choice())
-                  .stop(StopConditions.maxTokens(reference.greedyIds.length))
+                  .stop(StopConditions.maxTokens(reference.greedyIds.size()))
                   .build()));
     }
     int compared = 0;
@@ -161,10 +154,10 @@ class FamilyReferenceTest {
       Case reference = cases.get(c);
       List<Integer> found = generations.get(c).await().tokens();
       for (int i = 0; i < found.size(); i++) {
-        if (reference.gaps[i] <= 4 * TOLERANCE * reference.largest()) {
+        if (reference.gaps.get(i) <= 4 * TOLERANCE * reference.largest()) {
           break;
         }
-        assertEquals(reference.greedyIds[i], found.get(i), reference + ", greedy token " + i);
+        assertEquals(reference.greedyIds.get(i), found.get(i), reference + ", greedy token " + i);
         compared++;
       }
     }

@@ -10,7 +10,7 @@ import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -37,10 +37,10 @@ class OptionsTest {
     return String.valueOf(assertThrows(IllegalArgumentException.class, action::run).getMessage());
   }
 
-  private static void assertRefused(String value, String expected, Function<Options, ?> reading) {
+  private static void assertRefused(String value, String expected, Consumer<Options> reading) {
     assertEquals(
         OWNER + ": option 'key': expected " + expected + ", found '" + value + "'",
-        message(() -> reading.apply(of("key", value))));
+        message(() -> reading.accept(of("key", value))));
   }
 
   @Test

@@ -49,6 +49,8 @@ enum RepositoryKind {
               + "|added_tokens\\.json|chat_template\\.(?:jinja|json)");
 
   private final String weights;
+
+  @SuppressWarnings("ImmutableEnumChecker") // List.of gives lists that nobody can change.
   private final List<String> texts;
 
   RepositoryKind(String weights, String... texts) {

@@ -13,6 +13,7 @@ import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -37,7 +38,7 @@ class PullCommandTest {
   private HttpServer server;
 
   PullCommandTest() throws IOException {
-    server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
+    server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
   }
 
   @BeforeEach

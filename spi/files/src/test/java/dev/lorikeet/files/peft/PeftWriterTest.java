@@ -29,6 +29,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -111,7 +112,7 @@ class PeftWriterTest {
       file.read(new RowWriter(offsets, memory));
       for (int t = 0; t < targets.size(); t++) {
         TargetSpec spec = targets.get(t);
-        LoraWeights module = expected.remove(spec.target());
+        LoraWeights module = Objects.requireNonNull(expected.remove(spec.target()));
         assertEquals(module.scaling(), spec.scaling(), seed + " " + spec);
         var a = factor(spec, spec.inFeatures(), spec.aBlocks(), memory, offsets[2 * t]);
         var b = factor(spec, spec.outFeatures(), spec.bBlocks(), memory, offsets[2 * t + 1]);
@@ -157,7 +158,7 @@ class PeftWriterTest {
                   random,
                   layer,
                   projection,
-                  ElementType.values()[random.nextInt(3)],
+                  List.of(ElementType.values()).get(random.nextInt(3)),
                   rank,
                   diagonal == 1 ? blocks : 1,
                   diagonal == 2 ? blocks : 1,

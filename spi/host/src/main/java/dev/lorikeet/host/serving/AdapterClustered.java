@@ -3,7 +3,6 @@ package dev.lorikeet.host.serving;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
@@ -28,7 +27,7 @@ final class AdapterClustered implements AdmissionPolicy {
   private final Set<String> inBatch = new HashSet<>();
 
   /** How often a sequence was passed over; those that never were are absent. */
-  private final Map<Sequence, Integer> passedOver = new IdentityHashMap<>();
+  private final IdentityHashMap<Sequence, Integer> passedOver = new IdentityHashMap<>();
 
   AdapterClustered(int bound) {
     this.bound = bound;

@@ -40,7 +40,7 @@ final class DeadlineForecast {
   private final long[] slots;
   private final Set<Sequence> seen = Collections.newSetFromMap(new IdentityHashMap<>());
   private final Map<Integer, Beginning> beginnings = new HashMap<>();
-  private final Map<Sequence, Beginning> beginningOf = new IdentityHashMap<>();
+  private final IdentityHashMap<Sequence, Beginning> beginningOf = new IdentityHashMap<>();
   private int turn;
 
   /** The first block of some sequences, by its hash; alike once two had it at the same time. */

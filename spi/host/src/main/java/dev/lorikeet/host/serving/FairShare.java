@@ -69,7 +69,7 @@ final class FairShare implements AdmissionPolicy {
     private int outputs;
   }
 
-  private final Map<Sequence, Charge> charges = new IdentityHashMap<>();
+  private final IdentityHashMap<Sequence, Charge> charges = new IdentityHashMap<>();
   private final Map<String, Account> accounts = new HashMap<>();
   private Account lastToLeave = new Account(0, 0);
   private long serials;
