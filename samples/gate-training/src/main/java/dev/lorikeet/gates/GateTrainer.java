@@ -131,7 +131,7 @@ public final class GateTrainer {
       case TOKEN -> {
         Set<Integer> ids = new TreeSet<>();
         documents.forEach(document -> ids.addAll(document.tokens()));
-        TokenEmbeddings embeddings = TokenEmbeddings.record(model, experts.adapters(), ids);
+        TokenEmbeddings embeddings = TokenEmbeddings.record(model, ids);
         GateFeatures features = new TokenFeatures(embeddings, plan.context());
         yield new Learner(features, new Gates(1, features.size(), plan.inner(), adapters, random));
       }
@@ -148,8 +148,8 @@ public final class GateTrainer {
       throw new LorikeetException(
           Code.INVALID_REQUEST,
           what
-              + " text: expected enough of each adapter for a passage in one document, found too little;"
-              + " give more text or shorter passages");
+              + " text: expected enough of each adapter for a passage in one document, found too"
+              + " little; give more text or shorter passages");
     }
     return documents;
   }

@@ -4,39 +4,49 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
+import dev.lorikeet.model.HiddenPoint;
 import dev.lorikeet.model.Prompt;
+import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
 import dev.lorikeet.routing.RoutingInput;
 import dev.lorikeet.routing.RoutingOutput;
+import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Set;
 
 /** The features that layer-wise gates see along a document: what enters each layer. */
 final class LayerFeatures implements GateFeatures {
   /*
    * What enters a layer depends on the mixtures of the layers before it. So a document is scored with the gates in
-   * training as its router, which keep what they see: each layer learns from what the others, as they are by now, make
+   * training as its router, and the score is observed: each layer learns from what the others, as they are by now, make
    * of the document. Nothing is stored beyond one document, [layers, tokens, hidden]; the price is a pass of the model
    * for each document of each epoch, without its backward half.
    */
-  private static final String RECORDER = "layer-recorder";
+  private static final String ROUTER = "gates-in-training";
 
   private final BaseModel model;
+  private final Experts experts;
+  private final Gates gates;
   private final int hidden;
-  private final Recorder recorder;
+  private final float[][] rows;
+  private final int[] seen;
 
   /** Creates features of no document, seen by gates as they route at the time. */
   LayerFeatures(BaseModel model, Experts experts, Gates gates) {
     this.model = model;
+    this.experts = experts;
+    this.gates = gates;
     this.hidden = model.info().shape().hidden();
-    this.recorder = new Recorder(experts, gates, hidden);
+    this.rows = new float[gates.count()][0];
+    this.seen = new int[gates.count()];
   }
 
   @Override
   public int gates() {
-    return recorder.rows.length;
+    return rows.length;
   }
 
   @Override
@@ -47,57 +57,62 @@ final class LayerFeatures implements GateFeatures {
   @Override
   public void open(MixedDocument document) {
     int tokens = document.tokens().size();
-    recorder.begin(tokens);
-    model.addRouter(RECORDER, recorder);
+    Arrays.fill(seen, 0);
+    for (int layer = 0; layer < rows.length; layer++) {
+      if (rows[layer].length < tokens * hidden) {
+        rows[layer] = new float[tokens * hidden];
+      }
+    }
+    model.addRouter(ROUTER, new Likeliest(experts, gates, hidden));
     Scores.await(
         model.score(
-            ScoreRequest.of(
-                new Prompt.Tokens(document.tokens()), new AdapterChoice.Routed(RECORDER))));
-    for (int layer = 0; layer < recorder.seen.length; layer++) {
-      if (recorder.seen[layer] != tokens) {
+            ScoreRequest.of(new Prompt.Tokens(document.tokens()), new AdapterChoice.Routed(ROUTER)),
+            RequestObserver.hidden(
+                Set.of(HiddenPoint.LAYER_INPUT),
+                (point, layer, first, shown) -> keep(layer, first, shown))));
+    for (int layer = 0; layer < seen.length; layer++) {
+      if (seen[layer] != tokens) {
         throw new IllegalStateException(
             "layer "
                 + layer
                 + ": expected the hidden states of "
                 + tokens
                 + " tokens, found "
-                + recorder.seen[layer]);
+                + seen[layer]);
       }
     }
+  }
+
+  private void keep(int layer, int first, Tensor shown) {
+    for (int r = 0; r < shown.rows(); r++) {
+      MemorySegment.copy(
+          shown.segment(),
+          JAVA_FLOAT_UNALIGNED,
+          r * shown.rowStrideBytes(),
+          rows[layer],
+          (first + r) * hidden,
+          hidden);
+    }
+    seen[layer] = first + (int) shown.rows();
   }
 
   @Override
   public void read(int gate, int token, float[] features) {
-    System.arraycopy(recorder.rows[gate], token * hidden, features, 0, hidden);
+    System.arraycopy(rows[gate], token * hidden, features, 0, hidden);
   }
 
-  /** Routes by the gates and keeps what they see; serves one request at a time. */
-  private static final class Recorder implements LayerRouter {
+  /** Routes by the gates as they are. */
+  private static final class Likeliest implements LayerRouter {
     private final Experts experts;
     private final Gates gates;
-    private final int hidden;
-    private final float[][] rows;
-    private final int[] seen;
     private final float[] x;
     private final double[] probabilities;
 
-    Recorder(Experts experts, Gates gates, int hidden) {
+    Likeliest(Experts experts, Gates gates, int hidden) {
       this.experts = experts;
       this.gates = gates;
-      this.hidden = hidden;
-      this.rows = new float[gates.count()][0];
-      this.seen = new int[gates.count()];
       this.x = new float[hidden];
       this.probabilities = new double[gates.experts];
-    }
-
-    void begin(int tokens) {
-      Arrays.fill(seen, 0);
-      for (int layer = 0; layer < rows.length; layer++) {
-        if (rows[layer].length < tokens * hidden) {
-          rows[layer] = new float[tokens * hidden];
-        }
-      }
     }
 
     @Override
@@ -107,14 +122,10 @@ final class LayerFeatures implements GateFeatures {
 
     @Override
     public void route(RoutingInput in, RoutingOutput out) {
-      int layer = in.layer();
       for (int token = 0; token < in.tokens(); token++) {
-        int at = seen[layer]++ * hidden;
         long offset = token * in.hidden().rowStrideBytes();
-        MemorySegment.copy(
-            in.hidden().segment(), JAVA_FLOAT_UNALIGNED, offset, rows[layer], at, hidden);
-        System.arraycopy(rows[layer], at, x, 0, hidden);
-        gates.forward(layer, x, probabilities);
+        MemorySegment.copy(in.hidden().segment(), JAVA_FLOAT_UNALIGNED, offset, x, 0, x.length);
+        gates.forward(in.layer(), x, probabilities);
         choose(token, out);
       }
     }

@@ -3,11 +3,7 @@ package dev.lorikeet.gates;
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Score;
-import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.Mixture;
-import dev.lorikeet.routing.RoutingInput;
-import dev.lorikeet.routing.RoutingOutput;
-import dev.lorikeet.routing.TokenRouter;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -21,7 +17,6 @@ import java.util.List;
  * @param rows one for each way to use the adapters
  */
 public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
-  private static final String ORACLE = "label-oracle";
 
   public RouterEvaluation {
     rows = List.copyOf(rows);
@@ -132,36 +127,12 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
   private static Row oracle(
       Lorikeet lorikeet, List<String> adapters, List<MixedDocument> documents, Runnable done) {
     List<Score> scores = new ArrayList<>();
+    List<Mixture> mixtures = adapters.stream().map(Mixture::of).toList();
     for (MixedDocument document : documents) {
-      LabelOracle oracle = new LabelOracle(new Experts(adapters, 1), document.labels());
-      lorikeet.model().addRouter(ORACLE, oracle);
-      scores.addAll(
-          Scores.of(lorikeet.model(), List.of(document), new AdapterChoice.Routed(ORACLE), done));
+      AdapterChoice ofLabels =
+          new AdapterChoice.PerToken(document.labels().stream().map(mixtures::get).toList());
+      scores.addAll(Scores.of(lorikeet.model(), List.of(document), ofLabels, done));
     }
     return row("oracle", Role.ORACLE, scores);
-  }
-
-  /** Routes each token of the one document that it serves to the adapter of its label. */
-  private static final class LabelOracle implements TokenRouter {
-    private final Experts experts;
-    private final List<Integer> labels;
-    private int next;
-
-    LabelOracle(Experts experts, List<Integer> labels) {
-      this.experts = experts;
-      this.labels = labels;
-    }
-
-    @Override
-    public Experts experts() {
-      return experts;
-    }
-
-    @Override
-    public void route(RoutingInput in, RoutingOutput out) {
-      for (int token = 0; token < in.tokens(); token++) {
-        out.choose(token, labels.get(next++), 1f);
-      }
-    }
   }
 }
