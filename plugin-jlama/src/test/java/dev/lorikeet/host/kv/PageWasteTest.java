@@ -7,7 +7,7 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
-import dev.lorikeet.host.serving.PeftAdapterWriter;
+import dev.lorikeet.jlama.lora.PeftAdapterWriter;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelShape;

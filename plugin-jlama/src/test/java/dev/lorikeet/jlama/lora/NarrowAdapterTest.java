@@ -14,7 +14,6 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
-import dev.lorikeet.host.serving.PeftAdapterWriter;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelShape;

@@ -12,15 +12,25 @@ import org.junit.jupiter.api.Timeout;
  */
 @Timeout(900)
 class WorkloadTest {
+  /** Returns the model to serve; whoever computes one for real runs the same workloads with it. */
+  ServedModel model() {
+    return new FakeModel();
+  }
+
+  /** Returns how many workloads to run unless told otherwise. */
+  int workloads() {
+    return 300;
+  }
+
   @Test
   void everyPageComesBackAndSurvivorsAreUndisturbed() {
-    int workloads = Integer.getInteger("lorikeet.workloads", 60);
+    int workloads = Integer.getInteger("lorikeet.workloads", workloads());
     long seed = Long.getLong("lorikeet.seed", System.nanoTime());
     System.out.println("seed " + seed + ", " + workloads + " workloads");
-    Catalogue catalogue = Catalogue.compute(1);
+    Catalogue catalogue = Catalogue.compute(model(), 1);
     Workload.Tally tally = new Workload.Tally();
     for (int i = 0; i < workloads; i++) {
-      try (Workload workload = new Workload(seed + i, catalogue)) {
+      try (Workload workload = new Workload(model(), seed + i, catalogue)) {
         workload.run(tally);
       }
     }

@@ -1,4 +1,4 @@
-package dev.lorikeet.host.serving;
+package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;

@@ -26,7 +26,8 @@ class DeadlineForecastTest {
   private final Random random = new Random(3);
 
   private SteppedServing open(boolean prefixCache) {
-    return new SteppedServing(SteppedServing.options(Policy.FCFS, BATCH, prefixCache), 1000, STEP);
+    return new SteppedServing(
+        new FakeModel(), SteppedServing.options(Policy.FCFS, BATCH, prefixCache), 1000, STEP);
   }
 
   /** Lets enough steps be measured. */

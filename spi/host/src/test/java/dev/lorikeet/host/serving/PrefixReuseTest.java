@@ -4,6 +4,7 @@ import static dev.lorikeet.host.serving.SteppedServing.BLOCK;
 import static dev.lorikeet.host.serving.SteppedServing.BLOCK_PAGES;
 import static dev.lorikeet.host.serving.SteppedServing.prompt;
 import static dev.lorikeet.host.serving.SteppedServing.request;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -30,8 +31,13 @@ class PrefixReuseTest {
   private final Random random = new Random(5);
   private final List<Integer> beginning = prompt(random, 5 * BLOCK);
 
-  private static SteppedServing open(boolean prefixCache) {
-    return new SteppedServing(SteppedServing.options(Policy.FCFS, 8, prefixCache), PAGES);
+  /** Returns the model to serve; whoever computes one for real runs these tests with it. */
+  ServedModel model() {
+    return new FakeModel();
+  }
+
+  private SteppedServing open(boolean prefixCache) {
+    return new SteppedServing(model(), SteppedServing.options(Policy.FCFS, 8, prefixCache), PAGES);
   }
 
   private static List<Integer> joined(List<Integer> one, List<Integer> other) {
@@ -70,7 +76,7 @@ class PrefixReuseTest {
     }
     assertEquals(without.size(), with.size());
     for (int i = 0; i < with.size(); i++) {
-      org.junit.jupiter.api.Assertions.assertArrayEquals(without.get(i), with.get(i), "row " + i);
+      assertArrayEquals(without.get(i), with.get(i), "row " + i);
     }
   }
 
@@ -200,7 +206,7 @@ class PrefixReuseTest {
   void aCacheThatGrewFirstLeavesSpareRoomForAdaptersDownToItsShare() {
     int pages = 160;
     try (SteppedServing stepped =
-        new SteppedServing(SteppedServing.options(Policy.FCFS, 2, true), pages)) {
+        new SteppedServing(model(), SteppedServing.options(Policy.FCFS, 2, true), pages)) {
       for (int i = 0; i < 8; i++) {
         stepped.run(request(prompt(random, 8 * BLOCK), 1));
       }
@@ -252,7 +258,7 @@ class PrefixReuseTest {
       requests.forEach(r -> expected.add(stepped.run(r)));
     }
     try (SteppedServing stepped =
-        new SteppedServing(SteppedServing.options(Policy.FCFS, 4, true), 40)) {
+        new SteppedServing(model(), SteppedServing.options(Policy.FCFS, 4, true), 40)) {
       List<Generation> generations = requests.stream().map(stepped::submit).toList();
       stepped.finish(10_000);
       for (int i = 0; i < expected.size(); i++) {

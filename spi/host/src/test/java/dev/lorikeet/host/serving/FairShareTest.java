@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.Timeout;
  */
 @Timeout(300)
 class FairShareTest {
+  private static final int ROUNDS = 5;
   private static final int BATCH = 4;
 
   /** Enough to have one waiting still when every place in the batch was taken. */
@@ -111,7 +113,7 @@ class FairShareTest {
     }
   }
 
-  @Test
+  @RepeatedTest(ROUNDS)
   void aTenantThatFloodsTheQueueStaysWithinTheBoundWhateverItsPriority() {
     long seed = System.nanoTime();
     System.out.println("seed " + seed);
@@ -145,7 +147,7 @@ class FairShareTest {
     }
   }
 
-  @Test
+  @RepeatedTest(ROUNDS)
   void theBoundHoldsAmongManyTenantsWhenPagesRunOutAndSequencesArePreempted() {
     long seed = System.nanoTime();
     System.out.println("seed " + seed);
@@ -172,7 +174,7 @@ class FairShareTest {
     }
   }
 
-  @Test
+  @RepeatedTest(ROUNDS)
   void aTenantThatWasIdleNeitherGainsCreditNorPaysForWhatItUsedAlone() {
     long seed = System.nanoTime();
     System.out.println("seed " + seed);

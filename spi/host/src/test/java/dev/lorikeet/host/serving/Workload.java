@@ -53,7 +53,7 @@ final class Workload implements AutoCloseable {
   }
 
   /** A request on its way, and what it would generate undisturbed. */
-  private record Submitted(Generation generation, List<Integer> expected) {}
+  private record Submitted(Generation generation, List<Integer> expected, List<Integer> seen) {}
 
   private final String name;
   private final Random random;
@@ -64,7 +64,7 @@ final class Workload implements AutoCloseable {
   private final List<AdapterLease> foreignLeases = new ArrayList<>();
   private int[] foreignPages = {};
 
-  Workload(long seed, Catalogue catalogue) {
+  Workload(ServedModel model, long seed, Catalogue catalogue) {
     random = new Random(seed);
     this.catalogue = catalogue;
     List<Policy> policies = List.of(Policy.values());
@@ -77,7 +77,7 @@ final class Workload implements AutoCloseable {
             .formatted(seed, policy, sequences, pages, prefixCache);
     stepped =
         new SteppedServing(
-            SteppedServing.options(policy, sequences, prefixCache), pages, STEP_NANOS);
+            model, SteppedServing.options(policy, sequences, prefixCache), pages, STEP_NANOS);
     Catalogue.addRouters(stepped.serving, () -> random.nextInt(40) == 0);
     stepped.store.failWhen(id -> random.nextInt(12) == 0);
   }
@@ -110,9 +110,11 @@ final class Workload implements AutoCloseable {
     boolean breaks = random.nextInt(20) == 0;
     var request =
         entry.request(tokens).tenant("tenant " + random.nextInt(3)).priority(random.nextInt(3) - 1);
+    List<Integer> seen = new ArrayList<>();
     RequestObserver observer =
         RequestObserver.tokens(
             token -> {
+              seen.add(token.id());
               if (breaks && token.index() == tokens / 2) {
                 throw new IllegalStateException("broken by the test");
               }
@@ -121,7 +123,7 @@ final class Workload implements AutoCloseable {
       request.timeout(Duration.ofMillis(2 + random.nextInt(150)));
     }
     submitted.add(
-        new Submitted(stepped.submit(request, observer), entry.tokens().subList(0, tokens)));
+        new Submitted(stepped.submit(request, observer), entry.tokens().subList(0, tokens), seen));
     if (random.nextInt(12) == 0) {
       scores.add(
           stepped.serving.score(
@@ -183,8 +185,11 @@ final class Workload implements AutoCloseable {
   private void check(Tally tally) {
     for (Submitted s : submitted) {
       assertTrue(s.generation().completion().isDone(), "a request has not ended");
+      // Whoever fails has said what it would have said, as far as it came, each token once.
+      assertEquals(s.expected().subList(0, s.seen().size()), s.seen(), "tokens as they came");
       try {
         assertEquals(s.expected(), s.generation().await().tokens(), "a survivor's tokens");
+        assertEquals(s.expected(), s.seen(), "a survivor's tokens as they came");
         tally.survivors++;
       } catch (LorikeetException e) {
         assertTrue(ALLOWED.contains(e.code()), () -> e.code() + ": " + e.getMessage());

@@ -38,7 +38,7 @@ record Catalogue(List<Entry> entries) {
   }
 
   /** Computes the outputs one by one in a pool that has room for everything. */
-  static Catalogue compute(long seed) {
+  static Catalogue compute(ServedModel model, long seed) {
     Random random = new Random(seed);
     List<List<Integer>> beginnings = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
@@ -46,7 +46,7 @@ record Catalogue(List<Entry> entries) {
     }
     List<Entry> entries = new ArrayList<>();
     try (SteppedServing stepped =
-        new SteppedServing(SteppedServing.options(Policy.FCFS, 1, false), 1000)) {
+        new SteppedServing(model, SteppedServing.options(Policy.FCFS, 1, false), 1000)) {
       addRouters(stepped.serving, () -> false);
       for (int i = 0; i < ENTRIES; i++) {
         List<Integer> prompt =

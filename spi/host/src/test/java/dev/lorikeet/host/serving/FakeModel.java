@@ -1,0 +1,62 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.conformance.pool.LentPool;
+import dev.lorikeet.memory.PagePool;
+import dev.lorikeet.memory.PoolConfig;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.text.Tokenizer;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/** A model without files and without native code: a hash for a forward pass. */
+final class FakeModel implements ServedModel {
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(SteppedServing.LAYERS)
+          .hidden(8)
+          .intermediate(8)
+          .heads(1)
+          .kvHeads(1)
+          .headDim(64)
+          .vocabulary(SteppedServing.VOCABULARY)
+          .build();
+
+  @Override
+  public ModelInfo info() {
+    return ModelInfo.builder(Path.of("fake"), "fake", SHAPE)
+        .weightType("F32")
+        .maxPositions(2048)
+        .eosTokens(Set.of(2))
+        .build();
+  }
+
+  @Override
+  public Tokenizer tokenizer() {
+    return new FakeTokenizer();
+  }
+
+  @Override
+  public PagePool openPool(int pages) {
+    return new LentPool(
+        PoolConfig.of((long) pages * SteppedServing.PAGE_BYTES, SteppedServing.PAGE_BYTES));
+  }
+
+  @Override
+  public AdapterStore openStore(PagePool pool) {
+    return new FakeStore(pool);
+  }
+
+  @Override
+  public AdapterSource adapter(String name, int number) {
+    return new AdapterSource(name, Path.of(String.valueOf(number)));
+  }
+
+  @Override
+  public Opened openDecoder(PagePool pool, Limits limits) {
+    return new Opened(new FakeDecoder(SHAPE, pool, limits), List.of());
+  }
+}
