@@ -71,9 +71,12 @@ class RandomArrivalsTest {
       this.adapters = adapters;
       random = new Random(seed);
       sequences = 1 + random.nextInt(5);
+      // With adapters there is room for all at once: who loads lets others pass, as often as may
+      // be.
+      int blocks =
+          adapters > 0 ? sequences * MOST_BLOCKS : MOST_BLOCKS + random.nextInt(2 * MOST_BLOCKS);
       int pages =
-          (MOST_BLOCKS + random.nextInt(2 * MOST_BLOCKS)) * SteppedServing.BLOCK_PAGES
-              + adapters * SteppedServing.LARGEST_ADAPTER_PAGES;
+          blocks * SteppedServing.BLOCK_PAGES + adapters * SteppedServing.LARGEST_ADAPTER_PAGES;
       // The batch has room for all that a sequence can have to compute, so that whoever is admitted
       // has its first token in the same step.
       int batchTokens = sequences * (LONGEST_PROMPT + LONGEST_OUTPUT);
