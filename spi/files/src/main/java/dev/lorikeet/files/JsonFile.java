@@ -34,7 +34,7 @@ import java.util.OptionalInt;
  */
 public final class JsonFile {
   private static final int MAX_DEPTH = 16;
-  private static final int MAX_NAME = 1000;
+  private static final int MAX_NAME = 10_000;
   private static final int MAX_NUMBER = 100;
   private static final int MAX_STRING = 1 << 20;
 

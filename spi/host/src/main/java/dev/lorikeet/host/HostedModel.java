@@ -2,6 +2,7 @@ package dev.lorikeet.host;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.host.serving.Served;
 import dev.lorikeet.host.serving.Serving;
 import dev.lorikeet.host.serving.ServingOptions;
 import dev.lorikeet.host.step.StepDecoder;
@@ -108,10 +109,7 @@ public final class HostedModel implements BaseModel {
       Serving serving =
           owns(
               new Serving(
-                  info,
-                  decoder,
-                  tokenizer,
-                  chatTemplate,
+                  new Served(info, decoder, tokenizer, chatTemplate),
                   config.adapters(),
                   config.pool(),
                   options,

@@ -31,9 +31,7 @@ final class GenerateTask implements Task {
   private final StreamDecoder decoder;
   private final StopText stopText;
   private final int[] endTokens;
-  private final int promptTokens;
-  private final int maxTokens;
-  private final long submittedNanos;
+  private final Bounds bounds;
   private final RandomGenerator random;
   private final Optional<MixtureReport> report;
   private final StringBuilder piece = new StringBuilder();
@@ -43,22 +41,24 @@ final class GenerateTask implements Task {
   private FinishReason reason = FinishReason.LENGTH;
 
   /**
-   * Creates a task.
+   * Where a generation begins and ends.
    *
+   * @param submittedNanos when it was submitted
+   * @param promptTokens tokens of the prompt
    * @param maxTokens how many tokens can be generated at most, by the request and by the model's
    *     longest sequence
+   * @param eosTokens the model's tokens that end it
    */
+  record Bounds(long submittedNanos, int promptTokens, int maxTokens, Set<Integer> eosTokens) {}
+
   GenerateTask(
       GenerationRequest request,
       RequestObserver observer,
       Selection selection,
+      Bounds bounds,
       RequestTrace trace,
       TokenLog log,
       StreamDecoder decoder,
-      Set<Integer> eosTokens,
-      int promptTokens,
-      int maxTokens,
-      long submittedNanos,
       LongSupplier clock) {
     this.clock = clock;
     this.request = request;
@@ -74,12 +74,10 @@ final class GenerateTask implements Task {
                 request.stop().tokens().stream().mapToInt(Integer::intValue),
                 request.stop().ignoreEos()
                     ? IntStream.empty()
-                    : eosTokens.stream().mapToInt(Integer::intValue))
+                    : bounds.eosTokens().stream().mapToInt(Integer::intValue))
             .sorted()
             .toArray();
-    this.promptTokens = promptTokens;
-    this.maxTokens = maxTokens;
-    this.submittedNanos = submittedNanos;
+    this.bounds = bounds;
     this.random = RandomGeneratorFactory.of("L64X128MixRandom").create(request.sampling().seed());
   }
 
@@ -117,7 +115,7 @@ final class GenerateTask implements Task {
 
   @Override
   public int mostTokensToCome() {
-    return maxTokens - generated;
+    return bounds.maxTokens() - generated;
   }
 
   /** A generation that may stop is taken to become as long as usual, or as long again as it is. */
@@ -172,7 +170,7 @@ final class GenerateTask implements Task {
         reason = FinishReason.STOP_STRING;
         return true;
       }
-      if (generated < maxTokens) {
+      if (generated < bounds.maxTokens()) {
         return false;
       }
       reason = FinishReason.LENGTH;
@@ -194,11 +192,11 @@ final class GenerateTask implements Task {
   void finish(long startedNanos) {
     Usage usage =
         Usage.builder()
-            .promptTokens(promptTokens)
+            .promptTokens(bounds.promptTokens())
             .generatedTokens(generated)
-            .queued(Duration.ofNanos(startedNanos - submittedNanos))
-            .timeToFirstToken(Duration.ofNanos(firstTokenNanos - submittedNanos))
-            .total(Duration.ofNanos(lastTokenNanos - submittedNanos))
+            .queued(Duration.ofNanos(startedNanos - bounds.submittedNanos()))
+            .timeToFirstToken(Duration.ofNanos(firstTokenNanos - bounds.submittedNanos()))
+            .total(Duration.ofNanos(lastTokenNanos - bounds.submittedNanos()))
             .build();
     trace.finished(reason, usage);
     log.finish(reason, usage);

@@ -30,18 +30,13 @@ final class Sequence {
   /** For how many generated tokens there is room from the start. */
   static final int ROOM = 1024;
 
-  private final long arrival;
-  private final long submittedNanos;
-  private final long deadlineNanos;
-  private final int priority;
-  private final String tenant;
+  private final Ticket ticket;
   private final Selection selection;
   private final List<String> adapters;
   private final Task task;
   private final Optional<RoutingContextState> routing;
   private final int promptLength;
   private final KvPages kv;
-  private final AtomicBoolean cancelled;
   private int[] tokens;
   private int length;
   private int computed;
@@ -54,23 +49,32 @@ final class Sequence {
   private Optional<Runnable> completion = Optional.empty();
   private long startedNanos;
 
-  Sequence(
+  /**
+   * What the queue knows of a request.
+   *
+   * @param arrival its number, in the order of submission
+   * @param submittedNanos when it was submitted
+   * @param deadlineNanos when it is late; {@link Long#MAX_VALUE} for never
+   * @param priority requests of higher priority go first
+   * @param tenant on whose account it runs
+   * @param cancelled set by any thread
+   */
+  record Ticket(
       long arrival,
       long submittedNanos,
       long deadlineNanos,
       int priority,
       String tenant,
+      AtomicBoolean cancelled) {}
+
+  Sequence(
+      Ticket ticket,
       int[] prompt,
       Selection selection,
       Task task,
       Optional<RoutingContextState> routing,
-      KvPages kv,
-      AtomicBoolean cancelled) {
-    this.arrival = arrival;
-    this.submittedNanos = submittedNanos;
-    this.deadlineNanos = deadlineNanos;
-    this.priority = priority;
-    this.tenant = tenant;
+      KvPages kv) {
+    this.ticket = ticket;
     this.tokens = Arrays.copyOf(prompt, prompt.length + Math.min(task.mostTokensToCome(), ROOM));
     this.length = prompt.length;
     this.promptLength = prompt.length;
@@ -79,7 +83,6 @@ final class Sequence {
     this.task = task;
     this.routing = routing;
     this.kv = kv;
-    this.cancelled = cancelled;
   }
 
   Selection selection() {
@@ -109,19 +112,19 @@ final class Sequence {
   }
 
   int priority() {
-    return priority;
+    return ticket.priority();
   }
 
   String tenant() {
-    return tenant;
+    return ticket.tenant();
   }
 
   long arrival() {
-    return arrival;
+    return ticket.arrival();
   }
 
   long submittedNanos() {
-    return submittedNanos;
+    return ticket.submittedNanos();
   }
 
   /** Returns when the first token of the prompt was computed. */
@@ -130,11 +133,11 @@ final class Sequence {
   }
 
   boolean isPast(long nowNanos) {
-    return deadlineNanos != Long.MAX_VALUE && nowNanos - deadlineNanos >= 0;
+    return ticket.deadlineNanos() != Long.MAX_VALUE && nowNanos - ticket.deadlineNanos() >= 0;
   }
 
   long deadlineNanos() {
-    return deadlineNanos;
+    return ticket.deadlineNanos();
   }
 
   int promptLength() {
@@ -191,7 +194,7 @@ final class Sequence {
    */
   void reusePrefix() {
     if (!computesAll()) {
-      PrefixKey.of(tenant, selection, generations.orElseThrow())
+      PrefixKey.of(ticket.tenant(), selection, generations.orElseThrow())
           .ifPresent(key -> computed = kv.share(key, tokens, length - 1));
     }
   }
@@ -210,7 +213,7 @@ final class Sequence {
     cachedTokens =
         computesAll()
             ? 0
-            : PrefixKey.of(tenant, selection, generations.orElseThrow())
+            : PrefixKey.of(ticket.tenant(), selection, generations.orElseThrow())
                 .map(key -> kv.peek(key, tokens, length - 1))
                 .orElse(0);
   }
@@ -253,7 +256,7 @@ final class Sequence {
     generations = Optional.of(acquiredGenerations);
     leases = new ArrayList<>(acquired);
     adapterState = AdapterState.LEASED;
-    if (deadlineNanos != Long.MAX_VALUE) {
+    if (ticket.deadlineNanos() != Long.MAX_VALUE) {
       peekPrefix();
     }
     return true;
@@ -293,15 +296,16 @@ final class Sequence {
     if (failure.isPresent()) {
       return failure;
     }
-    if (cancelled.get()) {
-      return Optional.of(new LorikeetException(Code.CANCELLED, "the request was cancelled"));
+    if (ticket.cancelled().get()) {
+      return Optional.of(
+          new LorikeetException(Code.CANCELLED, "the request was ticket.cancelled()"));
     }
     if (isPast(nowNanos)) {
       return Optional.of(
           new LorikeetException(
               Code.DEADLINE_EXCEEDED,
               "the request took longer than its timeout of "
-                  + Duration.ofNanos(deadlineNanos - submittedNanos)));
+                  + Duration.ofNanos(ticket.deadlineNanos() - ticket.submittedNanos())));
     }
     return Optional.empty();
   }

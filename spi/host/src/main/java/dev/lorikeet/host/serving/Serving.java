@@ -17,17 +17,13 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.ModelStats;
-import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
-import dev.lorikeet.text.ChatTemplate;
 import dev.lorikeet.text.Tokenizer;
 import java.time.Duration;
-import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -44,7 +40,7 @@ public final class Serving implements AutoCloseable {
   private final ModelInfo info;
   private final StepDecoder decoder;
   private final Tokenizer tokenizer;
-  private final Optional<ChatTemplate> chatTemplate;
+  private final Prompts prompts;
   private final AdapterStore adapters;
   private final PagePool pool;
   private final AdapterSelector selector;
@@ -58,34 +54,18 @@ public final class Serving implements AutoCloseable {
 
   /** Starts the decoding thread. */
   public Serving(
-      ModelInfo info,
-      StepDecoder decoder,
-      Tokenizer tokenizer,
-      Optional<ChatTemplate> chatTemplate,
+      Served model,
       AdapterStore adapters,
       PagePool pool,
       ServingOptions options,
       Telemetry telemetry) {
-    this(
-        info,
-        decoder,
-        tokenizer,
-        chatTemplate,
-        adapters,
-        pool,
-        options,
-        telemetry,
-        new AdapterLoader(adapters),
-        System::nanoTime);
+    this(model, adapters, pool, options, telemetry, new AdapterLoader(adapters), System::nanoTime);
     scheduler.start();
   }
 
   /** Leaves it to the caller to run the scheduler's iterations, or to start its thread. */
   Serving(
-      ModelInfo info,
-      StepDecoder decoder,
-      Tokenizer tokenizer,
-      Optional<ChatTemplate> chatTemplate,
+      Served model,
       AdapterStore adapters,
       PagePool pool,
       ServingOptions options,
@@ -94,10 +74,10 @@ public final class Serving implements AutoCloseable {
       LongSupplier clock) {
     Limits limits = options.limits();
     this.clock = clock;
-    this.info = info;
-    this.decoder = decoder;
-    this.tokenizer = tokenizer;
-    this.chatTemplate = chatTemplate;
+    this.info = model.info();
+    this.decoder = model.decoder();
+    this.tokenizer = model.tokenizer();
+    this.prompts = new Prompts(info, tokenizer, model.chatTemplate());
     this.adapters = adapters;
     this.pool = pool;
     this.selector = new AdapterSelector(adapters, options.routers());
@@ -110,21 +90,6 @@ public final class Serving implements AutoCloseable {
             limits, options.policy().create(limits), runner, loader, prefixes, telemetry, clock);
   }
 
-  /** A prompt as text, where it came as text, and as token ids. */
-  private record Encoded(String text, List<Integer> tokens) {
-    static Encoded of(String text, int[] tokens) {
-      return new Encoded(text, Arrays.stream(tokens).boxed().toList());
-    }
-
-    int length() {
-      return tokens.size();
-    }
-
-    int[] array() {
-      return tokens.stream().mapToInt(Integer::intValue).toArray();
-    }
-  }
-
   /** Submits a request for generation. */
   public Generation submit(GenerationRequest request, RequestObserver observer) {
     return telemetry
@@ -135,7 +100,7 @@ public final class Serving implements AutoCloseable {
   private Generation submit(
       GenerationRequest request, RequestObserver observer, RequestTrace trace) {
     long now = clock.getAsLong();
-    Encoded prompt = encode(request.prompt(), 1);
+    Prompts.Encoded prompt = prompts.encode(request.prompt(), 1);
     trace.encoded(prompt.length());
     int room = info.maxPositions() - prompt.length();
     int maxTokens = Math.min(request.stop().maxTokens(), room);
@@ -143,38 +108,33 @@ public final class Serving implements AutoCloseable {
     trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + maxTokens);
 
-    AtomicBoolean cancelled = new AtomicBoolean();
+    Sequence.Ticket ticket =
+        new Sequence.Ticket(
+            arrivals.incrementAndGet(),
+            now,
+            request.timeout().map(t -> deadline(now, t)).orElse(Long.MAX_VALUE),
+            request.priority(),
+            request.tenant(),
+            new AtomicBoolean());
     TokenBuffer tokens = new TokenBuffer(maxTokens, request.reportMixture());
-    TokenLog log = new TokenLog(relay, tokens, () -> cancel(cancelled));
+    TokenLog log = new TokenLog(relay, tokens, () -> cancel(ticket));
     GenerateTask task =
         new GenerateTask(
             request,
             observer,
             selection,
+            new GenerateTask.Bounds(now, prompt.length(), maxTokens, info.eosTokens()),
             trace,
             log,
             tokenizer.stream(true),
-            info.eosTokens(),
-            prompt.length(),
-            maxTokens,
-            now,
             clock);
     trace.queued();
-    scheduler.submit(
-        sequence(
-            now,
-            request.timeout(),
-            request.priority(),
-            request.tenant(),
-            prompt.array(),
-            selection,
-            task,
-            cancelled));
+    scheduler.submit(sequence(ticket, prompt.array(), selection, task));
     return log;
   }
 
-  private void cancel(AtomicBoolean cancelled) {
-    cancelled.set(true);
+  private void cancel(Sequence.Ticket ticket) {
+    ticket.cancelled().set(true);
     scheduler.wake();
   }
 
@@ -196,52 +156,32 @@ public final class Serving implements AutoCloseable {
           "observer of a score: expected one of hidden states alone, found one of "
               + (observer.onToken().isPresent() ? "tokens" : "logits"));
     }
-    Encoded prompt = encode(request.prompt(), 0);
+    Prompts.Encoded prompt = prompts.encode(request.prompt(), 0);
     trace.encoded(prompt.length());
     Selection selection = select(request.adapter(), prompt, "", Map.of());
     trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + 1);
-    AtomicBoolean cancelled = new AtomicBoolean();
-    ScoreTask task = new ScoreTask(observer, trace, prompt.array(), () -> cancel(cancelled));
-    trace.queued();
-    scheduler.submit(
-        sequence(
+    Sequence.Ticket ticket =
+        new Sequence.Ticket(
+            arrivals.incrementAndGet(),
             clock.getAsLong(),
-            Optional.empty(),
+            Long.MAX_VALUE,
             0,
             "",
-            prompt.array(),
-            selection,
-            task,
-            cancelled));
+            new AtomicBoolean());
+    ScoreTask task = new ScoreTask(observer, trace, prompt.array(), () -> cancel(ticket));
+    trace.queued();
+    scheduler.submit(sequence(ticket, prompt.array(), selection, task));
     return task.future();
   }
 
-  private Sequence sequence(
-      long now,
-      Optional<Duration> timeout,
-      int priority,
-      String tenant,
-      int[] tokens,
-      Selection selection,
-      Task task,
-      AtomicBoolean cancelled) {
+  private Sequence sequence(Sequence.Ticket ticket, int[] tokens, Selection selection, Task task) {
     Optional<RoutingContextState> routing =
         selection instanceof Selection.ByToken byToken
             ? Optional.of(new RoutingContextState(byToken.context(), info.shape().hidden()))
             : Optional.empty();
-    return new Sequence(
-        arrivals.incrementAndGet(),
-        now,
-        timeout.map(t -> deadline(now, t)).orElse(Long.MAX_VALUE),
-        priority,
-        tenant,
-        tokens,
-        selection,
-        task,
-        routing,
-        decoder.kv().newPages(tokens.length + Math.min(task.mostTokensToCome(), Sequence.ROOM)),
-        cancelled);
+    int positions = tokens.length + Math.min(task.mostTokensToCome(), Sequence.ROOM);
+    return new Sequence(ticket, tokens, selection, task, routing, decoder.kv().newPages(positions));
   }
 
   private static long deadline(long now, Duration timeout) {
@@ -250,55 +190,8 @@ public final class Serving implements AutoCloseable {
     return timeout.compareTo(century) > 0 ? Long.MAX_VALUE : now + timeout.toNanos();
   }
 
-  private Encoded encode(Prompt prompt, int roomFor) {
-    Encoded encoded =
-        switch (prompt) {
-          case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true));
-          case Prompt.Chat chat -> {
-            String text = template().render(chat, true);
-            yield Encoded.of(text, tokenizer.encode(text, false));
-          }
-          case Prompt.Tokens(List<Integer> tokens) -> new Encoded("", tokens);
-        };
-    List<Integer> tokens = encoded.tokens();
-    if (tokens.isEmpty()) {
-      throw invalid("prompt: expected at least one token, found none");
-    }
-    if (tokens.size() > info.maxPositions() - roomFor) {
-      throw invalid(
-          "prompt: expected at most "
-              + (info.maxPositions() - roomFor)
-              + " tokens (the model has "
-              + info.maxPositions()
-              + " positions), found "
-              + tokens.size());
-    }
-    int vocabulary = info.shape().vocabulary();
-    for (int i = 0; i < tokens.size(); i++) {
-      if (tokens.get(i) < 0 || tokens.get(i) >= vocabulary) {
-        throw invalid(
-            "prompt: expected token ids from 0 to "
-                + (vocabulary - 1)
-                + ", found "
-                + tokens.get(i)
-                + " at place "
-                + i);
-      }
-    }
-    return encoded;
-  }
-
-  private ChatTemplate template() {
-    return chatTemplate.orElseThrow(
-        () ->
-            invalid(
-                "chat: the model directory "
-                    + info.directory()
-                    + " has no chat template; send the prompt as text"));
-  }
-
   private Selection select(
-      AdapterChoice choice, Encoded prompt, String tenant, Map<String, String> attributes) {
+      AdapterChoice choice, Prompts.Encoded prompt, String tenant, Map<String, String> attributes) {
     return selector.select(choice, prompt.text(), prompt.tokens(), tenant, attributes);
   }
 

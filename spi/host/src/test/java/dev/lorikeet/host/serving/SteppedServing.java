@@ -66,10 +66,7 @@ final class SteppedServing implements AutoCloseable {
     decoder = opened.decoder();
     serving =
         new Serving(
-            model.info(),
-            decoder,
-            model.tokenizer(),
-            Optional.empty(),
+            new Served(model.info(), decoder, model.tokenizer(), Optional.empty()),
             store,
             pool,
             options,

@@ -1,0 +1,21 @@
+package dev.lorikeet.host.serving;
+
+import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.text.ChatTemplate;
+import dev.lorikeet.text.Tokenizer;
+import java.util.Optional;
+
+/**
+ * The model that is served.
+ *
+ * @param info what is known of it
+ * @param decoder computes its steps; closed by whoever made it, after the serving
+ * @param tokenizer likewise
+ * @param chatTemplate renders conversations; without one they are refused
+ */
+public record Served(
+    ModelInfo info,
+    StepDecoder decoder,
+    Tokenizer tokenizer,
+    Optional<ChatTemplate> chatTemplate) {}
