@@ -369,7 +369,7 @@ class ArrowAdapterStoreTest {
                     method.getName().equals("device")
                         ? new Device("cuda", 1)
                         : method.invoke(pool, arguments));
-    var config = new StoreConfig(PeftWriter.SHAPE, elsewhere, Map.of());
+    var config = StoreConfig.of(PeftWriter.SHAPE, elsewhere);
     var thrown =
         assertThrows(
             IllegalArgumentException.class, () -> new ArrowAdapterStoreProvider().open(config));

@@ -14,7 +14,6 @@ import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tiny.TinyModel;
 import java.lang.reflect.Proxy;
-import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -28,7 +27,7 @@ class JlamaModelProviderTest {
         AdapterStore store =
             plugins
                 .adapterStore(Optional.empty())
-                .open(new StoreConfig(provider.describe(tiny.base()).shape(), pool, Map.of()))) {
+                .open(StoreConfig.of(provider.describe(tiny.base()).shape(), pool))) {
       PagePool elsewhere =
           (PagePool)
               Proxy.newProxyInstance(
@@ -43,14 +42,11 @@ class JlamaModelProviderTest {
               IllegalArgumentException.class,
               () ->
                   provider.open(
-                      new ModelConfig(
+                      ModelConfig.of(
                           tiny.base(),
                           elsewhere,
                           store,
-                          team ->
-                              new ScalarLoraExecutorProvider()
-                                  .open(new ExecutorConfig(team, Map.of())),
-                          Map.of())));
+                          team -> new ScalarLoraExecutorProvider().open(ExecutorConfig.of(team)))));
       assertEquals(
           "base model plugin 'jlama': expected a page pool in host memory, where it keeps keys and"
               + " values, found one on cuda:1",

@@ -15,7 +15,15 @@ import org.junit.jupiter.params.provider.CsvSource;
 class TargetSpecTest {
   private static TargetSpec spec(int in, int out, int aBlocks, int bBlocks, ElementType type) {
     TargetModule target = TargetModule.of(0, Projection.Q);
-    return new TargetSpec(target, 4, in, out, 1, aBlocks, bBlocks, type);
+    return TargetSpec.builder(target)
+        .rank(4)
+        .inFeatures(in)
+        .outFeatures(out)
+        .scaling(1)
+        .aBlocks(aBlocks)
+        .bBlocks(bBlocks)
+        .type(type)
+        .build();
   }
 
   @ParameterizedTest

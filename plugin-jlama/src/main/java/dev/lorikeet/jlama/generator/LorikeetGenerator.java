@@ -235,7 +235,7 @@ public final class LorikeetGenerator implements Generator {
         shared
             .model()
             .score(
-                new ScoreRequest(new Prompt.Tokens(tokens), adapter),
+                ScoreRequest.of(new Prompt.Tokens(tokens), adapter),
                 RequestObserver.hidden(Set.of(HiddenPoint.FINAL), pooling));
     try {
       read.get();

@@ -31,7 +31,7 @@ public final class PeftAdapterWriter {
     for (int layer = 0; layer < shape.layers(); layer++) {
       for (var projection : List.of(Projection.Q, Projection.V, Projection.DOWN)) {
         weights.add(
-            new LoraWeights(
+            LoraWeights.of(
                 TargetModule.of(layer, projection),
                 factor(random, rank, shape.inFeatures(projection)),
                 factor(random, rank, shape.outFeatures(projection)),

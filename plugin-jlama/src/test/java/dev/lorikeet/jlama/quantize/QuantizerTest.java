@@ -20,7 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -61,7 +60,7 @@ class QuantizerTest {
           lorikeet
               .submit(
                   GenerationRequest.tokens(List.copyOf(tokens))
-                      .stop(new StopConditions(8, List.of(), Set.of(), true))
+                      .stop(StopConditions.maxTokens(8).ignoringEos())
                       .build())
               .await()
               .tokens();

@@ -70,7 +70,7 @@ class PeftWriterTest {
 
   private static LoraWeights module(
       Random random, int layer, Projection p, ElementType type, int rank, int a, int b, float s) {
-    return new LoraWeights(
+    return LoraWeights.of(
         TargetModule.of(layer, p),
         factor(random, type, rank, SHAPE.inFeatures(p), a),
         factor(random, type, rank, SHAPE.outFeatures(p), b),
@@ -258,7 +258,7 @@ class PeftWriterTest {
         List.of(module(random, 0, Projection.Q, ElementType.F32, 4, 1, 1, -1)), "scaling above 0");
     LoraWeights q = plain(0, Projection.Q);
     LoraWeights down = plain(0, Projection.DOWN);
-    assertRefused(List.of(new LoraWeights(down.target(), q.a(), q.b(), 1)), "shape");
+    assertRefused(List.of(LoraWeights.of(down.target(), q.a(), q.b(), 1)), "shape");
     q.a().memory().set(ValueLayout.JAVA_FLOAT_UNALIGNED, q.a().rowOffset(2), Float.NaN);
     assertRefused(List.of(q), "finite");
   }
