@@ -20,10 +20,11 @@ import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 
 /*
- * Idea: everything is a GET at the endpoint, and redirects are followed by hand, because the token must not go where they lead: it
- * is sent to the endpoint's scheme, host and port only. Large files come from a content delivery network whose signed URLs expire,
- * so each attempt begins at the endpoint again. A file is asked for by commit, so its bytes cannot change between two attempts, and
- * a Range needs no If-Range: the network's entity tags are not the hub's and would spoil it. What arrives is checked at the end.
+ * Idea: everything is a GET at the endpoint, and redirects are followed by hand, because the token must not go where
+ * they lead: it is sent to the endpoint's scheme, host and port only. Large files come from a content delivery network
+ * whose signed URLs expire, so each attempt begins at the endpoint again. A file is asked for by commit, so its bytes
+ * cannot change between two attempts, and a Range needs no If-Range: the network's entity tags are not the hub's and
+ * would spoil it. What arrives is checked at the end.
  *
  * HTTP/1.1: one large body at a time gains nothing from streams and pays for their flow control.
  */

@@ -17,7 +17,8 @@ final class AdapterClustered implements AdmissionPolicy {
    * model alone is always in the batch), then the earliest whose adapters are leased, then the earliest of all.
    *
    * Bound: a sequence counts how often one that arrived later, of its own priority or a lower one, was admitted before
-   * it. Once the count of the earliest reaches the bound it is next. So clustering delays a sequence by at most `bound`
+   * it. The earliest of those whose count has reached the bound is next; that need not be the earliest of all, since
+   * one that was preempted stands before it with a count of its own. So clustering delays a sequence by at most `bound`
    * admissions beyond those that first come, first served, would put before it. Time that it spends loading its own
    * adapter does not count against others.
    *
@@ -36,14 +37,19 @@ final class AdapterClustered implements AdmissionPolicy {
   @Override
   public int next(List<Sequence> waiting, List<Sequence> running, Set<Sequence> tried) {
     int first = AdmissionPolicy.firstArrived(waiting, tried);
-    if (first < 0 || passedOver(waiting.get(first)) >= bound) {
+    if (first < 0) {
       return first;
+    }
+    int priority = waiting.get(first).priority();
+    for (int i = first; i < waiting.size() && waiting.get(i).priority() == priority; i++) {
+      if (passedOver(waiting.get(i)) >= bound && !tried.contains(waiting.get(i))) {
+        return i;
+      }
     }
     inBatch.clear();
     for (int i = 0; i < running.size(); i++) {
       inBatch.addAll(running.get(i).adapters());
     }
-    int priority = waiting.get(first).priority();
     int best = first;
     int bestDistance = distance(waiting.get(first));
     for (int i = first + 1; i < waiting.size() && bestDistance > 0; i++) {

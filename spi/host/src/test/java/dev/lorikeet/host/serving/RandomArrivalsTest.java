@@ -190,12 +190,11 @@ class RandomArrivalsTest {
   }
 
   @Test
-  void aBatchHasNoMoreThanItsLimitsUnderEachPolicy() {
+  void noPolicyLeavesABatchEmptyOrOverfillsIt() {
     long seed = seed();
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS / 2; i++) {
       Policy policy = Policy.values()[i % Policy.values().length];
       try (Round round = new Round(policy, 3, seed + i)) {
-        List.of("a0", "a1", "a2").forEach(id -> round.stepped.store.acquire(id).close());
         while (round.goesOn()) {
           round.step();
         }

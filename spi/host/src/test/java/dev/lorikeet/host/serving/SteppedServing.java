@@ -33,7 +33,7 @@ final class SteppedServing implements AutoCloseable {
   static final int LARGEST_ADAPTER_PAGES = 13;
 
   /** Prompts are made of smaller token ids. */
-  static final int VOCABULARY = 256;
+  static final int VOCABULARY = 128;
 
   final PagePool pool;
   final FailingStore store;
