@@ -1,9 +1,6 @@
 package dev.lorikeet.arrow;
 
-import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -14,7 +11,6 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
-import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
@@ -23,7 +19,6 @@ import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import java.io.IOException;
-import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -74,11 +69,6 @@ class ArrowAdapterStoreTest {
     return store.register(new AdapterSource(id, write(id, id.hashCode())));
   }
 
-  private static float first(AdapterLease lease) {
-    LoraWeights weights = lease.weights(Q0).orElseThrow();
-    return weights.a().memory().get(ValueLayout.JAVA_FLOAT, weights.a().rowOffset(0));
-  }
-
   @Test
   void registrationCostsNoPagesAndAcquiringLoadsOnce() {
     AdapterSpec spec = register("a");
@@ -101,58 +91,6 @@ class ArrowAdapterStoreTest {
   }
 
   @Test
-  void unknownNamesAreNotFound() {
-    var thrown = assertThrows(LorikeetException.class, () -> store.acquire("nobody"));
-    assertEquals(Code.ADAPTER_NOT_FOUND, thrown.code());
-    Expect.mentions(thrown, "nobody");
-    assertTrue(store.acquireIfResident("nobody").isEmpty());
-    assertTrue(store.find("nobody").isEmpty());
-    assertFalse(store.unregister("nobody"));
-    assertDoesNotThrow(() -> store.prefetch(List.of("nobody")));
-  }
-
-  @Test
-  void theLeastRecentlyUsedUnleasedAdapterLeavesFirst() {
-    List.of("a", "b", "c", "d").forEach(this::register);
-    AdapterLease a = store.acquire("a");
-    store.acquire("b").close();
-    store.acquire("c").close();
-    store.acquire("b").close();
-    store.acquire("d").close();
-    assertTrue(store.acquireIfResident("c").isEmpty());
-    a.close();
-    store.acquireIfResident("b").orElseThrow().close();
-    store.acquire("c").close();
-    assertTrue(store.acquireIfResident("d").isEmpty());
-    assertEquals(2, store.stats().evictions());
-    assertEquals(3, store.stats().resident());
-    float before;
-    try (AdapterLease lease = store.acquire("b")) {
-      before = first(lease);
-    }
-    evictAll();
-    try (AdapterLease lease = store.acquire("b")) {
-      assertEquals(before, first(lease));
-    }
-  }
-
-  @Test
-  void leasedAdaptersStayAndAFullPoolSaysSo() {
-    List.of("a", "b", "c", "d").forEach(this::register);
-    List<AdapterLease> leases = new ArrayList<>();
-    List.of("a", "b", "c").forEach(id -> leases.add(store.acquire(id)));
-    float before = first(leases.getFirst());
-    var thrown = assertThrows(LorikeetException.class, () -> store.acquire("d"));
-    assertEquals(Code.POOL_EXHAUSTED, thrown.code());
-    assertFalse(pool.allocate(PageOwner.KV_CACHE, new int[2], 0, 2));
-    assertEquals(before, first(leases.getFirst()));
-    leases.get(1).close();
-    store.acquire("d").close();
-    assertTrue(store.acquireIfResident("b").isEmpty());
-    leases.forEach(AdapterLease::close);
-  }
-
-  @Test
   void theKeyValueCacheMayUseWhatIdleAdaptersHold() {
     List.of("a", "b", "c")
         .forEach(
@@ -167,54 +105,6 @@ class ArrowAdapterStoreTest {
     assertTrue(store.acquireIfResident("b").isEmpty());
     store.acquireIfResident("c").orElseThrow().close();
     pool.free(pages, 0, 4);
-  }
-
-  @Test
-  void aNewRegistrationServesLaterLeasesAndLeavesEarlierOnesAlone() {
-    AdapterSpec first = register("a");
-    AdapterLease old = store.acquire("a");
-    float oldWeight = first(old);
-    AdapterSpec second = store.register(new AdapterSource("a", write("replacement", 99)));
-    assertNotEquals(first.generation(), second.generation());
-    assertTrue(store.acquireIfResident("a").isEmpty());
-    try (AdapterLease now = store.acquire("a")) {
-      assertEquals(second, now.spec());
-      assertNotEquals(oldWeight, first(now));
-      assertEquals(oldWeight, first(old));
-      assertEquals(2 * PAGES_EACH, pool.stats().adapterPages());
-      assertEquals(2, store.stats().resident());
-      assertEquals(1, store.stats().registered());
-    }
-    old.close();
-    assertEquals(PAGES_EACH, pool.stats().adapterPages());
-    assertEquals(first, old.spec());
-  }
-
-  @Test
-  void unregisteringFreesWhenTheLastLeaseCloses() {
-    register("a");
-    AdapterLease one = store.acquire("a");
-    AdapterLease two = store.acquire("a");
-    assertTrue(store.unregister("a"));
-    assertFalse(store.unregister("a"));
-    assertThrows(LorikeetException.class, () -> store.acquire("a"));
-    one.close();
-    one.close();
-    assertEquals(PAGES_EACH, pool.stats().adapterPages());
-    assertTrue(two.weights(Q0).isPresent());
-    two.close();
-    assertEquals(0, pool.stats().usedPages());
-  }
-
-  @Test
-  void aClosedLeaseGivesNoWeightsButStillItsDescription() {
-    register("a");
-    AdapterLease lease = store.acquire("a");
-    assertTrue(lease.weights(TargetModule.of(0, Projection.K)).isEmpty());
-    assertTrue(lease.weights(TargetModule.of(500, Projection.Q)).isEmpty());
-    lease.close();
-    assertThrows(IllegalStateException.class, () -> lease.weights(Q0));
-    assertEquals("a", lease.spec().id());
   }
 
   @Test
@@ -288,16 +178,6 @@ class ArrowAdapterStoreTest {
   }
 
   @Test
-  void aFailedRegistrationLeavesTheNameAsItWas() throws IOException {
-    AdapterSpec good = register("a");
-    Path bad = write("bad", 3);
-    Files.writeString(bad.resolve("adapter_config.json"), "{}");
-    assertThrows(LorikeetException.class, () -> store.register(new AdapterSource("a", bad)));
-    assertEquals(good, store.find("a").orElseThrow());
-    store.acquire("a").close();
-  }
-
-  @Test
   void prefetchBringsAdaptersInBeforeTheyAreAskedFor() throws InterruptedException {
     register("a");
     register("b");
@@ -319,26 +199,6 @@ class ArrowAdapterStoreTest {
     } finally {
       assertTrue(Thread.interrupted());
     }
-  }
-
-  @Test
-  void closeFreesWhatIsNotLeasedNamesTheRestAndIsIdempotent() {
-    register("a");
-    register("b");
-    AdapterLease a = store.acquire("a");
-    store.acquire("b").close();
-    var thrown = assertThrows(IllegalStateException.class, store::close);
-    Expect.mentions(thrown, "[a]");
-    assertEquals(PAGES_EACH, pool.stats().adapterPages());
-    assertTrue(a.weights(Q0).isPresent());
-    assertDoesNotThrow(store::close);
-    a.close();
-    assertEquals(0, pool.stats().usedPages());
-    assertThrows(IllegalStateException.class, () -> store.acquire("a"));
-    assertThrows(
-        IllegalStateException.class,
-        () -> store.register(new AdapterSource("a", directory.resolve("a"))));
-    assertThrows(IllegalStateException.class, () -> store.find("a"));
   }
 
   @Test
