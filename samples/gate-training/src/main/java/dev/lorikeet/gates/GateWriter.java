@@ -19,7 +19,7 @@ import java.util.stream.LongStream;
 
 /**
  * Writes a gate in the form that the router {@code gate} reads: {@code router.json} and {@code
- * router.safetensors}, described in the README of the module lorikeet-plugin-jlama.
+ * router.safetensors}, described in the README of the module lorikeet-host.
  */
 final class GateWriter {
   private GateWriter() {}
