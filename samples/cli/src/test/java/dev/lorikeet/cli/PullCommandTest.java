@@ -133,19 +133,9 @@ class PullCommandTest {
 
   @Test
   void namesAreTakenWhereDirectoriesAre() {
-    Run run =
-        lorikeet("generate", "-m", "tiny/base", "-a", "v=tiny/voyage", "-p", "The ship", "--json");
+    Run run = generate("tiny/base", "tiny/voyage");
     assertEquals(ExitCode.OK, run.exitCode(), run::err);
-    Run same =
-        lorikeet(
-            "generate",
-            "-m",
-            TINY.base().toString(),
-            "-a",
-            "v=" + TINY.adapter("voyage"),
-            "-p",
-            "The ship",
-            "--json");
+    Run same = generate(TINY.base().toString(), TINY.adapter("voyage").toString());
     assertEquals(same.json().at("/generations/0/ids"), run.json().at("/generations/0/ids"));
     assertEquals(
         folder().resolve("tiny_base").toString(), run.json().at("/model/directory").asText());
@@ -155,6 +145,17 @@ class PullCommandTest {
     Run convert =
         lorikeet("adapters", "convert", "tiny/voyage", arrow.toString(), "-m", "tiny/base");
     assertEquals(ExitCode.OK, convert.exitCode(), convert::err);
+  }
+
+  private Run generate(String model, String adapter) {
+    return lorikeet(
+        "generate",
+        "--model=" + model,
+        "--adapter=v=" + adapter,
+        "--prompt=The ship",
+        "--max-tokens=4",
+        "--threads=1",
+        "--json");
   }
 
   @Test
