@@ -146,7 +146,7 @@ final class FakeStore implements AdapterStore {
 
   private static long rowOffset(Adapter adapter, int row) {
     long page = adapter.pages[row / PAGE_ROWS];
-    return page * SteppedServing.PAGE_BYTES + row % PAGE_ROWS * ROW_BYTES;
+    return page * SteppedServing.PAGE_BYTES + (long) (row % PAGE_ROWS) * ROW_BYTES;
   }
 
   @Override

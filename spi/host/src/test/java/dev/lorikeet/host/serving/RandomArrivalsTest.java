@@ -193,7 +193,7 @@ class RandomArrivalsTest {
   void noPolicyLeavesABatchEmptyOrOverfillsIt() {
     long seed = seed();
     for (int i = 0; i < ROUNDS / 2; i++) {
-      Policy policy = Policy.values()[i % Policy.values().length];
+      Policy policy = List.of(Policy.values()).get(i % Policy.values().length);
       try (Round round = new Round(policy, 3, seed + i)) {
         while (round.goesOn()) {
           round.step();
