@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Timeout;
  */
 @Timeout(300)
 class FairShareTest {
-  private static final int ROUNDS = 5;
+  private static final int ROUNDS = 3;
   private static final int BATCH = 4;
 
   /** Enough to have one waiting still when every place in the batch was taken. */

@@ -19,7 +19,7 @@ class WorkloadTest {
 
   /** Returns how many workloads to run unless told otherwise. */
   int workloads() {
-    return 300;
+    return 200;
   }
 
   @Test
