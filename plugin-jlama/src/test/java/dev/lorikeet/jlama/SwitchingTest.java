@@ -213,6 +213,6 @@ class SwitchingTest {
     Exception e =
         assertThrows(RuntimeException.class, () -> open(model(ElementType.F32), "fuse").close());
     String message = String.valueOf(e.getMessage());
-    assertTrue(message.contains("delta, auto or merge") && message.contains("fuse"), message);
+    assertTrue(message.contains("delta, auto, merge") && message.contains("fuse"), message);
   }
 }

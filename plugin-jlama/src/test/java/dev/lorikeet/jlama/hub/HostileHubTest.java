@@ -66,7 +66,7 @@ class HostileHubTest extends Downloads {
     assertListingRefused(
         listing(
             "{\"rfilename\": \"a.safetensors\", \"size\": 1, \"lfs\": {\"size\": " + size + "}}"),
-        "siblings[0]: size");
+        "siblings[0]: lfs: size");
   }
 
   @Test

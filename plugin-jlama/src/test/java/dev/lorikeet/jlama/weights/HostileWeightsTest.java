@@ -161,10 +161,17 @@ class HostileWeightsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"F8_E4M3", "Q5", "X"})
-  void anElementTypeThatNoKernelReadsIsRefusedByName(String type) throws IOException {
+  @ValueSource(strings = {"F9", "Q5", "X"})
+  void anElementTypeThatTheFormatDoesNotHaveIsRefusedByName(String type) throws IOException {
     editNorm("dtype", "\"" + type + "\"");
     assertRefused(Code.MODEL_UNSUPPORTED, NORM, "dtype", type, "F32, F16, BF16 or Q4");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"I16", "U16"})
+  void anElementTypeThatNoKernelReadsIsRefusedByName(String type) throws IOException {
+    editNorm("dtype", "\"" + type + "\"");
+    assertRefused(Code.MODEL_UNSUPPORTED, NORM, type, "F32, F16, BF16");
   }
 
   @Test

@@ -193,7 +193,7 @@ class RulesRouterTest extends RouterConformance {
             + " 'n': 'script'",
         "{\"rules\": [{\"name\": \"n\", \"use\": \"a\", \"when\": {\"attribute.\": \"x\"}}]}|rule"
             + " 'n': 'attribute.'",
-        "{\"rules\": [}|valid JSON",
+        "{\"rules\": [}|well-formed JSON",
       })
   void whatIsWrongInAFileIsToldByRuleAndKey(String text, String mention) {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> file(text));
