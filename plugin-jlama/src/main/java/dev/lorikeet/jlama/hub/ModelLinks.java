@@ -10,20 +10,25 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * Symbolic links among the files of a model directory. They may lead to other files of the
- * directory and, in Hugging Face's cache, from {@code models--NAME/snapshots/COMMIT} to {@code
- * models--NAME/blobs}; a link to anywhere else is refused, since what a checkout brings along
- * should not choose which files of this machine are read. The directory itself was named by the
- * application and may be a link.
+ * Symbolic links among the files of a model directory. In Hugging Face's cache they may lead to
+ * files of the same directory and from {@code models--NAME/snapshots/COMMIT} to {@code
+ * models--NAME/blobs}; one that leaves the model's part of the cache is refused. In other
+ * directories weights may lie anywhere, since people keep large files on other disks, but
+ * configuration and tokenizer must be of the directory: errors quote them, and what a checkout
+ * brings along should not choose which files of this machine are quoted. The directory itself was
+ * named by the application and may be a link.
  */
 final class ModelLinks {
-  private static final Pattern READ =
+  private static final Pattern TEXTS =
+      Pattern.compile(".*\\.(?:json|jinja)", Pattern.CASE_INSENSITIVE);
+  private static final Pattern ALL =
       Pattern.compile(".*\\.(?:json|jinja|safetensors)", Pattern.CASE_INSENSITIVE);
 
   private ModelLinks() {}
 
   /**
-   * Refuses a directory with links that leave it; what is not a directory is left to its reader.
+   * Refuses a directory with links where they may not lead; what is not a directory is left to its
+   * reader.
    */
   static void check(Path directory) {
     if (!Files.isDirectory(directory)) {
@@ -32,8 +37,9 @@ final class ModelLinks {
     try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
       Path real = directory.toRealPath();
       Optional<Path> blobs = blobs(real);
+      Pattern bound = blobs.isPresent() ? ALL : TEXTS;
       for (Path entry : entries) {
-        if (Files.isSymbolicLink(entry) && READ.matcher(name(entry)).matches()) {
+        if (Files.isSymbolicLink(entry) && bound.matcher(name(entry)).matches()) {
           check(entry, real, blobs);
         }
       }

@@ -156,27 +156,37 @@ class ModelFoldersTest {
   }
 
   @Test
-  void linksOutOfTheCacheOrTheDirectoryAreRefused() throws IOException {
+  void linksOutOfTheCacheAreRefused() throws IOException {
     Path plain = writeModel(temporary.resolve("plain"));
     Path snapshot = cached(plain);
     Path other = writeModel(cache.resolve("models--other--model/blobs"));
-    assertLinkRefused(snapshot, other.resolve("model.safetensors"));
-    assertLinkRefused(snapshot, plain.resolve("model.safetensors"));
+    assertLinkRefused(snapshot.resolve("model.safetensors"), other.resolve("model.safetensors"));
+    assertLinkRefused(snapshot.resolve("model.safetensors"), plain.resolve("model.safetensors"));
+    assertLinkRefused(snapshot.resolve("model.safetensors"), temporary.resolve("nothing"));
+  }
+
+  @Test
+  void elsewhereWeightsMayBeLinksAndTextsMustBeOfTheDirectory() throws IOException {
+    Path plain = writeModel(temporary.resolve("plain"));
     Path user = writeModel(temporary.resolve("user"));
-    assertLinkRefused(user, plain.resolve("model.safetensors"));
-    assertLinkRefused(user, temporary.resolve("nothing"));
-    Files.delete(user.resolve("model.safetensors"));
-    write(user.resolve("weights"), WEIGHTS);
-    Files.createSymbolicLink(user.resolve("model.safetensors"), Path.of("weights"));
+    replaceByLink(user.resolve("model.safetensors"), plain.resolve("model.safetensors"));
+    assertEquals(user, folders().modelDirectory(user));
+    write(user.resolve("settings"), "{}".getBytes(UTF_8));
+    replaceByLink(user.resolve("config.json"), Path.of("settings"));
     assertEquals(user, folders().modelDirectory(user));
     Path link = Files.createSymbolicLink(temporary.resolve("link"), user);
     assertEquals(link, folders().modelDirectory(link));
+    assertLinkRefused(user.resolve("config.json"), plain.resolve("config.json"));
   }
 
-  private void assertLinkRefused(Path directory, Path target) throws IOException {
-    Path link = directory.resolve("model.safetensors");
-    Files.delete(link);
-    Files.createSymbolicLink(link, target);
+  private static void replaceByLink(Path file, Path target) throws IOException {
+    Files.delete(file);
+    Files.createSymbolicLink(file, target);
+  }
+
+  private static void assertLinkRefused(Path link, Path target) throws IOException {
+    replaceByLink(link, target);
+    Path directory = Optional.ofNullable(link.getParent()).orElseThrow();
     var error =
         assertThrows(LorikeetException.class, () -> new JlamaModelProvider().describe(directory));
     assertEquals(Code.MODEL_INVALID, error.code());

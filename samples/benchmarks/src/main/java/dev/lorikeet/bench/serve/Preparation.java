@@ -8,6 +8,7 @@ import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.bench.model.RandomWeights;
 import dev.lorikeet.bench.model.Vocabulary;
 import dev.lorikeet.bench.model.WholeFolder;
+import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -57,7 +58,8 @@ final class Preparation {
     if (preset.isPresent()) {
       preset.get().model(directory, says);
     } else {
-      WholeFolder.make(base, says, target -> view(Path.of(model).toAbsolutePath(), target));
+      Path given = ModelFolders.ofEnvironment().modelDirectory(Path.of(model)).toAbsolutePath();
+      WholeFolder.make(base, says, target -> view(given, target));
     }
     JsonNode config = new ObjectMapper().readTree(base.resolve("config.json").toFile());
     ModelShape shape = shape(config);
@@ -121,7 +123,12 @@ final class Preparation {
     Files.writeString(target.resolve("config.json"), ours.toString());
     try (Stream<Path> files = Files.list(model)) {
       for (Path file : files.filter(Preparation::isWeights).toList()) {
-        Files.createSymbolicLink(target.resolve(file.getFileName()), file.toRealPath());
+        Path place = target.resolve(file.getFileName());
+        if (file.toString().endsWith(".json")) {
+          Files.copy(file, place); // texts must be of their directory
+        } else {
+          Files.createSymbolicLink(place, file.toRealPath());
+        }
       }
     }
   }

@@ -30,7 +30,7 @@ public final class ServeCommand implements Callable<Integer> {
       paramLabel = "NAME|DIR",
       defaultValue = "135m",
       description =
-          "Random weights of a size, 8m, 135m or 1.1b, or a Hugging Face directory of a Llama model (${DEFAULT-VALUE}).")
+          "Random weights of a size, 8m, 135m or 1.1b, or a Hugging Face directory of a Llama model or its name, owner/name (${DEFAULT-VALUE}).")
   private String model = "";
 
   @Option(
