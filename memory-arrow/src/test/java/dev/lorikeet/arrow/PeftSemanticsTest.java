@@ -123,7 +123,8 @@ class PeftSemanticsTest {
         writer(
             "{\"target_modules\": \"All-Linear\", \"exclude_modules\": [\"mlp.gate_proj\","
                 + " \"o_proj\"]}");
-    var kept = EnumSet.complementOf(EnumSet.of(Projection.GATE, Projection.O));
+    var kept = EnumSet.copyOf(Projection.ofLayer());
+    kept.removeAll(EnumSet.of(Projection.GATE, Projection.O));
     for (int layer = 0; layer < 12; layer++) {
       for (Projection projection : kept) {
         add(writer, layer, projection, 4);
