@@ -2,8 +2,9 @@ package dev.lorikeet.executor;
 
 /**
  * The threads that a host lends to an executor, so that both share the same cores. A call to {@link
- * #run} hands one shard to each thread and returns when all have finished; what the shards wrote is
- * visible to the caller.
+ * #run} hands out shards to whichever threads are free and returns when all have finished; what the
+ * shards wrote is visible to the caller. A shard must not wait for another: one thread may do
+ * several, or all, one after the other.
  */
 public interface Workers {
   /** Workers without threads: one shard, run by the caller. */
@@ -24,9 +25,9 @@ public interface Workers {
   int parallelism();
 
   /**
-   * Runs {@code task} once per shard, concurrently, and waits for all. Not reentrant, and not to be
-   * called from two threads at once. The first exception that a shard throws is rethrown here after
-   * all shards have ended.
+   * Runs {@code task} once per shard, on as many threads as are free, and waits for all. Not
+   * reentrant, and not to be called from two threads at once. The first exception that a shard
+   * throws is rethrown here after all shards have ended.
    */
   void run(ShardTask task);
 

@@ -64,9 +64,14 @@ final class AdaptedLayers implements AutoCloseable {
     return usesMerged ? merged.layer(layer) : pristine.get(layer);
   }
 
+  /** Returns whether adapters are to be added as deltas in this step. */
+  boolean addsDeltas(LoraBatch lora) {
+    return !usesMerged && lora.entries() > 0;
+  }
+
   /** Adds the deltas of a layer's adapters, unless they are merged. */
   void addDelta(DeltaSite site, int layer, LoraBatch lora) {
-    if (usesMerged || lora.entries() == 0) {
+    if (!addsDeltas(lora)) {
       return;
     }
     long start = planner.measures() ? System.nanoTime() : 0;

@@ -29,7 +29,7 @@ final class Logits {
 
   /** Finds the largest of this shard's rows and the logarithms of their sums of exponentials. */
   void summarize(Elementwise elementwise, int count, Shard shard) {
-    int mine = shard.index();
+    int mine = shard.worker();
     for (int r = shard.first(count); r < shard.end(count); r++) {
       best[r] = elementwise.argmax(rows, r);
       // The largest probability is 1 / sum of exp(logit - max), which gives the sum.

@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * The activations of a batch, copied once into the order in which the kernels of {@link MatMul}
- * read them, together with each shard's scratch memory. One panel serves every product of the same
+ * read them, together with each worker's scratch memory. One panel serves every product of the same
  * input (q, k, v; gate, up), one after the other.
  *
  * <p>Allocated once by the host for its largest batch; {@link #close()} frees it. Its shards may
@@ -27,7 +27,7 @@ public final class ActivationPanel implements AutoCloseable {
    *
    * @param maxTokens the largest number of tokens in a batch
    * @param maxColumns the largest number of input features
-   * @param shards the number of shards that will use it
+   * @param shards the number of workers that will use it
    */
   public ActivationPanel(int maxTokens, int maxColumns, int shards) {
     if (maxTokens < 1 || maxColumns < 1 || shards < 1) {
@@ -72,7 +72,7 @@ public final class ActivationPanel implements AutoCloseable {
   }
 
   MemorySegment scratch(Shard shard) {
-    return scratch[shard.index()];
+    return scratch[shard.worker()];
   }
 
   /** Every shard sets the same values, so that none depends on the order in which they start. */

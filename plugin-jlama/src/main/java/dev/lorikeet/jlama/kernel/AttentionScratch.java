@@ -4,7 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Each shard's scratch memory for {@link PagedAttention}. Allocated once by the host; {@link
+ * Each worker's scratch memory for {@link PagedAttention}. Allocated once by the host; {@link
  * #close()} frees it.
  */
 public final class AttentionScratch implements AutoCloseable {
@@ -17,7 +17,7 @@ public final class AttentionScratch implements AutoCloseable {
    * Allocates scratch memory.
    *
    * @param shape the shape it serves
-   * @param shards the number of shards that will use it
+   * @param shards the number of workers that will use it
    */
   public AttentionScratch(AttentionShape shape, int shards) {
     if (shards < 1) {
@@ -37,7 +37,7 @@ public final class AttentionScratch implements AutoCloseable {
       throw new IllegalArgumentException(
           "attention scratch: expected " + expected + ", found " + shape);
     }
-    return scratch[shard.index()];
+    return scratch[shard.worker()];
   }
 
   AttentionTile tile() {

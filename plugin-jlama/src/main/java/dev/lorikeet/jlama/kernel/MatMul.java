@@ -4,14 +4,15 @@ package dev.lorikeet.jlama.kernel;
  * y = x W^T for a batch of tokens: x {@code [tokens, in]}, W {@code [out, in]}, y {@code [tokens,
  * out]}.
  *
- * <p>A product takes two steps, so that several weights share the first:
+ * <p>A product takes two phases of a {@link WorkerTeam}, so that several weights share the first;
+ * the second may be repeated:
  *
  * <pre>{@code
- * matMul.pack(panel, x, tokens, shard);
- * team.barrier();                          // all of x is packed
- * matMul.multiply(q, panel, yq, shard);
- * matMul.multiply(k, panel, yk, shard);
- * team.barrier();                          // all of yq and yk is written, and the panel may be packed anew
+ * case 0 -> matMul.pack(panel, x, tokens, shard);
+ * case 1 -> {                                 // all of x is packed
+ *   matMul.multiply(q, panel, yq, shard);
+ *   matMul.multiply(k, panel, yk, shard);
+ * }                                           // from here on the panel may be packed anew
  * }</pre>
  *
  * <p>The result for a token depends on that token's x and on W alone: not on the other tokens, on
@@ -34,7 +35,7 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   /** Rows of weights that make a tile: a shard's slice of the output is a whole number of tiles. */
   int TILE_ROWS = 16;
 
-  /** The largest number of tokens whose sums a shard keeps at once. */
+  /** The largest number of tokens whose sums a worker keeps at once. */
   int MAX_GROUP_TOKENS = 16;
 
   /**
@@ -43,7 +44,7 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
    * @param panel receives x; its former content is lost
    * @param x {@code [tokens, features]}
    * @param tokens the number of rows, at least 1
-   * @param shard this shard; all must call, and all must be done before any calls {@link #multiply}
+   * @param shard this shard; all must be done before any calls {@link #multiply}
    */
   void pack(ActivationPanel panel, Rows x, int tokens, Shard shard);
 
@@ -57,7 +58,7 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard);
 
   /**
-   * Returns the bytes of scratch memory that each shard needs for rows of at most {@code
+   * Returns the bytes of scratch memory that each worker needs for rows of at most {@code
    * paddedColumns}: sums, reduced sums and widened weights of a tile, whatever the vector width.
    */
   static long scratchBytes(long paddedColumns) {

@@ -8,13 +8,12 @@ import java.lang.foreign.MemorySegment;
  * softmax(scale * q . k_j) over the positions j = 0 .. position of the token, times v_j. One
  * segment, the pool, holds all blocks of all sequences; {@link AttentionBatch} says where.
  *
- * <p>A step writes the batch's own keys and values first, then attends:
+ * <p>A step writes the batch's own keys and values in one phase of a {@link WorkerTeam} and attends
+ * in the next, which may be repeated:
  *
  * <pre>{@code
- * attention.write(shape, batch, layer, k, v, pool, shard);
- * team.barrier();
- * attention.attend(shape, batch, layer, pool, q, out, scratch, shard);
- * team.barrier();
+ * case 0 -> attention.write(shape, batch, layer, k, v, pool, shard);
+ * case 1 -> attention.attend(shape, batch, layer, pool, q, out, scratch, shard);
  * }</pre>
  *
  * <p>A token's result depends on its q and on the keys and values of its positions alone, bit for
@@ -47,7 +46,7 @@ public sealed interface PagedAttention permits ScalarPagedAttention, VectorPaged
    * @param pool all blocks, with the keys and values of all positions of all tokens
    * @param q {@code [tokens, heads * headDim]}, after RoPE
    * @param out receives {@code [tokens, heads * headDim]}; may be q
-   * @param scratch of this shape and for as many shards
+   * @param scratch of this shape and for all workers
    */
   void attend(
       AttentionShape shape,

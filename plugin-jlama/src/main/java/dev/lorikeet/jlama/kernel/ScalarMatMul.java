@@ -23,15 +23,20 @@ final class ScalarMatMul implements MatMul {
   public void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard) {
     MatMul.checkOutput(weights, panel, y);
     int columns = panel.columns();
+    int tokens = panel.tokens();
     for (int row = shard.first(weights.rows()); row < shard.end(weights.rows()); row++) {
-      for (int token = 0; token < panel.tokens(); token++) {
+      for (int token = 0; token < tokens; token++) {
         double sum = 0;
         for (int column = 0; column < columns; column++) {
           float value =
               panel.packed().get(ValueLayout.JAVA_FLOAT, ((long) token * columns + column) * 4);
           sum += (double) weights.get(row, column) * value;
         }
+        if (!shard.beginStore()) {
+          return;
+        }
         y.set(token, row, (float) sum);
+        shard.endStore();
       }
     }
   }

@@ -90,9 +90,13 @@ final class ScalarPagedAttention implements PagedAttention {
                     + weight * shape.type().read(pool, value + (long) i * shape.type().bytes());
           }
         }
+        if (!shard.beginStore()) {
+          return;
+        }
         for (int i = 0; i < headDim; i++) {
           out.set(token, head * headDim + i, (float) (sums[i] / total));
         }
+        shard.endStore();
       }
     }
   }

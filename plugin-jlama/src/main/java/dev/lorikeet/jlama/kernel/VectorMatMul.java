@@ -116,26 +116,21 @@ final class VectorMatMul implements MatMul {
     int tiles = (weights.rows() + TILE_ROWS - 1) / TILE_ROWS;
     int first = shard.first(tiles) * TILE_ROWS;
     int end = Math.min(weights.rows(), shard.end(tiles) * TILE_ROWS);
-    long scratch = panel.scratch(shard).address();
     int quarter = Math.max(0, end - first) / STREAMS;
     int chunk = chunk(weights.columns());
-    for (int begin = 0; begin < panel.tokens(); begin += chunk) {
-      int endToken = Math.min(panel.tokens(), begin + chunk);
+    int tokens = panel.tokens();
+    for (int begin = 0; begin < tokens; begin += chunk) {
+      int endToken = Math.min(tokens, begin + chunk);
       for (int row = first; row < first + quarter; row += TILE_HEIGHT) {
-        tile(
-            weights,
-            panel,
-            row,
-            quarter,
-            STREAMS,
-            first + quarter - row,
-            begin,
-            endToken,
-            scratch,
-            y);
+        int left = first + quarter - row;
+        if (!tile(weights, panel, row, quarter, STREAMS, left, begin, endToken, tokens, y, shard)) {
+          return;
+        }
       }
       for (int row = first + STREAMS * quarter; row < end; row++) {
-        tile(weights, panel, row, 0, 1, 1, begin, endToken, scratch, y);
+        if (!tile(weights, panel, row, 0, 1, 1, begin, endToken, tokens, y, shard)) {
+          return;
+        }
       }
     }
   }
@@ -148,10 +143,10 @@ final class VectorMatMul implements MatMul {
 
   /**
    * Multiplies rows {@code row + stream * step + i}, for i below TILE_HEIGHT and {@code left}, the
-   * rows left in a stream, by the tokens of a chunk. With one stream the step is 0, and the kernels
-   * compute that row four times.
+   * rows left in a stream, by the tokens of a chunk, and returns whether it could store. With one
+   * stream the step is 0, and the kernels compute that row four times.
    */
-  private static void tile(
+  private static boolean tile(
       WeightMatrix weights,
       ActivationPanel panel,
       int row,
@@ -160,8 +155,10 @@ final class VectorMatMul implements MatMul {
       int left,
       int begin,
       int end,
-      long scratch,
-      Rows y) {
+      int tokens,
+      Rows y,
+      Shard shard) {
+    long scratch = panel.scratch(shard).address();
     int height = Math.min(TILE_HEIGHT, left);
     int columns = weights.columns();
     long padded = ActivationPanel.roundUp(columns, BLOCK);
@@ -195,7 +192,7 @@ final class VectorMatMul implements MatMul {
       for (int i = 0; i < height; i++) {
         if (fused) {
           long x = panel.packed().address() + begin * padded * Float.BYTES;
-          int width = MatMul.blockWidth(panel.tokens() - begin);
+          int width = MatMul.blockWidth(tokens - begin);
           q4(width, (WeightMatrix.Q4) weights, row + i, step, x, scratch + i * BYTES, blocks);
           continue;
         }
@@ -206,7 +203,7 @@ final class VectorMatMul implements MatMul {
           }
         }
         for (int t = token; t < last; t += MAX_TOKEN_BLOCK) {
-          int width = MatMul.blockWidth(panel.tokens() - t);
+          int width = MatMul.blockWidth(tokens - t);
           long x = panel.packed().address() + t * padded * Float.BYTES;
           long sums = scratch + (t - token) * TOKEN_SUMS + i * BYTES;
           long sumStep = TILE_HEIGHT * BYTES;
@@ -223,6 +220,9 @@ final class VectorMatMul implements MatMul {
           }
         }
       }
+      if (!shard.beginStore()) {
+        return false;
+      }
       for (int t = token; t < last; t++) {
         store(
             scratch + (t - token) * TOKEN_SUMS,
@@ -232,7 +232,9 @@ final class VectorMatMul implements MatMul {
             y.segment().address() + t * y.stride() + row * 4L,
             step * 4L);
       }
+      shard.endStore();
     }
+    return true;
   }
 
   /**

@@ -112,7 +112,9 @@ final class VectorPagedAttention implements PagedAttention {
       for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
         // A unit belongs to the shard in whose part of the total cost it begins.
         if (done * shard.count() / total == shard.index()) {
-          run(shape, tile, batch, layer, pool, token, end, kvHead, q, out, memory);
+          if (!run(shape, tile, batch, layer, pool, token, end, kvHead, q, out, memory, shard)) {
+            return;
+          }
         }
         done += cost;
       }
@@ -136,7 +138,8 @@ final class VectorPagedAttention implements PagedAttention {
     return (long) (batch.position(end - 1) + 1) * (end - first);
   }
 
-  private static void run(
+  /** Returns whether the outcome could be stored. */
+  private static boolean run(
       AttentionShape shape,
       AttentionTile tile,
       AttentionBatch batch,
@@ -147,7 +150,8 @@ final class VectorPagedAttention implements PagedAttention {
       int kvHead,
       Rows q,
       Rows out,
-      long memory) {
+      long memory,
+      Shard shard) {
     int slots = tile.slots();
     int group = shape.group();
     long headBytes = (long) kvHead * group * shape.headDim() * 4;
@@ -171,6 +175,9 @@ final class VectorPagedAttention implements PagedAttention {
         }
       }
     }
+    if (!shard.beginStore()) {
+      return false;
+    }
     for (int token = first; token < end; token++) {
       for (int g = 0; g < group; g++) {
         long to = out.segment().address() + token * out.stride();
@@ -181,6 +188,8 @@ final class VectorPagedAttention implements PagedAttention {
             to + headBytes + (long) g * shape.headDim() * 4);
       }
     }
+    shard.endStore();
+    return true;
   }
 
   /** Packs a token's query heads of a group as the kernels of MatMul read activations. */

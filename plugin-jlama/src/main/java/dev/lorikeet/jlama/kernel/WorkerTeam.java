@@ -7,88 +7,124 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A fixed team of threads that runs one task at a time, split into shards. The caller of {@link
- * #run(Task)} is shard 0; the others are daemon platform threads, started at the first run. Nothing
- * is allocated and no lock is taken per run.
+ * A team of threads that runs phases of work one after another, each split into parts. The caller
+ * of {@link #run(Phases, int, int)} is worker 0; the others are daemon platform threads, started at
+ * the first run. Nothing is allocated and no lock is taken per run.
  *
- * <p>Threading: {@link #run(Task)} is not reentrant and must not be called from two threads at
- * once; it need not always be the same thread. {@link #barrier} may be called only from inside a
- * task, by every shard the same number of times. {@link #close()} must not overlap a run; it ends
- * the threads and is idempotent.
+ * <p>Threading: runs are not reentrant and must not be called from two threads at once; it need not
+ * always be the same thread. {@link #close()} must not overlap a run; it ends the threads and is
+ * idempotent.
  */
 public final class WorkerTeam implements Workers, AutoCloseable {
   /*
-   * A decode step is hundreds of kernels of 10 to 100 microseconds. Waking a parked thread costs about 50 microseconds,
-   * a spinning one about 0.2, so workers spin a while after each task before they park, and kernels that follow one
-   * another are separated by barrier() inside one run.
+   * Idea. A decode step is hundreds of phases of 10 to 100 microseconds, each of which needs all of the one before. If
+   * every thread has a fixed share of a phase, one that the operating system does not run for 3 milliseconds, because
+   * something else wants the processor, holds up all others as long: beside one busy process per core, a quarter of the
+   * throughput is left. So
+   *  - whoever is free takes the next part of the phase;
+   *  - whoever finishes a phase's last part opens the next phase, be it the caller or not: as long as any thread runs,
+   *    the run goes on;
+   *  - a part whose worker is away for longer than a part takes is computed again by one that would only wait
+   *    (Phases.repeatable): results are the same bits, and the one that was away may store nothing when it comes back
+   *    (Shard.beginStore).
+   * Waking a parked thread costs about 50 microseconds, a spinning one about 0.2, so workers spin a while before they
+   * park, about as long as parking costs.
    *
-   * run():      task = t; epoch = e + 1 (volatile), unpark whoever announced that it parks; run shard 0; wait until
-   *             every worker's DONE slot is e + 1.
-   * a worker:   wait until epoch != the last one seen; run; DONE[shard] = epoch. To park it first announces it, then
-   *             looks at the epoch again (Dekker's pattern).
-   * barrier():  a central counter; the last to arrive resets it and advances the generation on which the others wait.
+   * Layout. One long, the desk, says it all: [turn 36 | phase 12 | parts 8 | next part 8]. Every phase of every run has
+   * a turn of its own. A part is taken by a compare-and-set of the desk, and then noted with its turn and worker in
+   * the array of claims; parts that are done are counted in DONE. The desk of a team without work has no parts. A
+   * worker that has taken a part reads what is run and then looks whether it still has the part, so it can't mix one
+   * run's part with the next one's work. All shared words lie on cache lines of their own, two by two.
    *
-   * All shared words lie in one long[], each alone on two cache lines (adjacent lines are prefetched in pairs), and are
-   * reached through one VarHandle. Waiting spins, then yields, then naps, so that an oversubscribed machine still makes
-   * progress.
+   * Cost. Two compare-and-sets and a fetch-and-add a part, and one write a phase.
    */
   private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
   private static final int LINE = 16;
-  private static final int EPOCH = LINE;
-  private static final int ARRIVED = 2 * LINE;
-  private static final int GENERATION = 3 * LINE;
-  private static final int FAILED = 4 * LINE;
-  private static final int FIRST_DONE = 5 * LINE;
-  private static final int SPINS_BETWEEN_CLOCK_READS = 64;
-  private static final int SPINS_BEFORE_YIELD = 4_000;
-  private static final int YIELDS_BEFORE_NAP = 200;
-  private static final long NAP_NANOS = 20_000;
+  private static final int DESK = LINE;
+  private static final int DONE = 2 * LINE;
+  private static final int FAILED = 3 * LINE;
+  private static final int PARKED = 4 * LINE;
+  private static final int FIRST_WORKER = 5 * LINE;
+
+  private static final int PART_BITS = 8;
+  private static final int PHASE_BITS = 12;
+  private static final long PART_MASK = (1L << PART_BITS) - 1;
+  private static final int PARTS_SHIFT = PART_BITS;
+  private static final int PHASE_SHIFT = 2 * PART_BITS;
+  private static final int TURN_SHIFT = PHASE_SHIFT + PHASE_BITS;
+  private static final long TURN_MASK = (1L << 64 - TURN_SHIFT) - 1;
+
+  /** The most phases of a run. */
+  static final int MAX_PHASES = 1 << PHASE_BITS;
+
+  /** The most parts of a phase. */
+  public static final int MAX_PARTS = (int) PART_MASK;
+
+  private static final int SPINS_BETWEEN_CLOCK_READS = 32;
+  private static final long LEAST_PATIENCE_NANOS = 10_000;
 
   private final int parallelism;
   private final long spinNanos;
   private final String name;
   private final long[] words;
-  private final @Nullable Throwable[] failures;
-  private final List<Thread> threads = new ArrayList<>();
+  private final AtomicLongArray claims;
   private final Shard[] shards;
-  private final Task lentTask = this::runLent;
-  private @Nullable Task task;
+  private final List<Thread> threads = new ArrayList<>();
+  private final Phases lentPhases = new Lent();
+  private volatile @Nullable Thread caller;
+  private volatile @Nullable Phases phases;
+  private volatile int endPhase;
+  private volatile @Nullable Throwable failure;
   private @Nullable ShardTask lent;
   private volatile boolean closed;
 
-  /** Work that is split over the team. */
-  @FunctionalInterface
-  public interface Task {
-    /** Does one shard's part. */
-    void run(Shard shard);
+  /** Work in phases, numbered from 0: a phase begins when the one before has ended. */
+  public interface Phases {
+    /**
+     * Returns into how many parts a phase is split, 0 to {@link #MAX_PARTS}; none to pass it by.
+     */
+    int parts(int phase);
+
+    /**
+     * Returns whether a part may be computed by two workers at once, of whom one is late: if it
+     * reads nothing that it writes, and stores as {@link Shard} says.
+     */
+    boolean repeatable(int phase);
+
+    /**
+     * Does one part of a phase. Parts must not wait for one another: one worker may do all of them.
+     */
+    void run(int phase, Shard shard);
   }
 
   /**
-   * Creates a team whose idle threads spin for 200 microseconds before they park.
+   * Creates a team whose idle threads spin for 100 microseconds before they park.
    *
    * @param name prefix of the thread names
-   * @param parallelism the number of shards, at least 1, the caller included
+   * @param parallelism the number of workers, at least 1, the caller included
    */
   public WorkerTeam(String name, int parallelism) {
-    this(name, parallelism, TimeUnit.MICROSECONDS.toNanos(200));
+    this(name, parallelism, TimeUnit.MICROSECONDS.toNanos(100));
   }
 
   WorkerTeam(String name, int parallelism, long spinNanos) {
-    if (parallelism < 1) {
-      throw new IllegalArgumentException("parallelism: expected >= 1, found " + parallelism);
+    if (parallelism < 1 || parallelism > Shard.MAX_WORKER) {
+      throw new IllegalArgumentException(
+          "parallelism: expected 1 to " + Shard.MAX_WORKER + ", found " + parallelism);
     }
     this.name = name;
     this.parallelism = parallelism;
     this.spinNanos = spinNanos;
-    this.words = new long[FIRST_DONE + 2 * LINE * (parallelism + 1)];
-    this.failures = new Throwable[parallelism];
+    this.words = new long[FIRST_WORKER + 2 * LINE * (parallelism + 1)];
+    this.claims = new AtomicLongArray(Shard.CLAIM_STRIDE * (MAX_PARTS + 1));
     this.shards = new Shard[parallelism];
-    for (int shard = 0; shard < parallelism; shard++) {
-      shards[shard] = new Shard(shard, parallelism);
+    for (int worker = 0; worker < parallelism; worker++) {
+      shards[worker] = new Shard(worker, claims);
     }
   }
 
@@ -101,60 +137,264 @@ public final class WorkerTeam implements Workers, AutoCloseable {
   @Override
   public void run(ShardTask task) {
     lent = task;
-    run(lentTask);
+    run(lentPhases, 0, 1);
   }
 
-  private void runLent(Shard shard) {
-    Objects.requireNonNull(lent).run(shard.index(), shard.count());
+  private final class Lent implements Phases {
+    @Override
+    public int parts(int phase) {
+      return parallelism;
+    }
+
+    @Override
+    public boolean repeatable(int phase) {
+      return false;
+    }
+
+    @Override
+    public void run(int phase, Shard shard) {
+      Objects.requireNonNull(lent).run(shard.index(), shard.count());
+    }
   }
 
   /**
-   * Runs a task once per shard, concurrently, and waits for all. The first exception that a shard
-   * throws is rethrown here after all shards have ended.
+   * Runs phases {@code [first, end)} and waits for them. The first exception that a part throws is
+   * rethrown here, after all parts of its phase; the phases behind it are not run then.
    */
-  public void run(Task task) {
+  public void run(Phases work, int first, int end) {
     if (closed) {
       throw new IllegalStateException("worker team " + name + " is closed");
     }
+    if (first < 0 || end > MAX_PHASES) {
+      throw new IllegalArgumentException(
+          "phases: expected 0 to " + MAX_PHASES + ", found " + first + " to " + end);
+    }
     if (parallelism == 1) {
-      task.run(shards[0]);
+      runAlone(work, first, end);
       return;
     }
     if (threads.isEmpty()) {
       startThreads();
     }
-    this.task = task;
-    long epoch = words[EPOCH] + 1;
-    WORD.setVolatile(words, EPOCH, epoch);
-    for (int shard = 1; shard < parallelism; shard++) {
-      if ((long) WORD.getVolatile(words, parked(shard)) != 0) {
-        LockSupport.unpark(threads.get(shard - 1));
+    phases = work;
+    endPhase = end;
+    caller = Thread.currentThread();
+    long desk = open(work, first, end, turn((long) WORD.getVolatile(words, DESK)));
+    while (parts(desk) > 0) {
+      desk = takePart(0, desk);
+    }
+    Throwable thrown = failure;
+    if (thrown != null) {
+      failure = null;
+      WORD.setVolatile(words, FAILED, 0L);
+      rethrow(thrown);
+    }
+  }
+
+  private void runAlone(Phases work, int first, int end) {
+    Shard shard = shards[0];
+    for (int phase = first; phase < end; phase++) {
+      int parts = work.parts(phase);
+      for (int part = 0; part < parts; part++) {
+        shard.claim(0, part, parts);
+        work.run(phase, shard);
       }
-    }
-    runShard(task, 0);
-    for (int shard = 1; shard < parallelism; shard++) {
-      awaitAtLeast(done(shard), epoch);
-    }
-    if (words[FAILED] != 0) {
-      rethrow();
     }
   }
 
   /**
-   * Waits until every shard of the running task has called this method; what each wrote before is
-   * then visible to all. When a shard has failed, the others leave the barrier with an exception,
-   * so that {@link #run(Task)} can end.
+   * Opens the first phase that has parts of those from {@code phase}, or leaves the desk empty, and
+   * returns the desk.
    */
-  public void barrier() {
-    if (parallelism == 1) {
-      return;
+  private long open(Phases work, int phase, int end, long lastTurn) {
+    int next = phase;
+    int parts = 0;
+    while (next < end && (parts = work.parts(next)) == 0) {
+      next++;
     }
-    long generation = (long) WORD.getVolatile(words, GENERATION);
-    if ((long) WORD.getAndAdd(words, ARRIVED, 1L) == parallelism - 1) {
-      words[ARRIVED] = 0;
-      WORD.setVolatile(words, GENERATION, generation + 1);
-    } else {
-      awaitAtLeast(GENERATION, generation + 1);
+    if (parts < 0 || parts > MAX_PARTS) {
+      throw new IllegalArgumentException(
+          "phase " + next + ": expected 0 to " + MAX_PARTS + " parts, found " + parts);
+    }
+    boolean over = next >= end;
+    long turn = lastTurn + 1 & TURN_MASK;
+    long desk =
+        turn << TURN_SHIFT | (over ? 0 : (long) next << PHASE_SHIFT | (long) parts << PARTS_SHIFT);
+    WORD.setVolatile(words, DONE, 0L);
+    WORD.setVolatile(words, DESK, desk);
+    if ((over || parts > 1) && (long) WORD.getVolatile(words, PARKED) > 0) {
+      wake(over);
+    }
+    return desk;
+  }
+
+  private void wake(boolean over) {
+    for (int worker = 0; worker < (over ? 1 : parallelism); worker++) {
+      if ((long) WORD.getVolatile(words, parked(worker)) != 0) {
+        LockSupport.unpark(worker == 0 ? caller : threads.get(worker - 1));
+      }
+    }
+  }
+
+  /** Does a part, or waits for one, and returns the desk as it is then. */
+  private long takePart(int worker, long desk) {
+    if (next(desk) >= parts(desk)) {
+      return awaitTurn(worker, desk, LEAST_PATIENCE_NANOS);
+    }
+    long start = System.nanoTime();
+    int done = 0;
+    long now = desk;
+    while (turn(now) == turn(desk) && next(now) < parts(now)) {
+      if (WORD.compareAndSet(words, DESK, now, now + 1)) {
+        shards[worker].claim(turn(now), next(now), parts(now));
+        compute(worker, now);
+        done++;
+      }
+      now = (long) WORD.getVolatile(words, DESK);
+    }
+    if (turn(now) != turn(desk) || done == 0) {
+      return now;
+    }
+    long each = (System.nanoTime() - start) / done;
+    return awaitTurn(worker, now, Math.max(LEAST_PATIENCE_NANOS, each));
+  }
+
+  /** Computes the part that a worker's shard is set to. */
+  private void compute(int worker, long desk) {
+    Shard shard = shards[worker];
+    Phases work = phases;
+    int end = endPhase;
+    if (work == null || !shard.has()) {
+      return; // taken away already: what is run may be another run's
+    }
+    Throwable thrown = null;
+    try {
+      work.run(phase(desk), shard);
+    } catch (Throwable t) {
+      thrown = t;
+    }
+    if (!shard.finish()) {
+      return; // what was thrown may come of what changed meanwhile
+    }
+    if (thrown != null) {
+      fail(thrown);
+    }
+    if ((long) WORD.getAndAdd(words, DONE, 1L) == parts(desk) - 1) {
+      boolean failed = (long) WORD.getVolatile(words, FAILED) != 0;
+      openNext(work, failed ? end : phase(desk) + 1, end, turn(desk));
+    }
+  }
+
+  private void openNext(Phases work, int phase, int end, long turn) {
+    try {
+      open(work, phase, end, turn);
+    } catch (Throwable t) {
+      fail(t);
+      open(work, end, end, turn);
+    }
+  }
+
+  private synchronized void fail(Throwable thrown) {
+    Throwable first = failure;
+    if (first == null) {
+      failure = thrown;
+    } else if (!first.equals(thrown)) {
+      first.addSuppressed(thrown);
+    }
+    WORD.setVolatile(words, FAILED, 1L);
+  }
+
+  /**
+   * Waits until the desk's phase is over, or a part of it can be taken over, and returns the desk.
+   */
+  private long awaitTurn(int worker, long desk, long patience) {
+    Phases work = phases;
+    boolean repeatable = work != null && work.repeatable(phase(desk));
+    long start = System.nanoTime();
+    for (int spins = 1; ; spins++) {
+      long now = (long) WORD.getVolatile(words, DESK);
+      if (turn(now) != turn(desk)) {
+        return now;
+      }
+      Thread.onSpinWait();
+      if (spins % SPINS_BETWEEN_CLOCK_READS != 0) {
+        continue;
+      }
+      long waited = System.nanoTime() - start;
+      if (repeatable && waited >= patience) {
+        if (takeOver(worker, desk)) {
+          return (long) WORD.getVolatile(words, DESK);
+        }
+        repeatable = false; // what is left is being stored: not for long, if its worker runs
+      }
+      if (waited >= patience + spinNanos) {
+        return park(worker, desk);
+      }
+    }
+  }
+
+  private boolean takeOver(int worker, long desk) {
+    int parts = parts(desk);
+    for (int i = 0; i < parts; i++) {
+      int part = (worker + i) % parts;
+      if (shards[worker].steal(turn(desk), part, parts)) {
+        compute(worker, desk);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Parks until the desk is another turn's, and returns it. */
+  private long park(int worker, long desk) {
+    WORD.setVolatile(words, busy(worker), 0L);
+    WORD.setVolatile(words, parked(worker), 1L);
+    WORD.getAndAdd(words, PARKED, 1L);
+    long now;
+    while (turn(now = (long) WORD.getVolatile(words, DESK)) == turn(desk) && !closed) {
+      LockSupport.park(this);
+    }
+    WORD.getAndAdd(words, PARKED, -1L);
+    WORD.setVolatile(words, parked(worker), 0L);
+    return now;
+  }
+
+  private void work(int worker, long seen) {
+    long desk = seen;
+    while (!closed) {
+      if (parts(desk) > 0) {
+        WORD.setVolatile(words, busy(worker), 1L);
+        desk = takePart(worker, desk);
+        WORD.setVolatile(words, busy(worker), 0L);
+      } else {
+        desk = awaitRun(worker, desk);
+      }
+    }
+  }
+
+  private long awaitRun(int worker, long desk) {
+    long start = System.nanoTime();
+    for (int spins = 1; ; spins++) {
+      long now = (long) WORD.getVolatile(words, DESK);
+      if (turn(now) != turn(desk) || closed) {
+        return now;
+      }
+      Thread.onSpinWait();
+      if (spins % SPINS_BETWEEN_CLOCK_READS == 0 && System.nanoTime() - start >= spinNanos) {
+        return park(worker, desk);
+      }
+    }
+  }
+
+  /**
+   * Waits until no worker computes a part that was taken away from it: from then on none reads
+   * memory that a run was given. To be called between runs, before such memory is freed.
+   */
+  public void quiesce() {
+    for (int worker = 1; worker < parallelism; worker++) {
+      while ((long) WORD.getVolatile(words, busy(worker)) != 0) {
+        LockSupport.parkNanos(this, spinNanos + 1);
+      }
     }
   }
 
@@ -165,7 +405,6 @@ public final class WorkerTeam implements Workers, AutoCloseable {
       return;
     }
     closed = true;
-    WORD.getAndAdd(words, EPOCH, 1L);
     threads.forEach(LockSupport::unpark);
     boolean interrupted = false;
     for (Thread thread : threads) {
@@ -183,116 +422,44 @@ public final class WorkerTeam implements Workers, AutoCloseable {
   }
 
   private void startThreads() {
-    for (int shard = 1; shard < parallelism; shard++) {
-      int mine = shard;
-      long seen = words[EPOCH];
+    long seen = (long) WORD.getVolatile(words, DESK);
+    for (int worker = 1; worker < parallelism; worker++) {
+      int mine = worker;
       threads.add(
-          Thread.ofPlatform().daemon().name(name + "-" + shard).unstarted(() -> work(mine, seen)));
+          Thread.ofPlatform().daemon().name(name + "-" + worker).unstarted(() -> work(mine, seen)));
     }
     threads.forEach(Thread::start);
   }
 
-  private void work(int shard, long seen) {
-    long last = seen;
-    while (true) {
-      last = awaitNextEpoch(shard, last);
-      Task current = task;
-      if (closed || current == null) {
-        return;
-      }
-      runShard(current, shard);
-      WORD.setVolatile(words, done(shard), last);
-    }
-  }
-
-  private void runShard(Task current, int shard) {
-    try {
-      current.run(shards[shard]);
-    } catch (Throwable t) {
-      failures[shard] = t;
-      WORD.setVolatile(words, FAILED, 1L);
-    }
-  }
-
-  private long awaitNextEpoch(int shard, long last) {
-    long deadline = System.nanoTime() + spinNanos;
-    for (int spins = 1; ; spins++) {
-      long epoch = (long) WORD.getVolatile(words, EPOCH);
-      if (epoch != last) {
-        return epoch;
-      }
-      Thread.onSpinWait();
-      if (spins % SPINS_BETWEEN_CLOCK_READS == 0 && System.nanoTime() - deadline >= 0) {
-        WORD.setVolatile(words, parked(shard), 1L);
-        while ((epoch = (long) WORD.getVolatile(words, EPOCH)) == last) {
-          LockSupport.park(this);
-        }
-        WORD.setVolatile(words, parked(shard), 0L);
-        return epoch;
-      }
-    }
-  }
-
-  @SuppressWarnings(
-      "ThreadPriorityCheck") // Yielding is a courtesy on a crowded machine; nothing relies on it.
-  private void awaitAtLeast(int word, long value) {
-    int spins = 0;
-    while ((long) WORD.getVolatile(words, word) < value) {
-      if (word == GENERATION && (long) WORD.getVolatile(words, FAILED) != 0) {
-        throw new BrokenBarrier();
-      }
-      spins++;
-      if (spins < SPINS_BEFORE_YIELD) {
-        Thread.onSpinWait();
-      } else if (spins < SPINS_BEFORE_YIELD + YIELDS_BEFORE_NAP) {
-        Thread.yield();
-      } else {
-        LockSupport.parkNanos(this, NAP_NANOS);
-      }
-    }
-  }
-
-  @SuppressWarnings("ReferenceEquality") // Two shards may throw the same exception object.
-  private void rethrow() {
-    words[ARRIVED] = 0;
-    words[FAILED] = 0;
-    Throwable first = null;
-    for (int shard = 0; shard < parallelism; shard++) {
-      Throwable t = failures[shard];
-      failures[shard] = null;
-      if (t == null || t == first) {
-        continue;
-      }
-      if (first == null) {
-        first = t;
-      } else if (first instanceof BrokenBarrier) {
-        first = t;
-      } else if (!(t instanceof BrokenBarrier)) {
-        first.addSuppressed(t);
-      }
-    }
-    switch (first) {
+  private void rethrow(Throwable thrown) {
+    switch (thrown) {
       case RuntimeException e -> throw e;
       case Error e -> throw e;
-      case null, default ->
-          throw new IllegalStateException("a shard of " + name + " failed", first);
+      default -> throw new IllegalStateException("a part of " + name + "'s work failed", thrown);
     }
   }
 
-  private static int done(int shard) {
-    return FIRST_DONE + 2 * LINE * shard;
+  private static long turn(long desk) {
+    return desk >>> TURN_SHIFT;
   }
 
-  private static int parked(int shard) {
-    return FIRST_DONE + 2 * LINE * shard + LINE;
+  private static int phase(long desk) {
+    return (int) (desk >>> PHASE_SHIFT) & MAX_PHASES - 1;
   }
 
-  /** Leaves a barrier that a failed shard will never reach. */
-  private static final class BrokenBarrier extends RuntimeException {
-    private static final long serialVersionUID = 1L;
+  private static int parts(long desk) {
+    return (int) (desk >>> PARTS_SHIFT & PART_MASK);
+  }
 
-    BrokenBarrier() {
-      super("another shard failed before the barrier", null, false, false);
-    }
+  private static int next(long desk) {
+    return (int) (desk & PART_MASK);
+  }
+
+  private static int parked(int worker) {
+    return FIRST_WORKER + 2 * LINE * worker;
+  }
+
+  private static int busy(int worker) {
+    return FIRST_WORKER + 2 * LINE * worker + LINE;
   }
 }

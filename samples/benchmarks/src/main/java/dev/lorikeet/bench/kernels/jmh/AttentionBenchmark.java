@@ -7,6 +7,7 @@ import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.PagedAttention;
 import dev.lorikeet.jlama.kernel.Rows;
+import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
@@ -51,6 +52,7 @@ public class AttentionBenchmark {
   private final ModelShape model = Preset.M135.shape();
   private final PagedAttention attention = Kernels.get().attention();
   private AttentionShape shape;
+  private final Phases phases = new Phases();
   private Arena arena;
   private WorkerTeam team;
   private AttentionScratch scratch;
@@ -105,14 +107,26 @@ public class AttentionBenchmark {
 
   @Benchmark
   public Rows attend() {
-    team.run(
-        shard -> {
-          for (int layer = 0; layer < model.layers(); layer++) {
-            attention.attend(shape, batch, layer, pool, q, out, scratch, shard);
-            team.barrier();
-          }
-        });
+    team.run(phases, 0, model.layers());
     return out;
+  }
+
+  /** One phase for each layer. */
+  private final class Phases implements WorkerTeam.Phases {
+    @Override
+    public int parts(int phase) {
+      return 8 * team.parallelism();
+    }
+
+    @Override
+    public boolean repeatable(int phase) {
+      return true;
+    }
+
+    @Override
+    public void run(int phase, Shard shard) {
+      attention.attend(shape, batch, phase, pool, q, out, scratch, shard);
+    }
   }
 
   @TearDown(Level.Trial)

@@ -5,6 +5,7 @@ import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
 import dev.lorikeet.jlama.kernel.Rows;
+import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.shape.ModelShape;
@@ -43,6 +44,7 @@ public class MatMulBenchmark {
   private final ModelShape shape = Preset.M135.shape();
   private final List<Product> products = new ArrayList<>();
   private final MatMul matMul = Kernels.get().matMul();
+  private final Phases phases = new Phases();
   private Arena arena;
   private WorkerTeam team;
   private ActivationPanel panel;
@@ -82,17 +84,31 @@ public class MatMulBenchmark {
 
   @Benchmark
   public MemorySegment multiply() {
-    team.run(
-        shard -> {
-          for (int i = 0; i < products.size(); i++) {
-            Product product = products.get(i);
-            matMul.pack(panel, product.x(), tokens, shard);
-            team.barrier();
-            matMul.multiply(product.weights(), panel, product.y(), shard);
-            team.barrier();
-          }
-        });
+    team.run(phases, 0, 2 * products.size());
     return y;
+  }
+
+  /** Packs and multiplies in turns. */
+  private final class Phases implements WorkerTeam.Phases {
+    @Override
+    public int parts(int phase) {
+      return phase % 2 == 0 ? Math.min(team.parallelism(), tokens) : 4 * team.parallelism();
+    }
+
+    @Override
+    public boolean repeatable(int phase) {
+      return phase % 2 == 1;
+    }
+
+    @Override
+    public void run(int phase, Shard shard) {
+      Product product = products.get(phase / 2);
+      if (phase % 2 == 0) {
+        matMul.pack(panel, product.x(), tokens, shard);
+      } else {
+        matMul.multiply(product.weights(), panel, product.y(), shard);
+      }
+    }
   }
 
   @TearDown(Level.Trial)

@@ -1,0 +1,338 @@
+package dev.lorikeet.jlama.decoder;
+
+import dev.lorikeet.host.step.StepBatch;
+import dev.lorikeet.jlama.kernel.ActivationPanel;
+import dev.lorikeet.jlama.kernel.AttentionScratch;
+import dev.lorikeet.jlama.kernel.AttentionShape;
+import dev.lorikeet.jlama.kernel.Elementwise;
+import dev.lorikeet.jlama.kernel.Kernels;
+import dev.lorikeet.jlama.kernel.MatMul;
+import dev.lorikeet.jlama.kernel.PagedAttention;
+import dev.lorikeet.jlama.kernel.RopeTable;
+import dev.lorikeet.jlama.kernel.Rows;
+import dev.lorikeet.jlama.kernel.Shard;
+import dev.lorikeet.jlama.kernel.WeightMatrix;
+import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.weights.LayerWeights;
+import dev.lorikeet.jlama.weights.LayerWeights.Linear;
+import dev.lorikeet.jlama.weights.ModelWeights;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+
+/** The forward pass as the phases of a worker team: what follows when, and into how many parts. */
+final class ForwardPhases implements WorkerTeam.Phases {
+  /*
+   * One phase ends where a kernel needs all of another's output; what is done token by token follows within a phase.
+   * Phases are numbered through the whole step: the embedding, then those of each layer, then the output. What a phase
+   * reads it finds by its number, never by "the layer under way", since a worker that is late may still compute a part
+   * that was taken away from it.
+   *
+   * Parts. The long phases are products and attention: small parts, so that whoever is free takes one, but large enough
+   * that taking it (some 0.1 microseconds) and starting the streams of weights anew costs little.
+   */
+  private static final int NORM = 0;
+  private static final int QKV = 1;
+  private static final int QKV_BIAS = 2;
+  private static final int ROTATE = 3;
+  private static final int ATTEND = 4;
+  private static final int PACK_ATTENTION = 5;
+  private static final int O = 6;
+  private static final int O_BIAS = 7;
+  private static final int MLP_NORM = 8;
+  private static final int GATE_UP = 9;
+  private static final int GATE_UP_BIAS = 10;
+  private static final int ACTIVATE = 11;
+  private static final int DOWN = 12;
+  private static final int DOWN_BIAS = 13;
+  private static final int PER_LAYER = 14;
+
+  private static final int FINAL_NORM = 0;
+  private static final int LAST_TOKENS = 1;
+  private static final int LOGITS = 2;
+  private static final int SUMMARY = 3;
+  private static final int OUTPUT = 4;
+
+  private static final long PART_WORK = 1 << 17;
+  private static final int MOST_PARTS_PER_WORKER = 8;
+
+  private final ModelWeights model;
+  private final AdaptedLayers layers;
+  private final Activations a;
+  private final ActivationPanel panel;
+  private final RopeTable rope;
+  private final AttentionShape attentionShape;
+  private final AttentionScratch scratch;
+  private final MemorySegment pool;
+  private final Logits logits;
+  private final float epsilon;
+  private final int hidden;
+  private final int layerCount;
+  private final int workers;
+  private final MatMul matMul = Kernels.get().matMul();
+  private final Elementwise elementwise = Kernels.get().elementwise();
+  private final PagedAttention attention = Kernels.get().attention();
+
+  // The step under way; set between runs.
+  private StepBatch batch = new StepBatch(1, 1, 1);
+  private boolean wantsFinalHidden;
+
+  /**
+   * What a forward pass writes to.
+   *
+   * @param a activations
+   * @param panel packed inputs of products
+   * @param logits the outcome
+   */
+  record Buffers(Activations a, ActivationPanel panel, Logits logits) {}
+
+  /**
+   * What attention works with.
+   *
+   * @param shape of heads and pages
+   * @param scratch of the workers
+   * @param rope covers the positions of every step
+   * @param pool where keys and values are
+   */
+  record Attention(
+      AttentionShape shape, AttentionScratch scratch, RopeTable rope, MemorySegment pool) {}
+
+  ForwardPhases(
+      ModelWeights model,
+      AdaptedLayers layers,
+      Buffers buffers,
+      Attention attention,
+      float epsilon,
+      int hidden,
+      int workers) {
+    this.model = model;
+    this.layers = layers;
+    this.a = buffers.a();
+    this.panel = buffers.panel();
+    this.logits = buffers.logits();
+    this.attentionShape = attention.shape();
+    this.scratch = attention.scratch();
+    this.rope = attention.rope();
+    this.pool = attention.pool();
+    this.epsilon = epsilon;
+    this.hidden = hidden;
+    this.layerCount = model.layers().size();
+    this.workers = workers;
+  }
+
+  /** Begins a step. */
+  void begin(StepBatch step, boolean finalHiddenWanted) {
+    batch = step;
+    wantsFinalHidden = finalHiddenWanted;
+  }
+
+  /** Returns the first phase of a layer, or of the output behind the last layer. */
+  static int layer(int layer) {
+    return 1 + layer * PER_LAYER;
+  }
+
+  /** Returns the phase of a layer that follows its q, k and v. */
+  static int afterQueryKeyValue(int layer) {
+    return layer(layer) + ROTATE;
+  }
+
+  /** Returns the phase of a layer that follows its attention's output projection. */
+  static int afterO(int layer) {
+    return layer(layer) + MLP_NORM;
+  }
+
+  /** Returns the phase of a layer that follows gate and up. */
+  static int afterGateUp(int layer) {
+    return layer(layer) + ACTIVATE;
+  }
+
+  /** Returns the end of all phases. */
+  int end() {
+    return layer(layerCount) + OUTPUT;
+  }
+
+  @Override
+  public int parts(int phase) {
+    if (phase == 0) {
+      return byTokens(batch.tokens());
+    }
+    int layer = (phase - 1) / PER_LAYER;
+    int step = (phase - 1) % PER_LAYER;
+    if (layer == layerCount) {
+      return switch (step) {
+        case FINAL_NORM -> byTokens(batch.tokens());
+        case LOGITS -> batch.logits() == 0 ? 0 : byWork(size(model.output()), batch.logits());
+        default -> byTokens(batch.logits());
+      };
+    }
+    LayerWeights weights = layers.weights(layer);
+    int tokens = batch.tokens();
+    return switch (step) {
+      case QKV -> byWork(size(weights.q()) + size(weights.k()) + size(weights.v()), tokens);
+      case QKV_BIAS -> byBias(weights.q(), weights.k(), weights.v());
+      case ATTEND -> Math.min(MOST_PARTS_PER_WORKER * workers, WorkerTeam.MAX_PARTS);
+      case O -> byWork(size(weights.o()), tokens);
+      case O_BIAS -> byBias(weights.o());
+      case GATE_UP -> byWork(size(weights.gate()) + size(weights.up()), tokens);
+      case GATE_UP_BIAS -> byBias(weights.gate(), weights.up());
+      case DOWN -> byWork(size(weights.down()), tokens);
+      case DOWN_BIAS -> byBias(weights.down());
+      default -> byTokens(tokens);
+    };
+  }
+
+  private int byTokens(int tokens) {
+    return Math.min(workers, tokens);
+  }
+
+  private int byBias(Linear... linears) {
+    for (Linear linear : linears) {
+      if (linear.bias().isPresent()) {
+        return workers;
+      }
+    }
+    return 0;
+  }
+
+  private int byWork(long elements, int tokens) {
+    long parts = elements * Math.max(1, tokens / 4) / PART_WORK;
+    long most = Math.min((long) MOST_PARTS_PER_WORKER * workers, WorkerTeam.MAX_PARTS);
+    return (int) Math.clamp(parts, workers, most);
+  }
+
+  private static long size(Linear linear) {
+    return size(linear.weight());
+  }
+
+  private static long size(WeightMatrix weights) {
+    return (long) weights.rows() * weights.columns();
+  }
+
+  @Override
+  public boolean repeatable(int phase) {
+    int layer = (phase - 1) / PER_LAYER;
+    int step = (phase - 1) % PER_LAYER;
+    if (layer == layerCount) {
+      return step == LOGITS;
+    }
+    return step == QKV || step == ATTEND || step == O || step == GATE_UP || step == DOWN;
+  }
+
+  @Override
+  public void run(int phase, Shard shard) {
+    if (phase == 0) {
+      embed(shard);
+      return;
+    }
+    int layer = (phase - 1) / PER_LAYER;
+    int step = (phase - 1) % PER_LAYER;
+    if (layer == layerCount) {
+      output(step, shard);
+    } else {
+      layer(layer, step, layers.weights(layer), shard);
+    }
+  }
+
+  private void embed(Shard shard) {
+    WeightMatrix table = model.embedding();
+    for (int t = shard.first(batch.tokens()); t < shard.end(batch.tokens()); t++) {
+      for (int i = 0; i < hidden; i++) {
+        a.residual().set(t, i, table.get(batch.tokenId(t), i));
+      }
+    }
+  }
+
+  private void layer(int layer, int step, LayerWeights weights, Shard shard) {
+    int tokens = batch.tokens();
+    switch (step) {
+      case NORM -> {
+        if (layer > 0) {
+          elementwise.add(a.block(), a.residual(), tokens, shard);
+        }
+        rmsNorm(a.residual(), weights.inputNorm(), a.normed(), tokens, shard);
+        matMul.pack(panel, a.normed(), tokens, shard);
+      }
+      case QKV -> {
+        matMul.multiply(weights.q().weight(), panel, a.q(), shard);
+        matMul.multiply(weights.k().weight(), panel, a.k(), shard);
+        matMul.multiply(weights.v().weight(), panel, a.v(), shard);
+      }
+      case QKV_BIAS -> {
+        addBias(weights.q(), a.q(), shard);
+        addBias(weights.k(), a.k(), shard);
+        addBias(weights.v(), a.v(), shard);
+      }
+      case ROTATE -> {
+        normHeads(weights.queryNorm(), a.q(), shard);
+        normHeads(weights.keyNorm(), a.k(), shard);
+        elementwise.rope(a.q(), rope, batch, tokens, shard);
+        elementwise.rope(a.k(), rope, batch, tokens, shard);
+        attention.write(attentionShape, batch, layer, a.k(), a.v(), pool, shard);
+      }
+      case ATTEND ->
+          attention.attend(
+              attentionShape, batch, layer, pool, a.q(), a.attention(), scratch, shard);
+      case PACK_ATTENTION -> matMul.pack(panel, a.attention(), tokens, shard);
+      case O -> matMul.multiply(weights.o().weight(), panel, a.block(), shard);
+      case O_BIAS -> addBias(weights.o(), a.block(), shard);
+      case MLP_NORM -> {
+        elementwise.add(a.block(), a.residual(), tokens, shard);
+        rmsNorm(a.residual(), weights.postAttentionNorm(), a.normed(), tokens, shard);
+        matMul.pack(panel, a.normed(), tokens, shard);
+      }
+      case GATE_UP -> {
+        matMul.multiply(weights.gate().weight(), panel, a.gate(), shard);
+        matMul.multiply(weights.up().weight(), panel, a.up(), shard);
+      }
+      case GATE_UP_BIAS -> {
+        addBias(weights.gate(), a.gate(), shard);
+        addBias(weights.up(), a.up(), shard);
+      }
+      case ACTIVATE -> {
+        elementwise.swiGlu(a.gate(), a.up(), a.gate(), tokens, shard);
+        matMul.pack(panel, a.gate(), tokens, shard);
+      }
+      case DOWN -> matMul.multiply(weights.down().weight(), panel, a.block(), shard);
+      case DOWN_BIAS -> addBias(weights.down(), a.block(), shard);
+      default -> throw new IllegalStateException("phase " + step + " of a layer");
+    }
+  }
+
+  /** The final norm, for all tokens only if someone looks, and the logits that are wanted. */
+  private void output(int step, Shard shard) {
+    int rows = batch.logits();
+    switch (step) {
+      case FINAL_NORM -> {
+        elementwise.add(a.block(), a.residual(), batch.tokens(), shard);
+        if (wantsFinalHidden) {
+          rmsNorm(a.residual(), model.finalNorm(), a.normed(), batch.tokens(), shard);
+        }
+      }
+      case LAST_TOKENS -> {
+        for (int r = shard.first(rows); r < shard.end(rows); r++) {
+          a.residual().copyRow(batch.logitToken(r), a.last(), r);
+        }
+        rmsNorm(a.last(), model.finalNorm(), a.last(), rows, shard);
+        matMul.pack(panel, a.last(), rows, shard);
+      }
+      case LOGITS -> matMul.multiply(model.output(), panel, logits.rows(), shard);
+      case SUMMARY -> logits.summarize(elementwise, rows, shard);
+      default -> throw new IllegalStateException("phase " + step + " of the output");
+    }
+  }
+
+  private void rmsNorm(Rows x, MemorySegment norm, Rows y, int rows, Shard shard) {
+    elementwise.rmsNorm(x, norm, epsilon, y, rows, shard);
+  }
+
+  private void normHeads(Optional<MemorySegment> norm, Rows x, Shard shard) {
+    if (norm.isPresent()) {
+      elementwise.rmsNormHeads(x, norm.get(), epsilon, batch.tokens(), shard);
+    }
+  }
+
+  private void addBias(Linear linear, Rows y, Shard shard) {
+    if (linear.bias().isPresent()) {
+      elementwise.addBias(linear.bias().get(), y, batch.tokens(), shard);
+    }
+  }
+}
