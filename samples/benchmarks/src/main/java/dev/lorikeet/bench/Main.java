@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.adapters.AdaptersCommand;
 import dev.lorikeet.bench.kernels.KernelsCommand;
 import dev.lorikeet.bench.routing.RoutingCommand;
+import dev.lorikeet.bench.serve.ContentionCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
 import java.io.IOException;
 import java.util.logging.Level;
@@ -25,6 +26,7 @@ public final class Main {
   static CommandLine commands() {
     return new CommandLine(new BenchCommand())
         .addSubcommand(new ServeCommand())
+        .addSubcommand(new ContentionCommand())
         .addSubcommand(new AdaptersCommand())
         .addSubcommand(new KernelsCommand())
         .addSubcommand(new RoutingCommand())

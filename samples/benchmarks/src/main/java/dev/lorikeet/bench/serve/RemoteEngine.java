@@ -45,7 +45,22 @@ final class RemoteEngine implements AutoCloseable {
   static RemoteEngine start(
       Contender contender, Map<String, String> settings, Inputs inputs, Path log)
       throws IOException, NotAvailable {
-    List<String> command = new ArrayList<>();
+    return start(contender, settings, inputs, log, List.of());
+  }
+
+  /**
+   * Starts a contender by way of another command.
+   *
+   * @param prefix the words before its own
+   */
+  static RemoteEngine start(
+      Contender contender,
+      Map<String, String> settings,
+      Inputs inputs,
+      Path log,
+      List<String> prefix)
+      throws IOException, NotAvailable {
+    List<String> command = new ArrayList<>(prefix);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
