@@ -3,6 +3,8 @@ package dev.lorikeet.text;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.JsonFile;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
@@ -20,29 +22,35 @@ final class Detokenizer {
     {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}
   };
 
+  private static final int LONGEST_PATTERN = 64;
+  private static final int MOST_GROWTH = 256;
+
   private final List<Optional<String>> tokens;
   private final BitSet special = new BitSet();
-  private final boolean cleansUp;
   private final List<UnaryOperator<DecodeStage>> recipe = new ArrayList<>();
   private boolean fused;
+  private double growth = 1;
 
   Detokenizer(TokenizerFile file) {
     this.tokens = List.copyOf(file.tokens());
-    this.cleansUp = file.cleansUp();
     file.special().forEach(special::set);
     file.decoder()
-        .ifPresentOrElse(decoder -> add(decoder.root()), () -> recipe.add(DecodeStage.Spaced::new));
-    if (cleansUp) {
+        .ifPresentOrElse(
+            decoder -> add(decoder, new Nesting()), () -> recipe.add(DecodeStage.Spaced::new));
+    if (file.cleansUp()) {
       for (String[] pair : CLEAN_UP) {
         recipe.add(next -> new DecodeStage.TextReplace(pair[0], pair[1], next));
       }
     }
   }
 
-  private void add(JsonNode decoder) {
+  private void add(JsonFile file, Nesting nesting) {
+    nesting.count(file);
+    JsonNode decoder = file.root();
     String type = decoder.path("type").asText();
     switch (type) {
-      case "Sequence" -> decoder.path("decoders").forEach(this::add);
+      case "Sequence" ->
+          file.objects("decoders", Nesting.MOST).forEach(part -> add(part, nesting.deeper(part)));
       case "ByteLevel" -> {
         recipe.add(DecodeStage.ByteLevel::new);
         fused = true;
@@ -73,10 +81,17 @@ final class Detokenizer {
 
   private void addReplace(JsonNode decoder) {
     String pattern = decoder.path("pattern").path("String").asText("");
-    if (pattern.isEmpty()) {
-      throw unsupported("Replace with a string for its pattern", decoder.toString());
+    if (pattern.isEmpty() || pattern.length() > LONGEST_PATTERN) {
+      throw unsupported(
+          "Replace with a string of 1 to " + LONGEST_PATTERN + " characters for its pattern",
+          decoder.toString());
     }
     String content = decoder.path("content").asText();
+    growth *= Math.max(1, content.length() / (double) pattern.length());
+    if (growth > MOST_GROWTH) {
+      throw unsupported(
+          "Replace that makes at most " + MOST_GROWTH + " characters of one", decoder.toString());
+    }
     recipe.add(
         fused
             ? next -> new DecodeStage.TextReplace(pattern, content, next)
@@ -96,7 +111,7 @@ final class Detokenizer {
   private static LorikeetException unsupported(String expected, String found) {
     return new LorikeetException(
         Code.MODEL_UNSUPPORTED,
-        "tokenizer.json: decoder: expected " + expected + ", found '" + found + "'");
+        "tokenizer.json: decoder: expected " + expected + ", found '" + Faults.show(found) + "'");
   }
 
   /** Returns the token of an id, or empty where the vocabulary has none. */
@@ -112,17 +127,6 @@ final class Detokenizer {
   /** Returns one more than the highest id. */
   int size() {
     return tokens.size();
-  }
-
-  /** Applies the clean-up, if there is one, to a text that was decoded without. */
-  String cleanUp(String text) {
-    String clean = text;
-    if (cleansUp) {
-      for (String[] pair : CLEAN_UP) {
-        clean = clean.replace(pair[0], pair[1]);
-      }
-    }
-    return clean;
   }
 
   StreamDecoder stream(boolean skipSpecialTokens) {

@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.locks.Lock;
@@ -14,6 +15,14 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 /**
  * The tokenizer of a model directory: Hugging Face's own, from {@code tokenizer.json}, without its
  * truncation and padding, which transformers turns off as well. Safe for any number of threads.
+ *
+ * <p>Encoding runs on the thread that asks for it. The native library cannot be interrupted, so it
+ * is given a bounded piece of text at a time: where the tokenizer divides text at the ends of
+ * words, pieces of some 64 thousand characters, with no more than 256 KiB between two ends of
+ * words, and otherwise the whole text up to 1 MiB. Usual text takes some milliseconds per 100 kB;
+ * the worst, a token for every byte in one word of the largest size, half a second or three seconds
+ * of a processor. Longer texts are refused before the library sees them. The file is checked before
+ * the library sees it, too.
  *
  * <p>The token that begins a sequence: where the post-processor of {@code tokenizer.json} adds
  * special tokens, it alone decides. Where it adds none and {@code tokenizer_config.json} says
@@ -30,16 +39,24 @@ public final class HfTokenizer implements Tokenizer {
 
   private final Detokenizer detokenizer;
   private final OptionalInt bosId;
-  private final boolean prependsBos;
+  private final Affixes affixes;
+  private final TextLimits limits;
 
-  private HfTokenizer(TokenizersLibrary library, long handle, TokenizerFile file) {
+  private HfTokenizer(
+      TokenizersLibrary library,
+      long handle,
+      TokenizerFile file,
+      CheckedTokenizer checked,
+      Detokenizer detokenizer) {
     this.library = library;
     this.handle = handle;
-    this.detokenizer = new Detokenizer(file);
+    this.detokenizer = detokenizer;
     this.bosId = id(file.namedToken("bos_token"), file);
-    library.disableTruncation(handle);
-    library.disablePadding(handle);
-    this.prependsBos = file.addsBos() && bosId.isPresent() && encodeNatively("", true).length == 0;
+    this.limits = checked.limits();
+    this.affixes =
+        file.addsBos() && bosId.isPresent() && checked.affixes().isEmpty()
+            ? new Affixes(List.of(bosId.getAsInt()), List.of())
+            : checked.affixes();
   }
 
   private static OptionalInt id(Optional<String> token, TokenizerFile file) {
@@ -56,10 +73,12 @@ public final class HfTokenizer implements Tokenizer {
    */
   public static HfTokenizer open(Path directory) {
     TokenizerFile file = TokenizerFile.read(directory);
+    CheckedTokenizer checked = file.check();
+    Detokenizer detokenizer = new Detokenizer(file);
     TokenizersLibrary library = NativeTokenizers.library();
     long handle;
     try {
-      handle = library.createTokenizerFromString(file.text());
+      handle = library.createTokenizerFromString(wellFormed(checked.json().toString()));
     } catch (RuntimeException e) {
       throw new LorikeetException(
           Code.MODEL_INVALID,
@@ -68,53 +87,106 @@ public final class HfTokenizer implements Tokenizer {
               + e.getMessage(),
           e);
     }
-    try {
-      return new HfTokenizer(library, handle, file);
-    } catch (RuntimeException | Error e) {
-      library.deleteTokenizer(handle);
-      throw e;
-    }
+    return new HfTokenizer(library, handle, file, checked, detokenizer);
   }
 
   @Override
   public int[] encode(String text, boolean addSpecialTokens) {
-    int[] ids = encodeNatively(wellFormed(text), addSpecialTokens);
-    if (!addSpecialTokens || !prependsBos) {
-      return ids;
-    }
-    int[] withBos = new int[ids.length + 1];
-    withBos[0] = bosId.getAsInt();
-    System.arraycopy(ids, 0, withBos, 1, ids.length);
-    return withBos;
+    return encodePieces(text, addSpecialTokens, Integer.MAX_VALUE, () -> {});
   }
 
-  private int[] encodeNatively(String text, boolean addSpecialTokens) {
+  @Override
+  public int[] encode(String text, boolean addSpecialTokens, EncodingLimit limit) {
+    checkLength(text, limit.tokens());
+    return encodePieces(text, addSpecialTokens, limit.tokens(), limit.checkTime());
+  }
+
+  @Override
+  public void checkLength(String text, int tokens) {
+    long most = limits.bytes(tokens);
+    long bytes = Utf8.length(text);
+    if (bytes > most) {
+      throw invalid(
+          "expected at most "
+              + most
+              + " bytes, since "
+              + tokens
+              + " tokens of this tokenizer stand for no more, found "
+              + bytes);
+    }
+  }
+
+  private int[] encodePieces(
+      String text, boolean addSpecialTokens, int mostTokens, Runnable checkTime) {
+    String encoded = wellFormed(text);
+    int[] ends = TextPieces.ends(encoded, limits);
+    int[] ids = new int[0];
+    int start = 0;
+    for (int end : ends) {
+      checkTime.run();
+      int[] more = encodeNatively(encoded.substring(start, end));
+      int count = ids.length;
+      ids = Arrays.copyOf(ids, count + more.length);
+      System.arraycopy(more, 0, ids, count, more.length);
+      start = end;
+      if (ids.length > mostTokens && end < encoded.length()) {
+        throw invalid(
+            "expected at most "
+                + mostTokens
+                + " tokens, found "
+                + ids.length
+                + " in the first "
+                + end
+                + " of "
+                + encoded.length()
+                + " characters");
+      }
+    }
+    return addSpecialTokens ? affixes.around(ids) : ids;
+  }
+
+  private int[] encodeNatively(String text) {
     Lock reading = lock.readLock();
     reading.lock();
     try {
       checkOpen();
-      long encoding = library.encode(handle, text, addSpecialTokens);
+      long encoding = library.encode(handle, text, false);
       try {
         return Arrays.stream(library.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
       } finally {
         library.deleteEncoding(encoding);
       }
+    } catch (IllegalStateException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
+          "text: expected one that the tokenizer encodes, found: " + e.getMessage(),
+          e);
     } finally {
       reading.unlock();
     }
   }
 
+  private static LorikeetException invalid(String message) {
+    return new LorikeetException(Code.INVALID_REQUEST, "text: " + message);
+  }
+
   @Override
   public String decode(int[] ids, boolean skipSpecialTokens) {
-    long[] wide = Arrays.stream(ids).filter(id -> id >= 0).asLongStream().toArray();
     Lock reading = lock.readLock();
     reading.lock();
     try {
       checkOpen();
-      return detokenizer.cleanUp(library.decode(handle, wide, skipSpecialTokens));
     } finally {
       reading.unlock();
     }
+    StreamDecoder stream = stream(skipSpecialTokens);
+    StringBuilder text = new StringBuilder();
+    for (int id : ids) {
+      text.append(stream.next(id));
+    }
+    return text.append(stream.finish()).toString();
   }
 
   @Override

@@ -1,5 +1,7 @@
 package dev.lorikeet.text;
 
+import dev.lorikeet.LorikeetException;
+
 /** Text to token ids and back. Safe for any number of threads; not after {@link #close}. */
 public interface Tokenizer extends AutoCloseable {
   /**
@@ -7,9 +9,32 @@ public interface Tokenizer extends AutoCloseable {
    *
    * @param addSpecialTokens whether to add what belongs around a text, such as BOS; false for the
    *     outcome of a {@link ChatTemplate}, which holds its own
+   * @throws LorikeetException with {@code INVALID_REQUEST} for a text that this tokenizer does not
+   *     encode, such as one that is too long without a break
    * @throws IllegalStateException if this tokenizer is closed
    */
   int[] encode(String text, boolean addSpecialTokens);
+
+  /**
+   * Encodes a text within a limit, where that is less work; without one, unless a tokenizer knows
+   * better.
+   *
+   * @throws LorikeetException as {@link #encode(String, boolean)} and {@link #checkLength} do; with
+   *     {@code INVALID_REQUEST}, too, once there are more tokens than the limit has
+   * @throws RuntimeException whatever the limit's check of time throws
+   * @throws IllegalStateException if this tokenizer is closed
+   */
+  default int[] encode(String text, boolean addSpecialTokens, EncodingLimit limit) {
+    limit.checkTime().run();
+    return encode(text, addSpecialTokens);
+  }
+
+  /**
+   * Refuses a text that is certain to have more tokens than some number, by its length alone.
+   *
+   * @throws LorikeetException with {@code INVALID_REQUEST}
+   */
+  default void checkLength(String text, int tokens) {}
 
   /**
    * Decodes token ids. Ids that the vocabulary does not have decode to nothing.

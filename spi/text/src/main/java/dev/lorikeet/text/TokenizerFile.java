@@ -23,7 +23,8 @@ import java.util.Set;
 final class TokenizerFile {
   private static final String FILE = "tokenizer.json";
   private static final String CONFIG_FILE = "tokenizer_config.json";
-  private static final long MAX_BYTES = 256L << 20;
+  private static final long MAX_BYTES = 64L << 20;
+  private static final long MAX_CONFIG_BYTES = 8L << 20;
   private static final int MAX_ID = (1 << 22) - 1;
   private static final String[] NAMED = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
@@ -46,7 +47,7 @@ final class TokenizerFile {
   static TokenizerFile read(Path directory) {
     return new TokenizerFile(
         JsonFile.read(directory.resolve(FILE), MAX_BYTES),
-        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_BYTES));
+        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES));
   }
 
   private void readVocabulary() {
@@ -87,7 +88,7 @@ final class TokenizerFile {
     }
   }
 
-  /** Edits the tree that the native tokenizer is made from. */
+  /** Edits the tree before it is checked. */
   private void markSpecialTokens() {
     Map<String, ObjectNode> added = new HashMap<>();
     JsonNode list = json.root().path("added_tokens");
@@ -180,8 +181,8 @@ final class TokenizerFile {
     return json.object("decoder");
   }
 
-  /** Returns the {@code tokenizer.json} that the native tokenizer is made from. */
-  String text() {
-    return json.root().toString();
+  /** Returns what the native tokenizer may be made from. */
+  CheckedTokenizer check() {
+    return CheckedTokenizer.check(json, highestId);
   }
 }

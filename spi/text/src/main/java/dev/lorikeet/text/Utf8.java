@@ -17,6 +17,27 @@ final class Utf8 {
   private int upper = 0xBF;
   private boolean sawError;
 
+  /** Returns how many bytes a text is; a surrogate without its partner counts as U+FFFD does. */
+  static long length(CharSequence text) {
+    long bytes = 0;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c < 0x80) {
+        bytes++;
+      } else if (c < 0x800) {
+        bytes += 2;
+      } else if (Character.isHighSurrogate(c)
+          && i + 1 < text.length()
+          && Character.isLowSurrogate(text.charAt(i + 1))) {
+        bytes += 4;
+        i++;
+      } else {
+        bytes += 3;
+      }
+    }
+    return bytes;
+  }
+
   /** Appends what has become certain with one more byte. */
   void decode(byte next, StringBuilder out) {
     int b = next & 0xFF;
