@@ -20,12 +20,16 @@ public interface BaseModel extends AutoCloseable {
   }
 
   /**
-   * Submits a request. Returns at once; the request waits until pages and adapters can be had.
+   * Submits a request. Returns as soon as its prompt is encoded; the request waits until pages and
+   * adapters can be had. Encoding runs on the calling thread, which should be one that may be busy
+   * for a while: some milliseconds for 100 kB of text, and rarely more than a second, since prompts
+   * that cannot fit the model's positions are refused by their length. The time counts towards the
+   * request's timeout.
    *
    * @param observer what watches the request on the decoding thread
    * @throws dev.lorikeet.LorikeetException at once with code {@code INVALID_REQUEST}, {@code
-   *     ADAPTER_NOT_FOUND}, {@code TOO_LARGE}, {@code QUEUE_FULL}, {@code ROUTER_FAILED} or {@code
-   *     CLOSED}; later failures come through the generation
+   *     ADAPTER_NOT_FOUND}, {@code TOO_LARGE}, {@code QUEUE_FULL}, {@code ROUTER_FAILED}, {@code
+   *     DEADLINE_EXCEEDED} or {@code CLOSED}; later failures come through the generation
    */
   Generation submit(GenerationRequest request, RequestObserver observer);
 
@@ -49,7 +53,14 @@ public interface BaseModel extends AutoCloseable {
    */
   void addRouter(String name, Router router);
 
-  /** Returns the token ids of a text, with the tokens that the tokenizer adds by itself. */
+  /**
+   * Returns the token ids of a text, with the tokens that the tokenizer adds by itself. There may
+   * be more than the model has positions.
+   *
+   * @throws dev.lorikeet.LorikeetException with code {@code INVALID_REQUEST} for a text that by its
+   *     length alone cannot have as few tokens as the model has positions, and for one that is too
+   *     long to be encoded at once
+   */
   List<Integer> encode(String text);
 
   /** Returns the text of token ids, without special tokens. */

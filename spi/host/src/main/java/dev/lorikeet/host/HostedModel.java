@@ -175,6 +175,7 @@ public final class HostedModel implements BaseModel {
 
   @Override
   public List<Integer> encode(String text) {
+    tokenizer.checkLength(text, info.maxPositions());
     return whileOpen(() -> Arrays.stream(tokenizer.encode(text, true)).boxed().toList());
   }
 

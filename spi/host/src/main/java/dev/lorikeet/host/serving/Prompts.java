@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
+import dev.lorikeet.text.EncodingLimit;
 import dev.lorikeet.text.Tokenizer;
 import java.util.Arrays;
 import java.util.List;
@@ -38,21 +39,25 @@ final class Prompts {
   }
 
   /**
-   * Encodes a prompt.
+   * Encodes a prompt, on the thread of the caller.
    *
    * @param roomFor how many positions must be left behind it
+   * @param checkTime called between pieces of work and at the end; throws once there is no time
+   *     left
    * @throws LorikeetException with code {@code INVALID_REQUEST}
    */
-  Encoded encode(Prompt prompt, int roomFor) {
+  Encoded encode(Prompt prompt, int roomFor, Runnable checkTime) {
+    EncodingLimit limit = new EncodingLimit(info.maxPositions() - roomFor, checkTime);
     Encoded encoded =
         switch (prompt) {
-          case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true));
+          case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true, limit));
           case Prompt.Chat chat -> {
             String text = template().render(chat, true);
-            yield Encoded.of(text, tokenizer.encode(text, false));
+            yield Encoded.of(text, tokenizer.encode(text, false, limit));
           }
           case Prompt.Tokens(List<Integer> tokens) -> new Encoded("", tokens);
         };
+    checkTime.run();
     List<Integer> tokens = encoded.tokens();
     if (tokens.isEmpty()) {
       throw invalid("prompt: expected at least one token, found none");

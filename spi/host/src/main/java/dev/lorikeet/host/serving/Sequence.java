@@ -65,7 +65,20 @@ final class Sequence {
       long deadlineNanos,
       int priority,
       String tenant,
-      AtomicBoolean cancelled) {}
+      AtomicBoolean cancelled) {
+
+    boolean isPast(long nowNanos) {
+      return deadlineNanos != Long.MAX_VALUE && nowNanos - deadlineNanos >= 0;
+    }
+
+    /** Returns the failure of a request that is past its deadline. */
+    LorikeetException late() {
+      return new LorikeetException(
+          Code.DEADLINE_EXCEEDED,
+          "the request took longer than its timeout of "
+              + Duration.ofNanos(deadlineNanos - submittedNanos));
+    }
+  }
 
   Sequence(
       Ticket ticket,
@@ -133,7 +146,7 @@ final class Sequence {
   }
 
   boolean isPast(long nowNanos) {
-    return ticket.deadlineNanos() != Long.MAX_VALUE && nowNanos - ticket.deadlineNanos() >= 0;
+    return ticket.isPast(nowNanos);
   }
 
   long deadlineNanos() {
@@ -301,11 +314,7 @@ final class Sequence {
           new LorikeetException(Code.CANCELLED, "the request was ticket.cancelled()"));
     }
     if (isPast(nowNanos)) {
-      return Optional.of(
-          new LorikeetException(
-              Code.DEADLINE_EXCEEDED,
-              "the request took longer than its timeout of "
-                  + Duration.ofNanos(ticket.deadlineNanos() - ticket.submittedNanos())));
+      return Optional.of(ticket.late());
     }
     return Optional.empty();
   }

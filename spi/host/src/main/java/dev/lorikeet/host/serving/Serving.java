@@ -100,14 +100,6 @@ public final class Serving implements AutoCloseable {
   private Generation submit(
       GenerationRequest request, RequestObserver observer, RequestTrace trace) {
     long now = clock.getAsLong();
-    Prompts.Encoded prompt = prompts.encode(request.prompt(), 1);
-    trace.encoded(prompt.length());
-    int room = info.maxPositions() - prompt.length();
-    int maxTokens = Math.min(request.stop().maxTokens(), room);
-    Selection selection = select(request.adapter(), prompt, request.tenant(), request.attributes());
-    trace.selected(selection.adapters());
-    refuseIfTooLarge(selection, prompt.length() + maxTokens);
-
     Sequence.Ticket ticket =
         new Sequence.Ticket(
             arrivals.incrementAndGet(),
@@ -116,6 +108,14 @@ public final class Serving implements AutoCloseable {
             request.priority(),
             request.tenant(),
             new AtomicBoolean());
+    Prompts.Encoded prompt = prompts.encode(request.prompt(), 1, () -> refuseIfLate(ticket));
+    trace.encoded(prompt.length());
+    int room = info.maxPositions() - prompt.length();
+    int maxTokens = Math.min(request.stop().maxTokens(), room);
+    Selection selection = select(request.adapter(), prompt, request.tenant(), request.attributes());
+    trace.selected(selection.adapters());
+    refuseIfTooLarge(selection, prompt.length() + maxTokens);
+
     TokenBuffer tokens = new TokenBuffer(maxTokens, request.reportMixture());
     TokenLog log = new TokenLog(relay, tokens, () -> cancel(ticket));
     GenerateTask task =
@@ -156,7 +156,7 @@ public final class Serving implements AutoCloseable {
           "observer of a score: expected one of hidden states alone, found one of "
               + (observer.onToken().isPresent() ? "tokens" : "logits"));
     }
-    Prompts.Encoded prompt = prompts.encode(request.prompt(), 0);
+    Prompts.Encoded prompt = prompts.encode(request.prompt(), 0, () -> {});
     trace.encoded(prompt.length());
     Selection selection = select(request.adapter(), prompt, "", Map.of());
     trace.selected(selection.adapters());
@@ -188,6 +188,12 @@ public final class Serving implements AutoCloseable {
     // A century is as good as no limit, and keeps the arithmetic of nanoTime sound.
     Duration century = Duration.ofDays(36_500);
     return timeout.compareTo(century) > 0 ? Long.MAX_VALUE : now + timeout.toNanos();
+  }
+
+  private void refuseIfLate(Sequence.Ticket ticket) {
+    if (ticket.isPast(clock.getAsLong())) {
+      throw ticket.late();
+    }
   }
 
   private Selection select(
