@@ -10,12 +10,18 @@ import java.util.Optional;
  * The tokens beside the vocabulary that a text is searched for first.
  *
  * @param json the description for the native library
- * @param longest the most UTF-8 bytes of a token
+ * @param longest the most UTF-8 bytes of a token that is looked for in the text as it is
+ * @param longestNormalized the most of one that is looked for in normalized text, once normalized
  * @param absorbs whether a token takes white space around it with it
  * @param separable whether none lies across a place where a letter is followed by white space or
  *     punctuation, or depends on what is beyond such a place
  */
-record AddedTokens(ArrayNode json, long longest, boolean absorbs, boolean separable) {
+record AddedTokens(
+    ArrayNode json,
+    long longest,
+    double longestNormalized,
+    boolean absorbs,
+    boolean separable) {
   /** The native library takes time with the square of their number. */
   private static final int MOST = 10_000;
 
@@ -35,11 +41,12 @@ record AddedTokens(ArrayNode json, long longest, boolean absorbs, boolean separa
     double growth = normalizer.map(CheckedNormalizer::growth).orElse(1.0);
     ArrayNode json = JsonNodeFactory.instance.arrayNode();
     long longest = 1;
+    double longestNormalized = 1;
     double bytes = 0;
     boolean absorbs = false;
     boolean separable = true;
     if (!file.has(KEY)) {
-      return new AddedTokens(json, longest, absorbs, separable);
+      return new AddedTokens(json, longest, longestNormalized, absorbs, separable);
     }
     for (JsonFile token : file.objects(KEY, MOST)) {
       String content = token.text("content").orElse("");
@@ -70,10 +77,14 @@ record AddedTokens(ArrayNode json, long longest, boolean absorbs, boolean separa
           .put("rstrip", right)
           .put("normalized", normalized)
           .put("special", special);
-      longest = Math.max(longest, length);
+      if (normalized) {
+        longestNormalized = Math.max(longestNormalized, length * growth);
+      } else {
+        longest = Math.max(longest, length);
+      }
       absorbs |= left || right;
       separable &= !word && !TextPieces.mayEndIn(content + (right ? " " : ""));
     }
-    return new AddedTokens(json, longest, absorbs, separable);
+    return new AddedTokens(json, longest, longestNormalized, absorbs, separable);
   }
 }

@@ -88,7 +88,9 @@ record CheckedTokenizer(ObjectNode json, Affixes affixes, TextLimits limits) {
             && !added.absorbs()
             && preTokenizer.filter(CheckedPreTokenizer::drops).isEmpty();
     double longestOfModel = bytes ? model.longestMapped() : model.longestToken();
-    double longest = Math.max(longestOfModel, added.longest() * normalized);
+    double longest =
+        Math.max(
+            added.longest(), Math.max(longestOfModel, added.longestNormalized()) * loss);
     double slower = Math.max(1, growth / USUAL_GROWTH) * model.work();
     boolean separable =
         added.separable()
@@ -99,7 +101,7 @@ record CheckedTokenizer(ObjectNode json, Affixes affixes, TextLimits limits) {
     boolean slowOnSpace = preTokenizer.filter(CheckedPreTokenizer::slowOnSpace).isPresent();
     TextLimits limits =
         new TextLimits(
-            exact ? longest * loss : Double.POSITIVE_INFINITY,
+            exact ? longest : Double.POSITIVE_INFINITY,
             (int)
                 Math.max(
                     FEWEST_BYTES_AT_ONCE, (separable ? BYTES_IN_A_ROW : BYTES_AT_ONCE) / slower),
