@@ -15,13 +15,15 @@ import java.util.Optional;
  * @param absorbs whether a token takes white space around it with it
  * @param separable whether none lies across a place where a letter is followed by white space or
  *     punctuation, or depends on what is beyond such a place
+ * @param framed whether none begins or ends with a letter
  */
 record AddedTokens(
     ArrayNode json,
     long longest,
     double longestNormalized,
     boolean absorbs,
-    boolean separable) {
+    boolean separable,
+    boolean framed) {
   /** The native library takes time with the square of their number. */
   private static final int MOST = 10_000;
 
@@ -45,8 +47,9 @@ record AddedTokens(
     double bytes = 0;
     boolean absorbs = false;
     boolean separable = true;
+    boolean framed = true;
     if (!file.has(KEY)) {
-      return new AddedTokens(json, longest, longestNormalized, absorbs, separable);
+      return new AddedTokens(json, longest, longestNormalized, absorbs, separable, framed);
     }
     for (JsonFile token : file.objects(KEY, MOST)) {
       String content = token.text("content").orElse("");
@@ -83,8 +86,11 @@ record AddedTokens(
         longest = Math.max(longest, length);
       }
       absorbs |= left || right;
+      framed &=
+          !TextPieces.isLetter(content.charAt(0))
+              && !TextPieces.isLetter(content.charAt(content.length() - 1));
       separable &= !word && !TextPieces.mayEndIn(content + (right ? " " : ""));
     }
-    return new AddedTokens(json, longest, longestNormalized, absorbs, separable);
+    return new AddedTokens(json, longest, longestNormalized, absorbs, separable, framed);
   }
 }

@@ -21,10 +21,20 @@ import java.util.Optional;
  * @param longestMapped the most bytes of a token whose characters stand for bytes
  * @param complete whether every text has tokens of its own: none is left out, and none stands for
  *     unknown text
+ * @param wordsApart whether no token has the mark for a blank behind a letter, and merges alone
+ *     decide how a text is divided
  * @param work how many times longer a byte may take than with a usual vocabulary, 1 or more
  */
 record CheckedModel(
-    ObjectNode json, long longestToken, long longestMapped, boolean complete, double work) {
+    ObjectNode json,
+    long longestToken,
+    long longestMapped,
+    boolean complete,
+    boolean wordsApart,
+    double work) {
+  /** What SentencePiece writes for a blank. */
+  static final String MARK = "▁";
+
   private static final String KNOWN = "BPE, Unigram, WordLevel or WordPiece";
   private static final int LONGEST_TOKEN = 1024;
   private static final int LONGEST_AFFIX = 16;
@@ -89,10 +99,26 @@ record CheckedModel(
     suffix.ifPresent(text -> json.put("end_of_word_suffix", text));
     json.put("fuse_unk", file.bool("fuse_unk", false));
     json.put("byte_fallback", fallback);
-    json.put("ignore_merges", file.bool("ignore_merges", false));
+    boolean whole = file.bool("ignore_merges", false);
+    json.put("ignore_merges", whole);
     json.set("vocab", vocabulary);
     json.set("merges", merges);
-    return of(json, vocabulary, complete, 1);
+    boolean apart = !whole && prefix.isEmpty() && suffix.isEmpty() && keepsWordsApart(vocabulary);
+    return of(json, vocabulary, complete, apart, 1);
+  }
+
+  /** A token of a byte, which ends with a bracket, may be that of a letter. */
+  private static boolean keepsWordsApart(JsonNode vocabulary) {
+    for (Map.Entry<String, JsonNode> entry : vocabulary.properties()) {
+      String token = entry.getKey();
+      for (int i = token.indexOf(MARK, 1); i > 0; i = token.indexOf(MARK, i + 1)) {
+        char before = token.charAt(i - 1);
+        if (TextPieces.isLetter(before) || before == '>') {
+          return false;
+        }
+      }
+    }
+    return vocabulary.has(MARK);
   }
 
   private static Optional<String> affix(JsonFile file, String key) {
@@ -153,7 +179,7 @@ record CheckedModel(
       pieces.add(text);
     }
     double work = longest * (double) longestChain(pieces) / USUAL_PIECES;
-    return new CheckedModel(json, longest, longest, false, Math.max(1, work));
+    return new CheckedModel(json, longest, longest, false, false, Math.max(1, work));
   }
 
   /** Returns how many pieces there are at most of which each begins with the one before it. */
@@ -176,7 +202,7 @@ record CheckedModel(
     JsonNode vocabulary = vocabulary(file, false);
     json.put("unk_token", unknown(file, vocabulary));
     json.set("vocab", vocabulary);
-    return of(json, vocabulary, false, 1);
+    return of(json, vocabulary, false, false, 1);
   }
 
   private static CheckedModel wordPiece(JsonFile file, ObjectNode json) {
@@ -187,7 +213,7 @@ record CheckedModel(
     json.put("max_input_chars_per_word", word);
     json.set("vocab", vocabulary);
     double work = Math.pow(word / (double) USUAL_WORD, 2);
-    return of(json, vocabulary, false, Math.max(1, work));
+    return of(json, vocabulary, false, false, Math.max(1, work));
   }
 
   private static String unknown(JsonFile file, JsonNode vocabulary) {
@@ -210,7 +236,7 @@ record CheckedModel(
   }
 
   private static CheckedModel of(
-      ObjectNode json, JsonNode vocabulary, boolean complete, double work) {
+      ObjectNode json, JsonNode vocabulary, boolean complete, boolean apart, double work) {
     long longest = 1;
     long mapped = 1;
     for (Map.Entry<String, JsonNode> entry : vocabulary.properties()) {
@@ -221,7 +247,7 @@ record CheckedModel(
       }
       mapped = Math.max(mapped, token.length());
     }
-    return new CheckedModel(json, longest, mapped, complete, work);
+    return new CheckedModel(json, longest, mapped, complete, apart, work);
   }
 
   private static long token(JsonFile file, String text) {

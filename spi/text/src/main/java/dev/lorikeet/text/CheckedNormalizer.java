@@ -1,9 +1,11 @@
 package dev.lorikeet.text;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import dev.lorikeet.files.JsonFile;
+import java.util.Optional;
 
 /**
  * The normalizer of a tokenizer file, of a known type, with known fields, of bounded depth and
@@ -44,6 +46,18 @@ record CheckedNormalizer(
   private static final double BYTES_GROWTH = 2;
   private static final int LONGEST_TEXT = 64;
 
+  private static final ObjectNode PREPENDING =
+      JsonNodeFactory.instance
+          .objectNode()
+          .put("type", "Prepend")
+          .put("prepend", CheckedModel.MARK);
+  private static final ObjectNode MARKING =
+      JsonNodeFactory.instance
+          .objectNode()
+          .put("type", "Replace")
+          .<ObjectNode>set("pattern", JsonNodeFactory.instance.objectNode().put("String", " "))
+          .put("content", CheckedModel.MARK);
+
   private static final String KNOWN =
       "BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Prepend,"
           + " Replace, Strip, StripAccents or a Sequence of them";
@@ -53,6 +67,20 @@ record CheckedNormalizer(
     return loss < Double.POSITIVE_INFINITY
         || (keeps != Keeps.NOTHING && hasAscii(text))
         || (keeps == Keeps.LETTERS && text.chars().anyMatch(c -> TextPieces.isLetter((char) c)));
+  }
+
+  /**
+   * Returns whether a mark is put before the text, where nothing else happens than that blanks
+   * become marks; empty otherwise.
+   */
+  Optional<Boolean> marksBlanks() {
+    if (json.equals(MARKING)) {
+      return Optional.of(false);
+    }
+    JsonNode parts = json.path("normalizers");
+    boolean prepending =
+        parts.size() == 2 && parts.path(0).equals(PREPENDING) && parts.path(1).equals(MARKING);
+    return prepending ? Optional.of(true) : Optional.empty();
   }
 
   private static boolean hasAscii(String text) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import dev.lorikeet.files.JsonFile;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -39,6 +40,25 @@ record CheckedPreTokenizer(
       "BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace,"
           + " Punctuation, Split, UnicodeScripts, Whitespace, WhitespaceSplit or a Sequence of"
           + " them";
+
+  /**
+   * Returns whether a mark is put before the text, where nothing else happens than that blanks
+   * become marks and begin new parts; empty otherwise.
+   */
+  Optional<Boolean> marksBlanks() {
+    boolean marks =
+        json.path("type").asText().equals("Metaspace")
+            && json.path("replacement").asText().equals(CheckedModel.MARK);
+    return marks
+        ? Optional.of(!json.path("prepend_scheme").asText().equals("never"))
+        : Optional.empty();
+  }
+
+  /** Returns whether nothing is divided but at blanks. */
+  boolean ofBlanks() {
+    return json.path("type").asText().equals("Split")
+        && json.path("pattern").path("String").asText().equals(" ");
+  }
 
   /** Checks a pre-tokenizer; {@code nesting} is what remains of the components allowed. */
   static CheckedPreTokenizer check(JsonFile file, Nesting nesting) {

@@ -87,26 +87,50 @@ record CheckedTokenizer(ObjectNode json, Affixes affixes, TextLimits limits) {
         model.complete()
             && !added.absorbs()
             && preTokenizer.filter(CheckedPreTokenizer::drops).isEmpty();
-    double longestOfModel = bytes ? model.longestMapped() : model.longestToken();
+    double longestOfModel = (double) (bytes ? model.longestMapped() : model.longestToken());
     double longest =
         Math.max(
-            added.longest(), Math.max(longestOfModel, added.longestNormalized()) * loss);
+            (double) added.longest(), Math.max(longestOfModel, added.longestNormalized()) * loss);
     double slower = Math.max(1, growth / USUAL_GROWTH) * model.work();
-    boolean separable =
-        added.separable()
-            && normalizer.map(CheckedNormalizer::separable).orElse(true)
-            && preTokenizer
-                .filter(part -> part.cut() == CheckedPreTokenizer.Cut.ALWAYS)
-                .isPresent();
+    TextLimits.Cuts cuts = cuts(normalizer, preTokenizer, model, added);
     boolean slowOnSpace = preTokenizer.filter(CheckedPreTokenizer::slowOnSpace).isPresent();
     TextLimits limits =
         new TextLimits(
             exact ? longest : Double.POSITIVE_INFINITY,
             (int)
                 Math.max(
-                    FEWEST_BYTES_AT_ONCE, (separable ? BYTES_IN_A_ROW : BYTES_AT_ONCE) / slower),
+                    FEWEST_BYTES_AT_ONCE,
+                    (cuts == TextLimits.Cuts.NONE ? BYTES_AT_ONCE : BYTES_IN_A_ROW) / slower),
             slowOnSpace ? SLOW_SPACE : Integer.MAX_VALUE,
-            separable);
+            cuts);
     return new CheckedTokenizer(json, affixes, limits);
+  }
+
+  private static TextLimits.Cuts cuts(
+      Optional<CheckedNormalizer> normalizer,
+      Optional<CheckedPreTokenizer> preTokenizer,
+      CheckedModel model,
+      AddedTokens added) {
+    if (!added.separable()) {
+      return TextLimits.Cuts.NONE;
+    }
+    if (normalizer.map(CheckedNormalizer::separable).orElse(true)
+        && preTokenizer.filter(p -> p.cut() == CheckedPreTokenizer.Cut.ALWAYS).isPresent()) {
+      return TextLimits.Cuts.WORD_ENDS;
+    }
+    Optional<Boolean> prepends =
+        normalizer.isPresent()
+            ? normalizer
+                .get()
+                .marksBlanks()
+                .filter(m -> preTokenizer.map(p -> p.ofBlanks()).orElse(true))
+            : preTokenizer.flatMap(CheckedPreTokenizer::marksBlanks);
+    if (!model.wordsApart() || prepends.isEmpty()) {
+      return TextLimits.Cuts.NONE;
+    }
+    if (!prepends.get()) {
+      return TextLimits.Cuts.BLANKS;
+    }
+    return added.framed() ? TextLimits.Cuts.WITHOUT_BLANKS : TextLimits.Cuts.NONE;
   }
 }

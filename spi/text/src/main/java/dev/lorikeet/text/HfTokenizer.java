@@ -128,7 +128,7 @@ public final class HfTokenizer implements Tokenizer {
       int count = ids.length;
       ids = Arrays.copyOf(ids, count + more.length);
       System.arraycopy(more, 0, ids, count, more.length);
-      start = end;
+      start = TextPieces.next(end, encoded, limits);
       if (ids.length > mostTokens && end < encoded.length()) {
         throw invalid(
             "expected at most "

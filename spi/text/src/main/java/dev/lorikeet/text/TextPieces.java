@@ -11,7 +11,10 @@ import java.util.Arrays;
  * letter begins a new part, whatever there is before and after: cut there, the ids of the pieces
  * are those of the whole. (Letters are those of scripts that every version of Unicode in use knows;
  * combining marks, digits and apostrophes behind a letter may belong to it and are no place to
- * cut.) Tokenizers that treat a text as a whole get it as a whole, or not at all.
+ * cut.) Those that know no parts, as SentencePiece's, write a mark for a blank; where no token has
+ * the mark behind a letter, none lies across it, and a text can be cut at a blank between letters.
+ * Where encoding puts a mark before a text, the blank itself is left out. Other tokenizers get a
+ * text as a whole, or not at all.
  */
 
 /** Divides texts into pieces that can be encoded one by one. */
@@ -24,15 +27,24 @@ final class TextPieces {
   /** Returns whether a piece may end somewhere within a text. */
   static boolean mayEndIn(String text) {
     for (int i = 1; i < text.length(); i++) {
-      if (mayEnd(text, i)) {
+      if (isWordEnd(text, i)) {
         return true;
       }
     }
     return false;
   }
 
-  private static boolean mayEnd(String text, int end) {
+  private static boolean isWordEnd(String text, int end) {
     return BEGINNINGS.indexOf(text.charAt(end)) >= 0 && isLetter(text.charAt(end - 1));
+  }
+
+  private static boolean mayEnd(String text, int end, TextLimits.Cuts cuts) {
+    return cuts == TextLimits.Cuts.WORD_ENDS
+        ? isWordEnd(text, end)
+        : text.charAt(end) == ' '
+            && isLetter(text.charAt(end - 1))
+            && end + 1 < text.length()
+            && isLetter(text.charAt(end + 1));
   }
 
   /** Returns whether a character is certain to be a letter, whatever the version of Unicode. */
@@ -51,19 +63,23 @@ final class TextPieces {
   }
 
   /**
-   * Returns where the pieces of a text end, in order; the last at the end of the text.
+   * Returns where the pieces of a text end, in order; the last at the end of the text. The next
+   * begins there, or behind the blank that is there and to be left out.
    *
    * @throws LorikeetException with {@code INVALID_REQUEST} where there is more in a row than can be
    *     encoded at once
    */
   static int[] ends(String text, TextLimits limits) {
     checkSpace(text, limits.space());
-    int longest = limits.separable() ? Math.min(LONGEST, limits.bytesAtOnce() / 3) : text.length();
+    int longest =
+        limits.cuts() == TextLimits.Cuts.NONE
+            ? text.length()
+            : Math.min(LONGEST, limits.bytesAtOnce() / 3);
     int[] ends = new int[text.length() / Math.max(1, longest) + 2];
     int count = 0;
     int start = 0;
     do {
-      int end = end(text, start, longest);
+      int end = end(text, start, longest, limits.cuts());
       long bytes = Utf8.length(text.subSequence(start, end));
       if (bytes > limits.bytesAtOnce()) {
         throw tooLong(bytes, limits);
@@ -72,25 +88,31 @@ final class TextPieces {
         ends = Arrays.copyOf(ends, 2 * count);
       }
       ends[count++] = end;
-      start = end;
+      start = next(end, text, limits);
     } while (start < text.length());
     return Arrays.copyOf(ends, count);
   }
 
+  /** Returns where the piece behind one begins. */
+  static int next(int end, String text, TextLimits limits) {
+    boolean skips = limits.cuts() == TextLimits.Cuts.WITHOUT_BLANKS && end < text.length();
+    return skips ? end + 1 : end;
+  }
+
   /** Returns the last place to cut among some characters, or the first behind them. */
-  private static int end(String text, int start, int longest) {
+  private static int end(String text, int start, int longest, TextLimits.Cuts cuts) {
     if (text.length() - start <= longest) {
       return text.length();
     }
     int end = start + longest;
-    while (end > start && !mayEnd(text, end)) {
+    while (end > start && !mayEnd(text, end, cuts)) {
       end--;
     }
     if (end > start) {
       return end;
     }
     end = start + longest + 1;
-    while (end < text.length() && !mayEnd(text, end)) {
+    while (end < text.length() && !mayEnd(text, end, cuts)) {
       end++;
     }
     return end;
@@ -101,7 +123,7 @@ final class TextPieces {
         Code.INVALID_REQUEST,
         "text: expected at most "
             + limits.bytesAtOnce()
-            + (limits.separable()
+            + (limits.cuts() != TextLimits.Cuts.NONE
                 ? " bytes in a row without a word that ends"
                 : " bytes, which is what this tokenizer encodes at once")
             + ", found "

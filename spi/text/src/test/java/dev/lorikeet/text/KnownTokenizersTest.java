@@ -3,6 +3,7 @@ package dev.lorikeet.text;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
@@ -16,9 +17,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** The components of models in use, around small vocabularies: all open, and texts are bounded. */
 class KnownTokenizersTest {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final String BYTES =
-      "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':%s}";
-
   @TempDir Path directory;
 
   private TextLimits limits(ObjectNode tokenizer) throws IOException {
@@ -36,7 +34,7 @@ class KnownTokenizersTest {
     return tokenizer;
   }
 
-  private static com.fasterxml.jackson.databind.JsonNode component(String text) {
+  private static JsonNode component(String text) {
     return SmallTokenizers.tree("{'c':" + text + "}").path("c");
   }
 
@@ -51,7 +49,9 @@ class KnownTokenizersTest {
   }
 
   private static String bytes(boolean splits) {
-    return String.format(BYTES, splits);
+    return "{'type':'ByteLevel','add_prefix_space':false,'trim_offsets':true,'use_regex':"
+        + splits
+        + "}";
   }
 
   @Test
@@ -77,7 +77,8 @@ class KnownTokenizersTest {
       for (String normalizer : new String[] {"null", "{'type':'NFC'}"}) {
         TextLimits limits = limits(byteLevel(normalizer, preTokenizer));
         boolean falcon = preTokenizer.contains("Contiguous");
-        assertEquals(!falcon, limits.separable(), preTokenizer);
+        assertEquals(
+            falcon ? TextLimits.Cuts.NONE : TextLimits.Cuts.WORD_ENDS, limits.cuts(), preTokenizer);
         assertTrue(Double.isFinite(limits.bytesPerToken()), preTokenizer);
       }
     }
@@ -89,8 +90,7 @@ class KnownTokenizersTest {
     assertTrue(
         Double.isFinite(
             limits(byteLevel("null", sequence(isolated(bloom), bytes(false)))).bytesPerToken()));
-    String clip =
-        "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+    String clip = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
     String removing =
         isolated(clip).replace("'invert':false", "'invert':true").replace("Isolated", "Removed");
     String normalizer =
@@ -122,6 +122,8 @@ class KnownTokenizersTest {
     TextLimits limits = limits(tokenizer);
     assertTrue(Double.isFinite(limits.bytesPerToken()));
     assertTrue(limits.bytesPerToken() <= 64, limits.toString());
+    boolean gemma = preTokenizer.contains("Split");
+    assertEquals(gemma ? TextLimits.Cuts.BLANKS : TextLimits.Cuts.WITHOUT_BLANKS, limits.cuts());
   }
 
   @Test
