@@ -220,6 +220,7 @@ public final class LorikeetGenerator implements Generator {
    *
    * @throws IllegalArgumentException for a text without tokens or longer than the model's longest
    *     sequence
+   * @throws LorikeetException as {@link BaseModel#encode}, for one that is longer by far
    * @throws UnsupportedOperationException for {@code PoolingType.MODEL}
    */
   @Override

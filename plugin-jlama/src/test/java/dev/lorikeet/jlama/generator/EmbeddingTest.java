@@ -9,6 +9,8 @@ import com.github.tjake.jlama.model.AbstractModel;
 import com.github.tjake.jlama.model.functions.Generator.PoolingType;
 import com.github.tjake.jlama.tensor.AbstractTensor;
 import com.github.tjake.jlama.tensor.KvBufferCache;
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.tiny.TinyModel;
 import java.util.Arrays;
 import java.util.List;
@@ -118,6 +120,10 @@ class EmbeddingTest {
         UnsupportedOperationException.class, () -> generator.embed(TEXT, PoolingType.MODEL));
     assertThrows(IllegalArgumentException.class, () -> generator.embed("", PoolingType.AVG));
     assertThrows(
-        IllegalArgumentException.class, () -> generator.embed(TEXT.repeat(500), PoolingType.AVG));
+        IllegalArgumentException.class, () -> generator.embed("7".repeat(5000), PoolingType.AVG));
+    var error =
+        assertThrows(
+            LorikeetException.class, () -> generator.embed(TEXT.repeat(500), PoolingType.AVG));
+    assertEquals(Code.INVALID_REQUEST, error.code());
   }
 }
