@@ -37,10 +37,10 @@ record CheckedTokenizer(ObjectNode json, Affixes affixes, TextLimits limits) {
   /** What usual ones make of a text; the time that a byte takes grows with what it becomes. */
   private static final double USUAL_GROWTH = 4;
 
-  /** One to three seconds of a processor, for one token a byte. */
+  /** One to three seconds of a processor at worst. */
   private static final int BYTES_AT_ONCE = 1 << 20;
 
-  /** The same where a text is encoded in pieces, and more than this in a row is odd. */
+  /** A second at worst; where a text is encoded in pieces more than this in a row is odd. */
   private static final int BYTES_IN_A_ROW = 1 << 18;
 
   private static final int FEWEST_BYTES_AT_ONCE = 1 << 14;

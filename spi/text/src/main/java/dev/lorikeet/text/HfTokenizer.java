@@ -17,12 +17,12 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * truncation and padding, which transformers turns off as well. Safe for any number of threads.
  *
  * <p>Encoding runs on the thread that asks for it. The native library cannot be interrupted, so it
- * is given a bounded piece of text at a time: where the tokenizer divides text at the ends of
- * words, pieces of some 64 thousand characters, with no more than 256 KiB between two ends of
- * words, and otherwise the whole text up to 1 MiB. Usual text takes some milliseconds per 100 kB;
- * the worst, a token for every byte in one word of the largest size, half a second or three seconds
- * of a processor. Longer texts are refused before the library sees them. The file is checked before
- * the library sees it, too.
+ * is given a bounded piece of text at a time: where words are encoded one by one, which is so with
+ * nearly all tokenizers of language models, some 64 thousand characters, or up to 256 KiB between
+ * two ends of words, and otherwise the whole text up to 1 MiB. Usual text takes some milliseconds
+ * per 100 kB; the worst, blanks alone, a second of a processor for 256 KiB and three for 1 MiB.
+ * Longer texts are refused before the library sees them. The file is checked before the library
+ * sees it, too.
  *
  * <p>The token that begins a sequence: where the post-processor of {@code tokenizer.json} adds
  * special tokens, it alone decides. Where it adds none and {@code tokenizer_config.json} says
