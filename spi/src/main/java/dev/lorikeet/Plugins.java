@@ -12,6 +12,7 @@ import java.security.CodeSource;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +21,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import java.util.Set;
 
 /**
  * The providers that can be found, each with its availability and the reason for it, and the choice
@@ -34,34 +36,48 @@ public final class Plugins {
   }
 
   /**
-   * Finds all providers that the thread's context class loader sees, or this class's own loader if
-   * it has none. Never throws for what a provider does.
+   * Finds all providers that the thread's context class loader sees, and those that the loader of
+   * this class sees: threads of the common pool have the system's loader for a context, which in an
+   * application server or in a jar of jars knows no plugin. Never throws for what a provider does.
    */
   public static Plugins discover() {
     ClassLoader context = Thread.currentThread().getContextClassLoader();
-    return discover(context == null ? Plugins.class.getClassLoader() : context);
+    ClassLoader own = Plugins.class.getClassLoader();
+    return context == null || context.equals(own)
+        ? discover(List.of(own))
+        : discover(List.of(context, own));
   }
 
   /** Finds all providers that a class loader sees. */
   public static Plugins discover(ClassLoader loader) {
+    return discover(List.of(loader));
+  }
+
+  private static Plugins discover(List<ClassLoader> loaders) {
     Map<Plugin, PluginProvider> found = new LinkedHashMap<>();
-    for (PluginKind kind : PluginKind.values()) {
-      switch (kind) {
-        case PAGE_POOL -> find(kind, ServiceLoader.load(PagePoolProvider.class, loader), found);
-        case ADAPTER_STORE ->
-            find(kind, ServiceLoader.load(AdapterStoreProvider.class, loader), found);
-        case LORA_EXECUTOR ->
-            find(kind, ServiceLoader.load(LoraExecutorProvider.class, loader), found);
-        case ROUTER -> find(kind, ServiceLoader.load(RouterProvider.class, loader), found);
-        case BASE_MODEL -> find(kind, ServiceLoader.load(BaseModelProvider.class, loader), found);
+    Set<Class<?>> asked = new HashSet<>();
+    for (ClassLoader loader : loaders) {
+      for (PluginKind kind : PluginKind.values()) {
+        switch (kind) {
+          case PAGE_POOL -> find(kind, PagePoolProvider.class, loader, asked, found);
+          case ADAPTER_STORE -> find(kind, AdapterStoreProvider.class, loader, asked, found);
+          case LORA_EXECUTOR -> find(kind, LoraExecutorProvider.class, loader, asked, found);
+          case ROUTER -> find(kind, RouterProvider.class, loader, asked, found);
+          case BASE_MODEL -> find(kind, BaseModelProvider.class, loader, asked, found);
+        }
       }
     }
     return new Plugins(Collections.unmodifiableMap(found));
   }
 
   private static <P extends PluginProvider> void find(
-      PluginKind kind, ServiceLoader<P> services, Map<Plugin, PluginProvider> found) {
-    Iterator<ServiceLoader.Provider<P>> providers = services.stream().iterator();
+      PluginKind kind,
+      Class<P> contract,
+      ClassLoader loader,
+      Set<Class<?>> asked,
+      Map<Plugin, PluginProvider> found) {
+    Iterator<ServiceLoader.Provider<P>> providers =
+        ServiceLoader.load(contract, loader).stream().iterator();
     // A damaged service file can make the iterator fail again and again at the same place.
     String lastFailure = "";
     while (true) {
@@ -72,6 +88,9 @@ public final class Plugins {
           return;
         }
         ServiceLoader.Provider<P> provider = providers.next();
+        if (!asked.add(provider.type())) {
+          continue; // another loader gave it already
+        }
         className = provider.type().getName();
         location = location(provider.type());
         ask(kind, className, location, provider.get(), found);

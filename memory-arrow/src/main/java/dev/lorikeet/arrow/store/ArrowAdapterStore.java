@@ -9,7 +9,6 @@ import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.StoreStats;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.memory.PagePool;
-import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -48,7 +47,7 @@ public final class ArrowAdapterStore implements AdapterStore {
   private final AdapterLoader loader;
   private final LoadThreads threads;
   private final PagePool.Registration pressure;
-  private final LoadDurations durations = new LoadDurations(GlobalOpenTelemetry.getOrNoop());
+  private final LoadDurations durations = new LoadDurations(GlobalTelemetry.orNoop());
 
   private final Object lock = new Object();
   private final Map<String, Registration> byName = new HashMap<>();

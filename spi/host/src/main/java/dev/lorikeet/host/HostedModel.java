@@ -6,6 +6,7 @@ import dev.lorikeet.host.serving.Served;
 import dev.lorikeet.host.serving.Serving;
 import dev.lorikeet.host.serving.ServingOptions;
 import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.telemetry.GlobalTelemetry;
 import dev.lorikeet.host.telemetry.Telemetry;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Generation;
@@ -20,7 +21,6 @@ import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
 import dev.lorikeet.text.HfTokenizer;
 import dev.lorikeet.text.Tokenizer;
-import io.opentelemetry.api.GlobalOpenTelemetry;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -105,7 +105,7 @@ public final class HostedModel implements BaseModel {
         StepDecoder decoder,
         Tokenizer tokenizer,
         Optional<ChatTemplate> chatTemplate) {
-      Telemetry telemetry = new Telemetry(GlobalOpenTelemetry.getOrNoop(), config.directory());
+      Telemetry telemetry = new Telemetry(GlobalTelemetry.orNoop(), config.directory());
       Serving serving =
           owns(
               new Serving(
