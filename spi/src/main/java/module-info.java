@@ -4,7 +4,7 @@
  * the host API that applications use. Depends on the JDK alone.
  */
 module dev.lorikeet.spi {
-  requires static transitive org.jspecify;
+  requires static org.jspecify;
 
   exports dev.lorikeet;
   exports dev.lorikeet.adapter;

@@ -1,6 +1,6 @@
 /** A small model with four LoRA adapters and reference outputs, for tests, samples and demos. */
 module dev.lorikeet.tiny {
-  requires static transitive org.jspecify;
+  requires static org.jspecify;
 
   exports dev.lorikeet.tiny;
 }
