@@ -1,8 +1,10 @@
 package dev.lorikeet.text.jinja;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** What a function was called with. */
 record Arguments(List<Object> positional, Map<String, Object> named) {
@@ -50,10 +52,14 @@ record Arguments(List<Object> positional, Map<String, Object> named) {
       throw JinjaException.evaluation(
           "expected at most " + places + " arguments, found " + positional.size());
     }
-    for (String name : named.keySet()) {
-      if (!List.of(names).contains(name)) {
-        throw JinjaException.evaluation(
-            "expected one of " + List.of(names) + ", found '" + name + "'");
+    if (!named.isEmpty()) {
+      Limits.visit(2L * names.length + named.size());
+      Set<String> known = new HashSet<>(List.of(names));
+      for (String name : named.keySet()) {
+        if (!known.contains(name)) {
+          throw JinjaException.evaluation(
+              "expected one of " + List.of(names) + ", found '" + name + "'");
+        }
       }
     }
     return this;

@@ -21,6 +21,13 @@ final class Evaluator {
 
   Object evaluate(Expression expression, Scope scope) {
     limits.step();
+    limits.enter();
+    Object value = valueOf(expression, scope);
+    limits.leave();
+    return value;
+  }
+
+  private Object valueOf(Expression expression, Scope scope) {
     return switch (expression) {
       case Expression.Constant c -> c.value();
       case Expression.Name n -> scope.get(n.name());
@@ -64,6 +71,7 @@ final class Evaluator {
   }
 
   private List<Object> all(List<Expression> expressions, Scope scope) {
+    Limits.list(expressions.size());
     List<Object> values = new ArrayList<>(expressions.size());
     for (Expression expression : expressions) {
       values.add(evaluate(expression, scope));
@@ -72,6 +80,7 @@ final class Evaluator {
   }
 
   private Map<Object, Object> dict(Expression.DictOf dict, Scope scope) {
+    Limits.list(4L * dict.entries().size());
     Map<Object, Object> map = new LinkedHashMap<>();
     for (var entry : dict.entries()) {
       map.put(Values.key(evaluate(entry.getKey(), scope)), evaluate(entry.getValue(), scope));
@@ -92,14 +101,14 @@ final class Evaluator {
       Object right = evaluate(comparison.right(), scope);
       boolean holds =
           switch (comparison.operator()) {
-            case "==" -> Values.areEqual(left, right);
-            case "!=" -> !Values.areEqual(left, right);
-            case "<" -> Values.compare(left, right) < 0;
-            case "<=" -> Values.compare(left, right) <= 0;
-            case ">" -> Values.compare(left, right) > 0;
-            case ">=" -> Values.compare(left, right) >= 0;
-            case "in" -> Values.contains(right, left);
-            default -> !Values.contains(right, left);
+            case "==" -> Order.areEqual(left, right);
+            case "!=" -> !Order.areEqual(left, right);
+            case "<" -> Order.compare(left, right) < 0;
+            case "<=" -> Order.compare(left, right) <= 0;
+            case ">" -> Order.compare(left, right) > 0;
+            case ">=" -> Order.compare(left, right) >= 0;
+            case "in" -> Order.contains(right, left);
+            default -> !Order.contains(right, left);
           };
       if (!holds) {
         return false;
@@ -168,10 +177,11 @@ final class Evaluator {
     }
     return key instanceof String name
         ? attribute(object, name)
-        : missing(object, "element", Values.representation(key));
+        : missing(object, "element", Printed.brief(key));
   }
 
   private static Undefined missing(Object object, String what, String name) {
+    Limits.write(name.length());
     return new Undefined("'" + Values.type(object) + " object' has no " + what + " '" + name + "'");
   }
 }

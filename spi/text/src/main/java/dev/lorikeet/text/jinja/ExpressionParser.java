@@ -50,7 +50,9 @@ final class ExpressionParser {
   Expression expression() {
     stream.enter();
     Expression value = or();
+    int chained = 0;
     while (stream.takeName("if")) {
+      stream.chain(++chained);
       Expression condition = or();
       Optional<Expression> otherwise =
           stream.takeName("else") ? Optional.of(expression()) : Optional.empty();
@@ -62,7 +64,9 @@ final class ExpressionParser {
 
   Expression or() {
     Expression left = and();
+    int chained = 0;
     while (stream.takeName("or")) {
+      stream.chain(++chained);
       left = new Expression.Or(left, and());
     }
     return left;
@@ -70,7 +74,9 @@ final class ExpressionParser {
 
   private Expression and() {
     Expression left = not();
+    int chained = 0;
     while (stream.takeName("and")) {
+      stream.chain(++chained);
       left = new Expression.And(left, not());
     }
     return left;
@@ -108,7 +114,9 @@ final class ExpressionParser {
 
   private Expression sum() {
     Expression left = concatenation();
+    int chained = 0;
     while (stream.peek().isOperator("+") || stream.peek().isOperator("-")) {
+      stream.chain(++chained);
       left = new Arithmetic(stream.next().value(), left, concatenation());
     }
     return left;
@@ -124,10 +132,12 @@ final class ExpressionParser {
 
   private Expression product() {
     Expression left = power();
+    int chained = 0;
     while (stream.peek().isOperator("*")
         || stream.peek().isOperator("/")
         || stream.peek().isOperator("//")
         || stream.peek().isOperator("%")) {
+      stream.chain(++chained);
       left = new Arithmetic(stream.next().value(), left, power());
     }
     return left;
@@ -135,7 +145,9 @@ final class ExpressionParser {
 
   private Expression power() {
     Expression left = unary(true);
+    int chained = 0;
     while (stream.takeOperator("**")) {
+      stream.chain(++chained);
       left = new Arithmetic("**", left, unary(true));
     }
     return left;
@@ -179,12 +191,7 @@ final class ExpressionParser {
         return new Constant(text.toString());
       }
       case INTEGER -> {
-        stream.next();
-        try {
-          return new Constant(Long.parseLong(token.value()));
-        } catch (NumberFormatException e) {
-          throw JinjaException.syntax(token.line(), "expected an integer of 64 bits");
-        }
+        return integer(stream.next());
       }
       case FLOAT -> {
         stream.next();
@@ -202,6 +209,14 @@ final class ExpressionParser {
         }
         throw stream.unexpected("an expression");
       }
+    }
+  }
+
+  private static Expression integer(Token token) {
+    try {
+      return new Constant(Long.parseLong(token.value()));
+    } catch (NumberFormatException e) {
+      throw JinjaException.syntax(token.line(), "expected an integer of 64 bits");
     }
   }
 
@@ -246,14 +261,14 @@ final class ExpressionParser {
 
   private Expression postfix(Expression start) {
     Expression value = start;
-    while (true) {
+    for (int chained = 0; true; chained++) {
+      stream.chain(chained);
       if (stream.takeOperator(".")) {
         Token name = stream.next();
         value =
             switch (name.kind()) {
               case NAME -> new Expression.Attribute(value, name.value());
-              case INTEGER ->
-                  new Expression.Item(value, new Constant(Long.parseLong(name.value())));
+              case INTEGER -> new Expression.Item(value, integer(name));
               default ->
                   throw JinjaException.syntax(
                       name.line(), "expected a name after '.', found " + name.describe());
@@ -289,7 +304,8 @@ final class ExpressionParser {
 
   private Expression filters(Expression start) {
     Expression value = start;
-    while (true) {
+    for (int chained = 0; true; chained++) {
+      stream.chain(chained);
       if (stream.takeOperator("|")) {
         String name = dottedName();
         value = new Expression.Filter(value, Filters.checked(name, stream), optionalParameters());

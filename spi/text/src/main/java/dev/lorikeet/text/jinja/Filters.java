@@ -3,7 +3,6 @@ package dev.lorikeet.text.jinja;
 import dev.lorikeet.text.jinja.Values.Tuple;
 import dev.lorikeet.text.jinja.Values.Undefined;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -66,31 +65,42 @@ final class Filters {
 
   static Object apply(String name, Object value, Arguments a) {
     return switch (name) {
-      case "trim" -> Methods.strip(Values.text(value), a, true, true);
-      case "upper" -> Values.text(value).toUpperCase(Locale.ROOT);
-      case "lower" -> Values.text(value).toLowerCase(Locale.ROOT);
-      case "capitalize" -> Strings.capitalize(Values.text(value));
-      case "title" -> title(Values.text(value));
-      case "replace" -> Methods.replace(Values.text(value), a);
-      case "string" -> Values.text(value);
+      case "trim" -> Limits.written(Methods.strip(text(value), a, true, true));
+      case "upper" -> Limits.written(text(value).toUpperCase(Locale.ROOT));
+      case "lower" -> Limits.written(text(value).toLowerCase(Locale.ROOT));
+      case "capitalize" -> Limits.written(Strings.capitalize(text(value)));
+      case "title" -> title(text(value));
+      case "replace" -> Methods.replace(text(value), a);
+      case "string" -> Printed.text(value);
       case "safe" -> value;
-      case "e", "escape" -> escape(Values.text(value));
-      case "indent" -> indent(Values.text(value), a);
-      case "format" -> Operators.format(Values.text(value), a.positional());
+      case "e", "escape" -> escape(text(value));
+      case "indent" -> indent(text(value), a);
+      case "format" -> Operators.format(text(value), a.positional());
       case "tojson" -> Json.write(value, a);
       case "default", "d" -> orDefault(value, a);
       case "length", "count" -> length(value);
       case "int" -> toInt(value, a.get(0, "default", 0L));
       case "float" -> toFloat(value, a.get(0, "default", 0.0));
-      case "abs" -> value instanceof Long l ? (Object) Math.absExact(l) : absolute(value);
+      case "abs" -> absolute(value);
       case "round" -> round(value, a);
       default -> ofSequence(name, value, a);
     };
   }
 
+  /** A text that is read from its beginning to its end. */
+  private static String text(Object value) {
+    String text = Printed.text(value);
+    Limits.read(text.length());
+    return text;
+  }
+
   private static Object ofSequence(String name, Object value, Arguments a) {
     return switch (name) {
-      case "list" -> new ArrayList<>(Values.items(value));
+      case "list" -> {
+        List<Object> items = Values.items(value);
+        Limits.list(items.size());
+        yield new ArrayList<>(items);
+      }
       case "items" -> value instanceof Map<?, ?> map ? Methods.pairs(map) : Values.items(value);
       case "first" -> at(Values.items(value), true);
       case "last" -> at(Values.items(value), false);
@@ -99,7 +109,7 @@ final class Filters {
         if (a.get(1, "attribute").isPresent()) {
           items = attributes(items, a.require(1, "attribute"));
         }
-        yield Methods.join(items, Values.text(a.get(0, "d", "")));
+        yield Methods.join(items, Printed.text(a.get(0, "d", "")));
       }
       case "map" -> map(Values.items(value), a);
       case "select" -> chosen(value, item -> test(item, a, 0));
@@ -110,11 +120,11 @@ final class Filters {
       case "dictsort" -> sort(pairs(value), a.atMost(0));
       case "reverse" ->
           value instanceof String text
-              ? new StringBuilder(text).reverse().toString()
+              ? new StringBuilder(Limits.written(text)).reverse().toString()
               : Values.items(value).reversed();
       case "unique" -> unique(Values.items(value));
-      case "min" -> extreme(value, Values::compare);
-      case "max" -> extreme(value, (x, y) -> Values.compare(y, x));
+      case "min" -> extreme(value, false);
+      case "max" -> extreme(value, true);
       case "sum" -> Values.items(value).stream().reduce(0L, (x, y) -> Operators.apply("+", x, y));
       default -> throw JinjaException.evaluation("No filter named '" + name + "'.");
     };
@@ -128,7 +138,10 @@ final class Filters {
 
   private static Object length(Object value) {
     return switch (value) {
-      case String text -> (long) Strings.length(text);
+      case String text -> {
+        Limits.read(text.length());
+        yield (long) Strings.length(text);
+      }
       case List<?> list -> (long) list.size();
       case Map<?, ?> map -> (long) map.size();
       case Undefined u -> 0L;
@@ -143,7 +156,7 @@ final class Filters {
       return switch (value) {
         case Boolean b -> b ? 1L : 0L;
         case Double d -> (long) d.doubleValue();
-        case String s -> Long.parseLong(Strings.rstrip(Strings.lstrip(s)));
+        case String s -> Long.parseLong(Strings.rstrip(Strings.lstrip(text(s))));
         default -> value instanceof Long ? value : whenNot;
       };
     } catch (NumberFormatException e) {
@@ -155,7 +168,7 @@ final class Filters {
   private static Object toFloat(Object value, Object whenNot) {
     try {
       return value instanceof String s
-          ? (Object) Double.parseDouble(s.strip())
+          ? (Object) Double.parseDouble(Limits.written(s).strip())
           : Values.isNumber(value) ? (Object) Values.toDouble(value) : whenNot;
     } catch (NumberFormatException e) {
       return whenNot;
@@ -163,13 +176,14 @@ final class Filters {
   }
 
   private static Object absolute(Object value) {
-    return Values.isNumber(value)
-        ? Math.abs(Values.toDouble(value))
-        : throwing(JinjaException.evaluation("bad operand type for abs()"));
-  }
-
-  private static Object throwing(JinjaException e) {
-    throw e;
+    if (!Values.isNumber(value)) {
+      throw JinjaException.evaluation("bad operand type for abs()");
+    }
+    if (value instanceof Double d) {
+      return Math.abs(d);
+    }
+    long number = Values.toLong(value);
+    return number < 0 ? Operators.apply("*", number, -1L) : (Object) number;
   }
 
   private static Object round(Object value, Arguments a) {
@@ -185,9 +199,11 @@ final class Filters {
 
   /** Capitals after white space, hyphens and opening brackets. */
   private static String title(String text) {
-    StringBuilder out = new StringBuilder();
+    TextWriter out = new TextWriter();
     boolean begins = true;
-    for (int c : text.codePoints().toArray()) {
+    int c;
+    for (int i = 0; i < text.length(); i += Character.charCount(c)) {
+      c = text.codePointAt(i);
       out.appendCodePoint(begins ? Character.toUpperCase(c) : Character.toLowerCase(c));
       begins = Strings.isSpace(c) || "-({[<".indexOf(c) >= 0;
     }
@@ -195,11 +211,19 @@ final class Filters {
   }
 
   private static String escape(String text) {
-    return text.replace("&", "&amp;")
-        .replace(">", "&gt;")
-        .replace("<", "&lt;")
-        .replace("'", "&#39;")
-        .replace("\"", "&#34;");
+    TextWriter out = new TextWriter();
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      switch (c) {
+        case '&' -> out.append("&amp;");
+        case '>' -> out.append("&gt;");
+        case '<' -> out.append("&lt;");
+        case '\'' -> out.append("&#39;");
+        case '"' -> out.append("&#34;");
+        default -> out.append(c);
+      }
+    }
+    return out.toString();
   }
 
   private static String indent(String text, Arguments a) {
@@ -208,12 +232,15 @@ final class Filters {
         width instanceof String s ? s : " ".repeat(Math.clamp(Values.toLong(width), 0, 1000));
     boolean first = a.bool(1, "first", false);
     boolean blank = a.bool(2, "blank", false);
-    StringBuilder out = new StringBuilder();
-    for (String line : text.split("\n", -1)) {
-      boolean isFirst = out.isEmpty();
-      out.append(isFirst ? "" : "\n");
-      out.append(isFirst ? (first ? by : "") : (blank || !line.isEmpty() ? by : "")).append(line);
-      Limits.checkLength(out.length());
+    TextWriter out = new TextWriter();
+    boolean indents = first;
+    int from = 0;
+    while (from >= 0) {
+      int next = text.indexOf('\n', from);
+      int end = next < 0 ? text.length() : next;
+      out.append(indents ? by : "").append(text, from, end).append(next < 0 ? "" : "\n");
+      from = next < 0 ? -1 : next + 1;
+      indents = blank || (from >= 0 && from < text.length() && text.charAt(from) != '\n');
     }
     return out.toString();
   }
@@ -231,14 +258,20 @@ final class Filters {
       return Evaluator.item(item, path);
     }
     Object value = item;
-    for (String part : Values.text(path).split("\\.", -1)) {
-      Object key = part.matches("\\d{1,9}") ? (Object) Long.parseLong(part) : part;
-      value = Evaluator.item(value, key);
+    for (Object part : Strings.split(Printed.text(path), ".", -1)) {
+      value = Evaluator.item(value, part instanceof String name ? key(name) : part);
     }
     return value;
   }
 
+  private static Object key(String name) {
+    boolean number =
+        !name.isEmpty() && name.length() <= 9 && name.chars().allMatch(c -> c >= '0' && c <= '9');
+    return number ? (Object) Long.parseLong(name) : name;
+  }
+
   private static List<Object> attributes(List<Object> items, Object path) {
+    Limits.list(items.size());
     return items.stream().map(item -> attribute(item, path)).toList();
   }
 
@@ -256,11 +289,14 @@ final class Filters {
       throw JinjaException.evaluation("No filter named '" + name + "'.");
     }
     Arguments rest = new Arguments(a.positional().subList(1, a.positional().size()), a.named());
+    Limits.list(items.size());
     return items.stream().map(item -> apply(name, item, rest)).toList();
   }
 
   private static List<Object> chosen(Object value, Predicate<Object> predicate) {
-    return Values.items(value).stream().filter(predicate).toList();
+    List<Object> items = Values.items(value);
+    Limits.list(items.size());
+    return items.stream().filter(predicate).toList();
   }
 
   /**
@@ -295,9 +331,8 @@ final class Filters {
     a.atMost(3, "reverse", "case_sensitive", "attribute");
     boolean caseSensitive = a.bool(1, "case_sensitive", false);
     Object path = a.get(2, "attribute", Values.NONE);
-    Comparator<Object> order =
-        (x, y) -> Values.compare(sortKey(x, path, caseSensitive), sortKey(y, path, caseSensitive));
-    return items.stream().sorted(a.bool(0, "reverse", false) ? order.reversed() : order).toList();
+    return Order.sorted(
+        items, item -> sortKey(item, path, caseSensitive), a.bool(0, "reverse", false));
   }
 
   private static Object sortKey(Object item, Object path, boolean caseSensitive) {
@@ -306,21 +341,25 @@ final class Filters {
       return key;
     }
     if (key instanceof Tuple tuple) {
-      return new Tuple(tuple.stream().map(part -> sortKey(part, Values.NONE, false)).toList());
+      Limits.list(2L * tuple.size());
+      Limits.current().enter();
+      Object folded = new Tuple(tuple.stream().map(Filters::folded).toList());
+      Limits.current().leave();
+      return folded;
     }
-    return key instanceof String s ? s.toLowerCase(Locale.ROOT) : key;
+    return key instanceof String s ? Limits.written(s.toLowerCase(Locale.ROOT)) : key;
   }
 
   private static List<Object> unique(List<Object> items) {
+    Limits.list(4L * items.size());
     Map<Object, Object> seen = new LinkedHashMap<>();
-    items.forEach(item -> seen.putIfAbsent(sortKey(Values.key(item), Values.NONE, false), item));
+    items.forEach(item -> seen.putIfAbsent(folded(Values.key(item)), item));
     return List.copyOf(seen.values());
   }
 
-  private static Object extreme(Object value, Comparator<Object> order) {
-    return Values.items(value).stream()
-        .min((x, y) -> order.compare(folded(x), folded(y)))
-        .orElse(new Undefined("No aggregated item, sequence was empty."));
+  private static Object extreme(Object value, boolean largest) {
+    List<Object> sorted = Order.sorted(Values.items(value), Filters::folded, largest);
+    return at(sorted, true);
   }
 
   private static Object folded(Object value) {

@@ -3,6 +3,7 @@ package dev.lorikeet.text.jinja;
 /** A template that cannot be parsed or rendered. */
 public final class JinjaException extends RuntimeException {
   private static final long serialVersionUID = 1L;
+  private static final int LONGEST = 2000;
 
   /** Who is at fault. */
   public enum Kind {
@@ -12,14 +13,14 @@ public final class JinjaException extends RuntimeException {
     RAISED,
     /** The template failed on its input, as it would in Python. */
     EVALUATION,
-    /** The template took more steps or made more text than it may. */
+    /** The template took more steps, work, memory or time than it may. */
     LIMIT
   }
 
   private final Kind kind;
 
   JinjaException(Kind kind, String message) {
-    super(message);
+    super(message.length() > LONGEST ? message.substring(0, LONGEST) + "..." : message);
     this.kind = kind;
   }
 

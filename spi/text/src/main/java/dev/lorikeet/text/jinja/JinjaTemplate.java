@@ -34,6 +34,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class JinjaTemplate {
   private static final long MAX_RANGE = 100_000;
+  private static final long DATE_WORK = 10_000;
 
   private final List<Statement> statements;
   private final Clock clock;
@@ -65,20 +66,41 @@ public final class JinjaTemplate {
    * @throws JinjaException where the template fails, refuses its input or goes beyond its limits
    */
   public String render(Map<String, Object> variables) {
+    return render(variables, () -> {});
+  }
+
+  /**
+   * Renders the template as {@link #render(Map)} does.
+   *
+   * @param pulse called every few milliseconds while the rendering goes on; what it throws ends it
+   */
+  public String render(Map<String, Object> variables, Runnable pulse) {
+    return render(variables, new Limits(System::nanoTime, pulse));
+  }
+
+  String render(Map<String, Object> variables, Limits limits) {
+    try {
+      return limits.during(() -> render(names(variables)));
+    } catch (StackOverflowError e) {
+      throw JinjaException.limit("expected less nesting");
+    }
+  }
+
+  private String render(Scope scope) {
+    return new Renderer().render(statements, scope);
+  }
+
+  private Scope names(Map<String, Object> variables) {
     Map<String, Object> names = new HashMap<>();
     names.put("namespace", (Callable) Namespace::new);
-    names.put("dict", (Callable) arguments -> new LinkedHashMap<Object, Object>(arguments.named()));
+    names.put("dict", (Callable) JinjaTemplate::dict);
     names.put("range", (Callable) JinjaTemplate::range);
     names.put("raise_exception", (Callable) JinjaTemplate::raise);
     names.put("strftime_now", (Callable) arguments -> now(arguments.text(0, "format")));
     names.put("tools", Values.NONE);
     names.put("documents", Values.NONE);
     variables.forEach((name, value) -> names.put(name, plain(value)));
-    try {
-      return new Renderer().render(statements, new Scope(names));
-    } catch (StackOverflowError e) {
-      throw JinjaException.limit("expected less nesting");
-    }
+    return new Scope(names);
   }
 
   private static Object plain(@Nullable Object value) {
@@ -101,6 +123,11 @@ public final class JinjaTemplate {
     };
   }
 
+  private static Object dict(Arguments arguments) {
+    Limits.list(4L * arguments.named().size());
+    return new LinkedHashMap<Object, Object>(arguments.named());
+  }
+
   private static Object range(Arguments arguments) {
     long first = Values.toLong(arguments.atMost(3).require(0, "start"));
     boolean single = arguments.positional().size() == 1;
@@ -111,23 +138,29 @@ public final class JinjaTemplate {
       throw JinjaException.evaluation("range() arg 3 must not be zero");
     }
     List<Object> numbers = new ArrayList<>();
-    for (long i = start; step > 0 ? i < stop : i > stop; i += step) {
+    for (long i = start; step > 0 ? i < stop : i > stop; ) {
       if (numbers.size() == MAX_RANGE) {
         throw JinjaException.limit("expected a range of at most " + MAX_RANGE);
       }
+      Limits.list(1);
       numbers.add(i);
+      long next = i + step;
+      if (next > i != step > 0) {
+        break;
+      }
+      i = next;
     }
     return numbers;
   }
 
   private static Object raise(Arguments arguments) {
-    throw new JinjaException(Kind.RAISED, Values.text(arguments.require(0, "message")));
+    throw new JinjaException(Kind.RAISED, Printed.text(arguments.require(0, "message")));
   }
 
   /** {@code datetime.now().strftime(format)} in the C locale. */
   private String now(String format) {
     LocalDateTime now = LocalDateTime.now(clock);
-    StringBuilder out = new StringBuilder();
+    TextWriter out = new TextWriter();
     for (int i = 0; i < format.length(); i++) {
       char c = format.charAt(i);
       if (c != '%' || i + 1 == format.length()) {
@@ -156,6 +189,7 @@ public final class JinjaTemplate {
                 throw JinjaException.evaluation(
                     "strftime_now: %" + directive + " is not supported");
           };
+      Limits.read(DATE_WORK);
       out.append(DateTimeFormatter.ofPattern(pattern, Locale.US).format(now));
     }
     return out.toString();

@@ -1,6 +1,6 @@
 package dev.lorikeet.text.jinja;
 
-import java.util.Comparator;
+import dev.lorikeet.text.jinja.Values.Tuple;
 import java.util.List;
 import java.util.Map;
 
@@ -12,7 +12,7 @@ final class Json {
   private final String keySeparator;
   private final boolean ascii;
   private final boolean sorted;
-  private final StringBuilder out = new StringBuilder();
+  private final TextWriter out = new TextWriter();
 
   private Json(Arguments arguments) {
     arguments.atMost(4, "ensure_ascii", "indent", "separators", "sort_keys");
@@ -22,8 +22,8 @@ final class Json {
     this.indent = by instanceof String s ? s : lines ? indentOf(Values.toLong(by)) : "";
     Object separators = arguments.get(2, "separators", Values.NONE);
     if (separators instanceof List<?> pair && pair.size() == 2) {
-      this.itemSeparator = Values.text(pair.get(0));
-      this.keySeparator = Values.text(pair.get(1));
+      this.itemSeparator = Printed.text(pair.get(0));
+      this.keySeparator = Printed.text(pair.get(1));
     } else {
       this.itemSeparator = lines ? "," : ", ";
       this.keySeparator = ": ";
@@ -42,18 +42,20 @@ final class Json {
   }
 
   private void value(Object value, int depth) {
-    Limits.checkLength(out.length());
+    Limits.visit(1);
     switch (value) {
       case String s -> string(s);
-      case Boolean b -> out.append(b.booleanValue());
-      case Long l -> out.append(l.longValue());
+      case Boolean b -> out.append(b.toString());
+      case Long l -> out.append(l.toString());
       case Double d -> out.append(number(d));
       case List<?> list -> {
         out.append('[');
+        Limits.current().enter();
         for (int i = 0; i < list.size(); i++) {
           next(i > 0, depth + 1);
           value(list.get(i), depth + 1);
         }
+        Limits.current().leave();
         close(']', !list.isEmpty(), depth);
       }
       case Map<?, ?> map -> object(map, depth);
@@ -69,19 +71,24 @@ final class Json {
 
   private void object(Map<?, ?> map, int depth) {
     out.append('{');
+    Limits.current().enter();
     boolean more = false;
-    List<? extends Map.Entry<?, ?>> entries = List.copyOf(map.entrySet());
-    if (sorted) {
-      entries = entries.stream().sorted(Comparator.comparing(e -> key(e.getKey()))).toList();
+    for (Object pair : sorted ? sorted(map) : Methods.pairs(map)) {
+      if (pair instanceof Tuple entry) {
+        next(more, depth + 1);
+        more = true;
+        string(key(entry.get(0)));
+        out.append(keySeparator);
+        value(entry.get(1), depth + 1);
+      }
     }
-    for (Map.Entry<?, ?> entry : entries) {
-      next(more, depth + 1);
-      more = true;
-      string(key(entry.getKey()));
-      out.append(keySeparator);
-      value(entry.getValue(), depth + 1);
-    }
+    Limits.current().leave();
     close('}', more, depth);
+  }
+
+  private static List<Object> sorted(Map<?, ?> map) {
+    return Order.sorted(
+        Methods.pairs(map), pair -> pair instanceof Tuple entry ? key(entry.get(0)) : pair, false);
   }
 
   private static String key(Object key) {
@@ -89,14 +96,14 @@ final class Json {
       case String s -> s;
       case Boolean b -> b.toString();
       case Double d -> number(d);
-      default -> Values.isNone(key) ? "null" : Values.text(key);
+      default -> Values.isNone(key) ? "null" : Printed.text(key);
     };
   }
 
   private static String number(double value) {
     return Double.isNaN(value)
         ? "NaN"
-        : Double.isInfinite(value) ? (value > 0 ? "Infinity" : "-Infinity") : Values.number(value);
+        : Double.isInfinite(value) ? (value > 0 ? "Infinity" : "-Infinity") : Printed.number(value);
   }
 
   private void next(boolean more, int depth) {
@@ -115,7 +122,10 @@ final class Json {
 
   private void line(int depth) {
     if (lines) {
-      out.append('\n').append(indent.repeat(depth));
+      out.append('\n');
+      for (int i = 0; i < depth; i++) {
+        out.append(indent);
+      }
     }
   }
 
@@ -133,7 +143,7 @@ final class Json {
         case '\f' -> out.append("\\f");
         default -> {
           if (c < 0x20 || (ascii && c > 0x7E)) {
-            out.append("\\u%04x".formatted((int) c));
+            out.append("\\u").appendHexadecimal(c, 4);
           } else {
             out.append(c);
           }

@@ -51,7 +51,7 @@ final class LoopState {
   }
 
   private Object changed(Arguments arguments) {
-    boolean same = everChanged && Values.areEqual(lastChanged, arguments.positional());
+    boolean same = everChanged && Order.areEqual(lastChanged, arguments.positional());
     everChanged = true;
     lastChanged = arguments.positional();
     return !same;

@@ -27,6 +27,9 @@ final class Methods {
           "sort",
           "update");
 
+  /** What sorting the characters to strip takes for each. */
+  private static final long ANY_SIZE = 8;
+
   private Methods() {}
 
   /** Returns a method bound to its object. */
@@ -51,8 +54,13 @@ final class Methods {
     return Optional.ofNullable(
         switch (name) {
           case "items" -> a -> pairs(map);
-          case "keys", "copy" -> a -> name.equals("keys") ? List.copyOf(map.keySet()) : map;
-          case "values" -> a -> List.copyOf(map.values());
+          case "copy" -> a -> map;
+          case "keys" -> a -> Values.items(map);
+          case "values" ->
+              a -> {
+                Limits.list(map.size());
+                return List.copyOf(map.values());
+              };
           case "get" ->
               a -> {
                 Object value = map.get(Values.key(a.require(0, "key")));
@@ -63,6 +71,7 @@ final class Methods {
   }
 
   static List<Object> pairs(Map<?, ?> map) {
+    Limits.list(4L * map.size());
     List<Object> pairs = new ArrayList<>();
     map.forEach((key, value) -> pairs.add(new Tuple(List.of(key, value))));
     return pairs;
@@ -72,12 +81,12 @@ final class Methods {
     return Optional.ofNullable(
         switch (name) {
           case "copy" -> a -> list;
-          case "count" ->
-              a -> list.stream().filter(item -> Values.areEqual(item, a.require(0, "x"))).count();
+          case "count" -> a -> count(list, a.require(0, "x"));
           case "index" ->
               a -> {
+                Object wanted = a.require(0, "x");
                 for (int i = 0; i < list.size(); i++) {
-                  if (Values.areEqual(list.get(i), a.require(0, "x"))) {
+                  if (Order.areEqual(list.get(i), wanted)) {
                     return (long) i;
                   }
                 }
@@ -87,7 +96,30 @@ final class Methods {
         });
   }
 
+  private static long count(List<?> list, Object wanted) {
+    long count = 0;
+    for (Object item : list) {
+      count += Order.areEqual(item, wanted) ? 1 : 0;
+    }
+    return count;
+  }
+
+  /**
+   * A method of a text. The way through the text is counted here, and a text that comes of it and
+   * is not longer.
+   */
   private static Optional<Callable> ofString(String text, String name) {
+    return method(text, name)
+        .map(
+            method ->
+                a -> {
+                  Limits.read(text.length());
+                  Object value = method.call(a);
+                  return value instanceof String made ? Limits.written(made) : value;
+                });
+  }
+
+  private static Optional<Callable> method(String text, String name) {
     return Optional.ofNullable(
         switch (name) {
           case "strip" -> a -> strip(text, a, true, true);
@@ -95,7 +127,7 @@ final class Methods {
           case "rstrip" -> a -> strip(text, a, false, true);
           case "split" -> a -> split(text, a, false);
           case "rsplit" -> a -> split(text, a, true);
-          case "splitlines" -> a -> List.copyOf(text.lines().toList());
+          case "splitlines" -> a -> Strings.lines(text);
           case "startswith" -> a -> affixes(a).stream().anyMatch(text::startsWith);
           case "endswith" -> a -> affixes(a).stream().anyMatch(text::endsWith);
           case "replace" -> a -> replace(text, a);
@@ -111,9 +143,9 @@ final class Methods {
           case "title" -> a -> Strings.title(text);
           case "capitalize" -> a -> Strings.capitalize(text);
           case "join" -> a -> join(Values.items(a.require(0, "iterable")), text);
-          case "find" -> a -> place(text, text.indexOf(a.atMost(1).text(0, "sub")));
-          case "rfind" -> a -> place(text, text.lastIndexOf(a.atMost(1).text(0, "sub")));
-          case "count" -> a -> Strings.split(text, nonEmpty(a.text(0, "sub")), -1).size() - 1L;
+          case "find" -> a -> place(text, Search.of(part(a)).next(text, 0));
+          case "rfind" -> a -> place(text, Strings.lastIndexOf(text, part(a)));
+          case "count" -> a -> Search.of(nonEmpty(a.text(0, "sub"))).count(text);
           case "isdigit" -> a -> all(text, Character::isDigit);
           case "isalpha" -> a -> all(text, Character::isLetter);
           case "isalnum" -> a -> all(text, Character::isLetterOrDigit);
@@ -124,6 +156,10 @@ final class Methods {
               a -> text.equals(text.toLowerCase(Locale.ROOT)) && any(text, Character::isLowerCase);
           default -> null;
         });
+  }
+
+  private static String part(Arguments arguments) {
+    return arguments.atMost(1).text(0, "sub");
   }
 
   private static boolean all(String text, IntPredicate test) {
@@ -148,6 +184,7 @@ final class Methods {
   static String strip(String text, Arguments arguments, boolean left, boolean right) {
     Optional<String> characters = arguments.atMost(1, "chars").optionalText(0, "chars");
     if (characters.isPresent()) {
+      Limits.write(ANY_SIZE * characters.get().length());
       return Strings.strip(text, characters.get(), left, right);
     }
     String stripped = left ? Strings.lstrip(text) : text;
@@ -170,24 +207,28 @@ final class Methods {
 
   private static List<String> affixes(Arguments arguments) {
     Object affix = arguments.atMost(1).require(0, "prefix");
-    return affix instanceof Tuple tuple
-        ? tuple.stream().map(Values::text).toList()
-        : List.of(arguments.text(0, "prefix"));
+    if (affix instanceof Tuple tuple) {
+      Limits.list(tuple.size());
+      return tuple.stream().map(Printed::text).map(Methods::looked).toList();
+    }
+    return List.of(looked(arguments.text(0, "prefix")));
+  }
+
+  private static String looked(String text) {
+    Limits.read(text.length());
+    return text;
   }
 
   static String replace(String text, Arguments a) {
     String old = a.atMost(3, "old", "new", "count").text(0, "old");
-    String by = a.text(1, "new");
-    long found = old.isEmpty() ? text.length() + 1L : Strings.split(text, old, -1).size() - 1L;
-    Limits.checkLength(text.length() + found * by.length());
-    return Strings.replace(text, old, by, a.integer(2, "count", -1));
+    return Strings.replace(text, old, a.text(1, "new"), a.integer(2, "count", -1));
   }
 
   static String join(List<Object> items, String separator) {
-    StringBuilder out = new StringBuilder();
+    TextWriter out = new TextWriter();
     for (int i = 0; i < items.size(); i++) {
-      out.append(i > 0 ? separator : "").append(Values.text(items.get(i)));
-      Limits.checkLength(out.length());
+      Limits.visit(1);
+      out.append(i > 0 ? separator : "").append(Printed.text(items.get(i)));
     }
     return out.toString();
   }

@@ -11,7 +11,8 @@ final class Namespace {
     for (Object positional :
         arguments.atMost(1, arguments.named().keySet().toArray(String[]::new)).positional()) {
       if (positional instanceof Map<?, ?> map) {
-        map.forEach((key, value) -> attributes.put(Values.text(key), value));
+        Limits.list(2L * map.size());
+        map.forEach((key, value) -> attributes.put(Printed.text(key), value));
       }
     }
     attributes.putAll(arguments.named());

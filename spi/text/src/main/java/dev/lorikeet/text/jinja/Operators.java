@@ -40,7 +40,7 @@ final class Operators {
         case "+" -> Math.addExact(x, y);
         case "-" -> Math.subtractExact(x, y);
         case "*" -> Math.multiplyExact(x, y);
-        case "//" -> Math.floorDiv(x, nonZero(y));
+        case "//" -> Math.floorDivExact(x, nonZero(y));
         case "%" -> Math.floorMod(x, nonZero(y));
         default -> y < 0 ? (Object) Math.pow((double) x, (double) y) : (Object) power(x, y);
       };
@@ -88,11 +88,11 @@ final class Operators {
 
   private static Object add(Object a, Object b) {
     if (a instanceof String x && b instanceof String y) {
-      Limits.checkLength((long) x.length() + y.length());
+      Limits.write((long) x.length() + y.length());
       return x.concat(y);
     }
     if (a instanceof List<?> x && b instanceof List<?> y && tuples(x) == tuples(y)) {
-      Limits.checkItems((long) x.size() + y.size());
+      Limits.list((long) x.size() + y.size());
       List<Object> both = new ArrayList<>(x);
       both.addAll(y);
       return tuples(x) ? new Tuple(both) : both;
@@ -112,11 +112,11 @@ final class Operators {
     }
     long times = Math.max(0, Values.toLong(count));
     if (sequence instanceof String text) {
-      Limits.checkLength(saturated(text.length(), times));
+      Limits.write(saturated(text.length(), times));
       return text.repeat((int) times);
     }
     if (sequence instanceof List<?> list && !tuples(list)) {
-      Limits.checkItems(saturated(list.size(), times));
+      Limits.list(saturated(list.size(), times));
       List<Object> all = new ArrayList<>();
       for (long i = 0; i < times && !list.isEmpty(); i++) {
         all.addAll(list);
@@ -138,7 +138,7 @@ final class Operators {
 
   /** {@code format % arguments}, for {@code %s}, {@code %d} and {@code %%}. */
   static String format(String format, List<Object> arguments) {
-    StringBuilder out = new StringBuilder();
+    TextWriter out = new TextWriter();
     int used = 0;
     for (int i = 0; i < format.length(); i++) {
       char c = format.charAt(i);
@@ -155,9 +155,8 @@ final class Operators {
         throw JinjaException.evaluation("not enough arguments for format string");
       } else {
         Object argument = arguments.get(used++);
-        out.append(kind == 's' ? Values.text(argument) : (Object) Values.toLong(argument));
+        out.append(kind == 's' ? Printed.text(argument) : Long.toString(Values.toLong(argument)));
       }
-      Limits.checkLength(out.length());
     }
     if (used < arguments.size()) {
       throw JinjaException.evaluation("not all arguments converted during string formatting");
@@ -178,6 +177,7 @@ final class Operators {
       return i < 0 ? Optional.empty() : Optional.of(list.get(i));
     }
     if (object instanceof String text) {
+      Limits.read(text.length());
       int i = place(Values.toLong(key), Strings.length(text));
       return i < 0 ? Optional.empty() : Optional.of(Strings.substring(text, i, i + 1));
     }
@@ -196,6 +196,7 @@ final class Operators {
       throw JinjaException.evaluation("slice step cannot be zero");
     }
     if (object instanceof String text) {
+      Limits.write(text.length());
       if (by == 1) {
         int length = Strings.length(text);
         int from = bound(start, 0, length, false);
@@ -207,7 +208,7 @@ final class Operators {
       return out.toString();
     }
     if (object instanceof List<?> list) {
-      List<Object> part = slice(List.copyOf(list), start, stop, by);
+      List<Object> part = slice(Values.items(list), start, stop, by);
       return tuples(list) ? new Tuple(part) : part;
     }
     throw object instanceof Values.Undefined undefined
@@ -221,9 +222,11 @@ final class Operators {
     int length = items.size();
     long from = bound(start, back ? length - 1 : 0, length, back);
     long to = bound(stop, back ? -1 : length, length, back);
+    Limits.list(Math.abs(to - from));
     List<Object> part = new ArrayList<>();
-    for (long i = from; back ? i > to : i < to; i += by) {
+    for (long i = from; back ? i > to : i < to; ) {
       part.add(items.get((int) i));
+      i += Math.clamp(by, -length, length); // all the same when it is farther than the list is long
     }
     return part;
   }

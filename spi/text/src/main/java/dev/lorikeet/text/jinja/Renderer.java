@@ -14,32 +14,32 @@ final class Renderer {
     CONTINUE
   }
 
-  private final Limits limits = new Limits();
+  private final Limits limits = Limits.current();
   private final Evaluator evaluator = new Evaluator(limits);
   private int loopDepth;
 
   String render(List<Statement> statements, Scope scope) {
-    StringBuilder out = new StringBuilder();
+    TextWriter out = new TextWriter();
     execute(statements, scope, out);
     return out.toString();
   }
 
-  private Flow execute(List<Statement> statements, Scope scope, StringBuilder out) {
-    for (Statement statement : statements) {
-      Flow flow = execute(statement, scope, out);
-      if (flow != Flow.NEXT) {
-        return flow;
-      }
+  private Flow execute(List<Statement> statements, Scope scope, TextWriter out) {
+    limits.enter();
+    Flow flow = Flow.NEXT;
+    for (int i = 0; i < statements.size() && flow == Flow.NEXT; i++) {
+      flow = execute(statements.get(i), scope, out);
     }
-    return Flow.NEXT;
+    limits.leave();
+    return flow;
   }
 
-  private Flow execute(Statement statement, Scope scope, StringBuilder out) {
+  private Flow execute(Statement statement, Scope scope, TextWriter out) {
     limits.step();
     switch (statement) {
-      case Statement.Text text -> append(out, text.text());
+      case Statement.Text text -> out.append(text.text());
       case Statement.Output output ->
-          append(out, Values.text(evaluator.evaluate(output.value(), scope)));
+          out.append(Printed.text(evaluator.evaluate(output.value(), scope)));
       case Statement.If branch -> {
         boolean holds = evaluator.isTrue(branch.condition(), scope);
         return execute(holds ? branch.then() : branch.otherwise(), scope, out);
@@ -57,7 +57,7 @@ final class Renderer {
       case Statement.SetBlock set ->
           assign(set.target(), filtered(set.filters(), set.body(), scope), scope);
       case Statement.FilterBlock block ->
-          append(out, Values.text(filtered(block.filters(), block.body(), scope)));
+          out.append(Printed.text(filtered(block.filters(), block.body(), scope)));
       case Statement.With with -> {
         Scope inner = scope.inner();
         for (Statement.Set set : with.variables()) {
@@ -73,12 +73,7 @@ final class Renderer {
     return Flow.NEXT;
   }
 
-  private static void append(StringBuilder out, String text) {
-    Limits.checkLength((long) out.length() + text.length());
-    out.append(text);
-  }
-
-  private Flow loop(Statement.For loop, Scope scope, StringBuilder out) {
+  private Flow loop(Statement.For loop, Scope scope, TextWriter out) {
     List<Object> items = Values.items(evaluator.evaluate(loop.items(), scope));
     if (loop.condition().isPresent()) {
       List<Object> chosen = new ArrayList<>();
@@ -86,6 +81,7 @@ final class Renderer {
         Scope inner = scope.inner();
         assign(loop.target(), item, inner);
         if (evaluator.isTrue(loop.condition().get(), inner)) {
+          Limits.list(1);
           chosen.add(item);
         }
       }
@@ -136,7 +132,7 @@ final class Renderer {
   }
 
   private Object filtered(List<FilterCall> filters, List<Statement> body, Scope scope) {
-    StringBuilder text = new StringBuilder();
+    TextWriter text = new TextWriter();
     execute(body, scope.inner(), text);
     Object value = text.toString();
     for (FilterCall filter : filters) {
@@ -151,6 +147,7 @@ final class Renderer {
       String[] names = parameters.stream().map(Statement.Parameter::name).toArray(String[]::new);
       arguments.atMost(names.length, names);
       limits.enterMacro();
+      Limits.visit(2L * names.length);
       try {
         Scope inner = scope.inner();
         for (int i = 0; i < names.length; i++) {
@@ -165,7 +162,7 @@ final class Renderer {
           }
           inner.set(names[i], value);
         }
-        StringBuilder out = new StringBuilder();
+        TextWriter out = new TextWriter();
         execute(macro.body(), inner, out);
         return out.toString();
       } finally {

@@ -19,6 +19,7 @@ final class Scope {
   }
 
   Scope inner() {
+    Limits.scope();
     return new Scope(this);
   }
 
@@ -28,6 +29,7 @@ final class Scope {
 
   Object get(String name) {
     for (Optional<Scope> scope = Optional.of(this); scope.isPresent(); scope = scope.get().around) {
+      Limits.visit(1);
       Object value = scope.get().variables.get(name);
       if (value != null) {
         return value;

@@ -1,6 +1,8 @@
 package dev.lorikeet.text.jinja;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 
@@ -35,12 +37,13 @@ final class Strings {
 
   /** Strips any of the given characters. */
   static String strip(String text, String characters, boolean left, boolean right) {
+    int[] any = characters.codePoints().sorted().distinct().toArray();
     int start = 0;
     int end = text.length();
-    while (left && start < end && characters.indexOf(text.codePointAt(start)) >= 0) {
+    while (left && start < end && Arrays.binarySearch(any, text.codePointAt(start)) >= 0) {
       start += Character.charCount(text.codePointAt(start));
     }
-    while (right && end > start && characters.indexOf(text.codePointBefore(end)) >= 0) {
+    while (right && end > start && Arrays.binarySearch(any, text.codePointBefore(end)) >= 0) {
       end -= Character.charCount(text.codePointBefore(end));
     }
     return text.substring(start, end);
@@ -58,62 +61,124 @@ final class Strings {
 
   /** {@code str.split} with a separator. */
   static List<Object> split(String text, String separator, long most) {
+    Search search = Search.of(separator);
     List<Object> parts = new ArrayList<>();
     int from = 0;
-    for (int i = text.indexOf(separator); i >= 0; i = text.indexOf(separator, from)) {
+    for (int i = search.next(text, 0); i >= 0; i = search.next(text, from)) {
       if (most >= 0 && parts.size() == most) {
         break;
       }
-      parts.add(text.substring(from, i));
+      add(text, from, i, parts);
       from = i + separator.length();
     }
-    parts.add(text.substring(from));
+    add(text, from, text.length(), parts);
     return parts;
   }
 
-  /** {@code str.rsplit} with a separator. */
+  /** {@code str.rsplit} with a separator: {@code str.split} in a mirror. */
   static List<Object> rsplit(String text, String separator, long most) {
+    Search search = Search.of(reversed(separator));
+    String mirrored = reversed(text);
     List<Object> parts = new ArrayList<>();
     int end = text.length();
     while (most < 0 || parts.size() < most) {
-      int i = text.lastIndexOf(separator, end - separator.length());
-      if (i < 0 || end < separator.length()) {
+      int i = search.next(mirrored, text.length() - end);
+      if (i < 0) {
         break;
       }
-      parts.addFirst(text.substring(i + separator.length(), end));
-      end = i;
+      add(text, text.length() - i, end, parts);
+      end = text.length() - i - separator.length();
     }
-    parts.addFirst(text.substring(0, end));
+    add(text, 0, end, parts);
+    Collections.reverse(parts);
     return parts;
+  }
+
+  /** Returns the last place of a part of a text, or -1. */
+  static int lastIndexOf(String text, String part) {
+    int i = Search.of(reversed(part)).next(reversed(text), 0);
+    return i < 0 ? -1 : text.length() - i - part.length();
+  }
+
+  /** Characters in reverse, pairs of surrogates too, which are no characters then. */
+  private static String reversed(String text) {
+    Limits.write(text.length());
+    char[] characters = text.toCharArray();
+    for (int i = 0, j = characters.length - 1; i < j; i++, j--) {
+      char c = characters[i];
+      characters[i] = characters[j];
+      characters[j] = c;
+    }
+    return new String(characters);
   }
 
   /** {@code str.split} at white space. */
   static List<Object> words(String text, long most) {
     List<Object> parts = new ArrayList<>();
-    String rest = lstrip(text);
-    while (!rest.isEmpty()) {
+    int start = afterSpace(text, 0);
+    while (start < text.length()) {
       if (most >= 0 && parts.size() == most) {
-        parts.add(rstrip(rest));
+        add(text, start, rstrip(text).length(), parts);
         break;
       }
-      int end = 0;
-      while (end < rest.length() && !isSpace(rest.charAt(end))) {
+      int end = start;
+      while (end < text.length() && !isSpace(text.charAt(end))) {
         end++;
       }
-      parts.add(rest.substring(0, end));
-      rest = lstrip(rest.substring(end));
+      add(text, start, end, parts);
+      start = afterSpace(text, end);
     }
     return parts;
   }
 
-  static String replace(String text, String old, String by, long most) {
-    if (most < 0) {
-      return text.replace(old, by);
+  private static int afterSpace(String text, int from) {
+    int i = from;
+    while (i < text.length() && isSpace(text.charAt(i))) {
+      i++;
     }
-    StringBuilder out = new StringBuilder();
+    return i;
+  }
+
+  /** {@code str.splitlines}. */
+  static List<Object> lines(String text) {
+    List<Object> lines = new ArrayList<>();
     int from = 0;
-    for (long n = 0; n < most && !old.isEmpty(); n++) {
-      int i = text.indexOf(old, from);
+    while (from < text.length()) {
+      int end = from;
+      while (end < text.length() && text.charAt(end) != '\n' && text.charAt(end) != '\r') {
+        end++;
+      }
+      add(text, from, end, lines);
+      from = text.startsWith("\r\n", end) ? end + 2 : end + 1;
+    }
+    return lines;
+  }
+
+  private static void add(String text, int from, int to, List<Object> parts) {
+    Limits.checkItems(parts.size() + 1L);
+    Limits.list(1);
+    Limits.write(to - from);
+    parts.add(text.substring(from, to));
+  }
+
+  /** {@code str.replace}. */
+  static String replace(String text, String old, String by, long most) {
+    TextWriter out = new TextWriter();
+    int from = 0;
+    if (old.isEmpty()) {
+      int places = Math.clamp(most < 0 ? Long.MAX_VALUE : most, 0, text.length() + 1);
+      for (int n = 0; n < places; n++) {
+        out.append(by);
+        if (n < text.length()) {
+          out.append(text.charAt(n));
+          from = n + 1;
+        }
+      }
+      return out.append(text, from, text.length()).toString();
+    }
+    Search search = Search.of(old);
+    for (long n = 0; most < 0 || n < most; n++) {
+      int i = search.next(text, from);
       if (i < 0) {
         break;
       }
@@ -136,7 +201,9 @@ final class Strings {
   static String title(String text) {
     StringBuilder out = new StringBuilder();
     boolean inWord = false;
-    for (int c : text.codePoints().toArray()) {
+    int c;
+    for (int i = 0; i < text.length(); i += Character.charCount(c)) {
+      c = text.codePointAt(i);
       out.appendCodePoint(inWord ? Character.toLowerCase(c) : Character.toTitleCase(c));
       inWord = Character.isLetter(c);
     }

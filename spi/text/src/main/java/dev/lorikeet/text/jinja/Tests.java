@@ -77,23 +77,23 @@ final class Tests {
       case "odd" -> Operators.apply("%", value, 2L).equals(1L);
       case "even" -> Operators.apply("%", value, 2L).equals(0L);
       case "divisibleby" -> Operators.apply("%", value, a.require(0, "num")).equals(0L);
-      case "equalto", "eq" -> Values.areEqual(value, a.require(0, "other"));
-      case "sameas" -> value.equals(a.require(0, "other"));
-      case "ne" -> !Values.areEqual(value, a.require(0, "other"));
-      case "lt", "lessthan" -> Values.compare(value, a.require(0, "other")) < 0;
-      case "le" -> Values.compare(value, a.require(0, "other")) <= 0;
-      case "gt", "greaterthan" -> Values.compare(value, a.require(0, "other")) > 0;
-      case "ge" -> Values.compare(value, a.require(0, "other")) >= 0;
-      case "in" -> Values.contains(a.require(0, "seq"), value);
-      case "lower" -> isCase(value, Values.text(value).toLowerCase(Locale.ROOT));
-      case "upper" -> isCase(value, Values.text(value).toUpperCase(Locale.ROOT));
+      case "equalto", "eq" -> Order.areEqual(value, a.require(0, "other"));
+      case "sameas" -> Order.areSame(value, a.require(0, "other"));
+      case "ne" -> !Order.areEqual(value, a.require(0, "other"));
+      case "lt", "lessthan" -> Order.compare(value, a.require(0, "other")) < 0;
+      case "le" -> Order.compare(value, a.require(0, "other")) <= 0;
+      case "gt", "greaterthan" -> Order.compare(value, a.require(0, "other")) > 0;
+      case "ge" -> Order.compare(value, a.require(0, "other")) >= 0;
+      case "in" -> Order.contains(a.require(0, "seq"), value);
+      case "lower" -> isCase(Printed.text(value), false);
+      case "upper" -> isCase(Printed.text(value), true);
       default -> throw JinjaException.evaluation("No test named '" + name + "'.");
     };
   }
 
-  private static boolean isCase(Object value, String changed) {
-    String text = Values.text(value);
-    return text.equals(changed)
-        && !text.toLowerCase(Locale.ROOT).equals(text.toUpperCase(Locale.ROOT));
+  private static boolean isCase(String text, boolean upper) {
+    String lower = Limits.written(text.toLowerCase(Locale.ROOT));
+    String capitals = Limits.written(text.toUpperCase(Locale.ROOT));
+    return text.equals(upper ? capitals : lower) && !lower.equals(capitals);
   }
 }

@@ -6,6 +6,7 @@ import java.util.List;
 /** Tokens with a place in them; what both parsers share. */
 final class TokenStream {
   private static final int DEEPEST = 200;
+  private static final int LONGEST_CHAIN = 300;
 
   private final List<Token> tokens;
   private int at;
@@ -73,6 +74,14 @@ final class TokenStream {
   void enter() {
     if (++depth > DEEPEST) {
       throw JinjaException.syntax(peek().line(), "expected at most " + DEEPEST + " levels");
+    }
+  }
+
+  /** Holds what follows one another to a length, as it is evaluated from within one another. */
+  void chain(int length) {
+    if (length > LONGEST_CHAIN) {
+      throw JinjaException.syntax(
+          peek().line(), "expected at most " + LONGEST_CHAIN + " operators in a row");
     }
   }
 
