@@ -114,8 +114,9 @@ public final class AdapterFiles {
 
   /**
    * Maps an Arrow adapter file into memory: its weights are used where they are, shared with all
-   * processes that map the file. While it is mapped the file must not be changed or cut; replace it
-   * by renaming another, as {@link #convert} does.
+   * processes that map the file. While it is mapped the file must not be changed or cut: reading
+   * beyond a new end would end the process. What was changed before weights are asked for is an
+   * error. Replace the file by renaming another, as {@link #convert} does.
    *
    * @param arrowFile an Arrow adapter file
    * @return the mapped adapter, which the caller closes

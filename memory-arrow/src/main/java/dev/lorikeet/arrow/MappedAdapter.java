@@ -4,6 +4,7 @@ import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
 import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.MappedFiles;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.WeightTable;
@@ -24,8 +25,11 @@ public final class MappedAdapter implements AutoCloseable {
   private final Arena arena;
   private final List<TargetSpec> targets;
   private final WeightTable table;
+  private final MappedFiles file;
 
-  private MappedAdapter(Arena arena, List<TargetSpec> targets, WeightTable table) {
+  private MappedAdapter(
+      Arena arena, List<TargetSpec> targets, WeightTable table, MappedFiles file) {
+    this.file = file;
     this.arena = arena;
     this.targets = targets;
     this.table = table;
@@ -34,6 +38,7 @@ public final class MappedAdapter implements AutoCloseable {
   static MappedAdapter open(Path path) {
     Arena arena = Arena.ofShared();
     try (ArrowAdapterFile file = ArrowAdapterFile.open(path, Optional.empty())) {
+      MappedFiles watched = MappedFiles.watch(Faults.ADAPTER, List.of(path));
       file.read(new FiniteCheck(path));
       FileChannel channel = file.channel();
       MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
@@ -41,7 +46,9 @@ public final class MappedAdapter implements AutoCloseable {
       for (int factor = 0; factor < rows.length; factor++) {
         rows[factor] = rows(file.placed().get(factor / 2), factor % 2 == 0);
       }
-      return new MappedAdapter(arena, file.targets(), WeightTable.of(file.targets(), rows, mapped));
+      watched.check();
+      return new MappedAdapter(
+          arena, file.targets(), WeightTable.of(file.targets(), rows, mapped), watched);
     } catch (IOException e) {
       arena.close();
       throw Faults.ADAPTER.refuse(path, "expected a file that can be mapped, found: " + e, e);
@@ -71,8 +78,12 @@ public final class MappedAdapter implements AutoCloseable {
   /**
    * Returns the weights for one target module, or empty if the adapter does not change it.
    * Allocates nothing. Reading them after {@link #close} throws {@link IllegalStateException}.
+   *
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} if the file was
+   *     changed in place
    */
   public Optional<LoraWeights> weights(TargetModule target) {
+    file.check();
     return table.find(target);
   }
 

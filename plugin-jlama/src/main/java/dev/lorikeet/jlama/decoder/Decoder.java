@@ -146,6 +146,7 @@ public final class Decoder implements StepDecoder {
 
   @Override
   public void forward(StepBatch step, StepAdapters adapters) {
+    model.checkUnchanged();
     phases.begin(step, adapters.wantsFinalHidden());
     rope.cover(step.endPosition());
     team.run(phases, 0, ForwardPhases.layer(0));

@@ -9,7 +9,9 @@ import com.github.tjake.jlama.safetensors.tokenizer.TokenizerModel;
 import com.github.tjake.jlama.util.JsonSupport;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.shape.ModelShape;
 import java.io.File;
@@ -23,8 +25,8 @@ import java.util.function.Consumer;
 
 /** What Jlama's classes make of a model directory's configuration; no weights are read. */
 final class ModelFiles {
-  private static final long MAX_CONFIG_BYTES = 256L << 20;
-  private static final long MAX_TEMPLATE_BYTES = 1 << 20;
+  private static final long MAX_CONFIG_BYTES = 32L << 20;
+  private static final long MAX_TEMPLATE_BYTES = 1 << 18;
 
   private ModelFiles() {}
 
@@ -64,21 +66,9 @@ final class ModelFiles {
   }
 
   private static Optional<String> template(Path file) {
-    try {
-      if (!Files.exists(file)) {
-        return Optional.empty();
-      }
-      long size = Files.size(file);
-      if (size > MAX_TEMPLATE_BYTES) {
-        throw new LorikeetException(
-            Code.MODEL_INVALID,
-            file + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + size);
-      }
-      return Optional.of(Files.readString(file));
-    } catch (IOException e) {
-      throw new LorikeetException(
-          Code.MODEL_INVALID, file + ": expected readable text, found " + e, e);
-    }
+    return Files.exists(file)
+        ? Optional.of(UntrustedFile.readText(Faults.MODEL, file, MAX_TEMPLATE_BYTES))
+        : Optional.empty();
   }
 
   /**

@@ -90,12 +90,11 @@ public final class Quantizer {
     Path scratch = Files.createTempDirectory(Objects.requireNonNull(to.getParent()), ".lorikeet-");
     try {
       Path made = scratch.resolve("quantized");
-      Path readable =
-          Files.exists(from.resolve("README.md")) ? from : withReadme(from, scratch.resolve("in"));
+      Path readable = regularFiles(from, scratch.resolve("in"));
       SafeTensorSupport.quantizeModel(
           readable, DType.Q4, NOT_QUANTIZED, new String[0], Optional.of(made));
       for (String name : COMPANIONS) {
-        if (Files.exists(from.resolve(name))) {
+        if (Files.isRegularFile(from.resolve(name))) {
           Files.copy(from.resolve(name), made.resolve(name));
         }
       }
@@ -153,16 +152,20 @@ public final class Quantizer {
   }
 
   /**
-   * Jlama copies README.md without asking whether there is one; this makes a place where one is.
+   * Jlama copies files without asking whether they are any, and README.md without asking whether
+   * there is one; this makes a place where one is, and where nothing else is.
    */
-  private static Path withReadme(Path from, Path parent) throws IOException {
+  private static Path regularFiles(Path from, Path parent) throws IOException {
     Path directory = Files.createDirectories(parent.resolve(from.getFileName()));
     try (Stream<Path> files = Files.list(from)) {
       for (Path file : files.filter(Files::isRegularFile).toList()) {
         Files.createSymbolicLink(directory.resolve(file.getFileName()), file.toRealPath());
       }
     }
-    Files.writeString(directory.resolve("README.md"), "");
+    Path readme = directory.resolve("README.md");
+    if (!Files.exists(readme)) {
+      Files.writeString(readme, "");
+    }
     return directory;
   }
 

@@ -1,6 +1,8 @@
 package dev.lorikeet.jlama.weights;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.MappedFiles;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.TensorNames;
 import dev.lorikeet.files.model.WeightFiles;
@@ -20,6 +22,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * The weights of a model directory, mapped into memory and never copied, but for norms and biases,
@@ -28,8 +32,8 @@ import java.util.Optional;
  * nothing else is.
  *
  * <p>Safe for any number of reading threads. {@link #close} unmaps the files; no kernel may run
- * then or later, since kernels use plain addresses. A file that someone truncates while it is
- * mapped ends the reading thread with an {@link InternalError}.
+ * then or later, since kernels use plain addresses. A file that someone truncates while a kernel
+ * reads it ends the JVM with a signal; {@link #checkUnchanged} finds it out before.
  */
 public final class ModelWeights implements AutoCloseable {
   /*
@@ -40,6 +44,7 @@ public final class ModelWeights implements AutoCloseable {
    */
   private final Arena arena;
   private final Map<String, StoredTensor> stored;
+  private final MappedFiles files;
   private final WeightMatrix embedding;
   private final WeightMatrix output;
   private final MemorySegment finalNorm;
@@ -49,7 +54,9 @@ public final class ModelWeights implements AutoCloseable {
   private ModelWeights(Arena arena, Path directory, Architecture config, boolean copied) {
     this.arena = arena;
     Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
+    MappedFiles watched = MappedFiles.watch(Faults.MODEL, files(mapped));
     this.stored = copied ? copy(mapped, arena) : mapped;
+    this.files = copied ? MappedFiles.none() : watched;
     ModelShape shape = config.shape();
     TensorReader reader = new TensorReader(directory, stored, arena);
     this.embedding = reader.matrix(config.names().embedding(), shape.vocabulary(), shape.hidden());
@@ -65,6 +72,13 @@ public final class ModelWeights implements AutoCloseable {
     this.layers = List.copyOf(read);
     this.storage = mostBytes(stored);
     reader.refuseUnread(name -> isHarmless(name, config));
+    watched.check();
+  }
+
+  private static Set<Path> files(Map<String, StoredTensor> tensors) {
+    Set<Path> files = new TreeSet<>();
+    tensors.values().forEach(tensor -> files.add(tensor.file()));
+    return files;
   }
 
   /**
@@ -160,6 +174,16 @@ public final class ModelWeights implements AutoCloseable {
         .max(Map.Entry.comparingByValue())
         .map(entry -> entry.getKey().name())
         .orElse("none");
+  }
+
+  /**
+   * Looks whether somebody has changed the mapped files in place, unless it has just done so; for
+   * the beginning of a step.
+   *
+   * @throws LorikeetException with {@code MODEL_INVALID}, naming the file
+   */
+  public void checkUnchanged() {
+    files.check();
   }
 
   /** Returns the token embedding, {@code [vocabulary, hidden]}. */

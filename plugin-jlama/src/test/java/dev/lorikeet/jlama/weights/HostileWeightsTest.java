@@ -255,7 +255,7 @@ class HostileWeightsTest {
     Files.createFile(model.resolve("pytorch_model.bin"));
     assertInvalid("convert it to safetensors");
     Files.createDirectory(file);
-    assertInvalid("expected a safetensors file, found a folder");
+    assertInvalid("expected a regular file, found a directory");
   }
 
   @ParameterizedTest

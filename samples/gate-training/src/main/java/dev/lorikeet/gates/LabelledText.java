@@ -25,6 +25,8 @@ public record LabelledText(String adapter, List<String> words) {
     words = List.copyOf(words);
   }
 
+  private static final long MAX_BYTES = 256 << 20;
+
   /**
    * Reads a text file in UTF-8.
    *
@@ -33,6 +35,9 @@ public record LabelledText(String adapter, List<String> words) {
   public static LabelledText read(String adapter, Path file) {
     String text;
     try {
+      if (Files.exists(file) && !(Files.isRegularFile(file) && Files.size(file) <= MAX_BYTES)) {
+        throw unreadable(file, "expected a file of at most " + MAX_BYTES + " bytes", null);
+      }
       text =
           UTF_8.newDecoder().decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file))).toString();
     } catch (NoSuchFileException e) {

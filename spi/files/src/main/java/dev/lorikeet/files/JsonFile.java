@@ -38,6 +38,11 @@ public final class JsonFile {
   private static final int MAX_NUMBER = 100;
   private static final int MAX_STRING = 1 << 20;
 
+  /** A tree takes some eight times the bytes of its file, what decodes them included. */
+  private static final int HEAP_PER_BYTE = 8;
+
+  private static final long MOST_HEAP = Runtime.getRuntime().maxMemory();
+
   private static final JsonMapper MAPPER =
       JsonMapper.builder(
               JsonFactory.builder()
@@ -71,18 +76,18 @@ public final class JsonFile {
    * @param maxBytes the largest size that is read at all
    */
   public static JsonFile read(Path file, long maxBytes) {
-    try {
-      if (!Files.isRegularFile(file)) {
-        throw Faults.MODEL.invalid(file, "a file", Files.exists(file) ? "a folder" : "nothing");
-      }
-      long size = Files.size(file);
-      if (size > maxBytes) {
-        throw Faults.MODEL.invalid(file, "at most " + maxBytes + " bytes", size);
-      }
-      return parse(file.toString(), Files.readAllBytes(file));
-    } catch (IOException e) {
-      throw Faults.MODEL.invalid(file, "a readable file", e, e);
+    ByteBuffer bytes = UntrustedFile.read(Faults.MODEL, file, maxBytes);
+    if (bytes.remaining() > MOST_HEAP / HEAP_PER_BYTE) {
+      throw Faults.MODEL.invalid(
+          file,
+          "at most "
+              + MOST_HEAP / HEAP_PER_BYTE
+              + " bytes of JSON with a heap of "
+              + MOST_HEAP
+              + " (-Xmx)",
+          bytes.remaining());
     }
+    return parse(Faults.MODEL, file.toString(), bytes);
   }
 
   /** Reads a file as {@link #read} does, or returns empty when there is none. */
@@ -109,6 +114,8 @@ public final class JsonFile {
       throw faults.invalid(source, "a JSON object", "other JSON or nothing");
     } catch (IOException e) {
       throw damaged(faults, source, e);
+    } catch (OutOfMemoryError e) {
+      throw UntrustedFile.tooLargeForHeap(faults, source, bytes.limit(), e);
     }
   }
 

@@ -3,11 +3,12 @@ package dev.lorikeet.text;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -29,8 +30,8 @@ public final class ChatTemplate {
   private static final String KEY = "chat_template";
   private static final String DEFAULT = "default";
   private static final String TOOL_USE = "tool_use";
-  private static final long MAX_TEMPLATE_BYTES = 1 << 20;
-  private static final long MAX_CONFIG_BYTES = 256L << 20;
+  private static final long MAX_TEMPLATE_BYTES = 1 << 18;
+  private static final long MAX_CONFIG_BYTES = 32L << 20;
   private static final String[] SPECIAL_TOKENS = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
   };
@@ -80,7 +81,12 @@ public final class ChatTemplate {
     Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
     Path file = directory.resolve(FILE);
     if (Files.exists(file)) {
-      return Optional.of(new ChatTemplate(file.toString(), text(file), Optional.empty(), config));
+      return Optional.of(
+          new ChatTemplate(
+              file.toString(),
+              UntrustedFile.readText(Faults.MODEL, file, MAX_TEMPLATE_BYTES),
+              Optional.empty(),
+              config));
     }
     return config.flatMap(
         c ->
@@ -89,21 +95,6 @@ public final class ChatTemplate {
                     value ->
                         new ChatTemplate(
                             c.where(KEY), text(c, value), named(value, TOOL_USE), config)));
-  }
-
-  private static String text(Path file) {
-    try {
-      long size = Files.size(file);
-      if (size > MAX_TEMPLATE_BYTES) {
-        throw new LorikeetException(
-            Code.MODEL_INVALID,
-            file + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + size);
-      }
-      return Files.readString(file);
-    } catch (IOException e) {
-      throw new LorikeetException(
-          Code.MODEL_INVALID, file + ": expected readable UTF-8, found " + e, e);
-    }
   }
 
   private static String text(JsonFile config, JsonNode value) {
@@ -129,9 +120,20 @@ public final class ChatTemplate {
    *
    * @param addGenerationPrompt whether the text ends where the assistant's turn begins
    * @throws LorikeetException with {@code INVALID_REQUEST} where the template refuses the
-   *     conversation or fails on it, or where a text is no JSON that must be
+   *     conversation, fails on it or takes more work, memory or time for it than any template
+   *     needs, or where a text is no JSON that must be
    */
   public String render(Chat chat, boolean addGenerationPrompt) {
+    return render(chat, addGenerationPrompt, () -> {});
+  }
+
+  /**
+   * Renders a conversation as {@link #render(Chat, boolean)} does, within some seconds.
+   *
+   * @param pulse called every few milliseconds while it takes; what it throws ends the rendering,
+   *     for instance because the request is late
+   */
+  public String render(Chat chat, boolean addGenerationPrompt, Runnable pulse) {
     Map<String, Object> variables = new HashMap<>(specialTokens);
     variables.put("messages", ChatVariables.messages(chat));
     variables.put("add_generation_prompt", addGenerationPrompt);
@@ -140,7 +142,7 @@ public final class ChatTemplate {
       variables.put("tools", ChatVariables.tools(chat));
     }
     try {
-      return (withTools ? toolTemplate.orElse(template) : template).render(variables);
+      return (withTools ? toolTemplate.orElse(template) : template).render(variables, pulse);
     } catch (JinjaException e) {
       String refused = e.kind() == JinjaException.Kind.RAISED ? "refused: " : "failed: ";
       throw new LorikeetException(

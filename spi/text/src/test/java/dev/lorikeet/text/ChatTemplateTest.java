@@ -3,6 +3,7 @@ package dev.lorikeet.text;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
@@ -12,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class ChatTemplateTest {
@@ -83,5 +85,58 @@ class ChatTemplateTest {
     config("{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"\"}]}");
     error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
     assertEquals(Code.MODEL_INVALID, error.code());
+  }
+
+  @Test
+  @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void aTemplateThatIsNoFileIsNotOpened() throws Exception {
+    Path file = directory.resolve("chat_template.jinja");
+    assumeTrue(new ProcessBuilder("mkfifo", file.toString()).start().waitFor() == 0);
+    assertUnreadable("a special file");
+    Files.delete(file);
+    Files.createSymbolicLink(file, Path.of("/dev/zero"));
+    assertUnreadable("a special file");
+    Files.delete(file);
+    Files.createDirectory(file);
+    assertUnreadable("a directory");
+    Files.delete(file);
+    Files.write(file, new byte[1 << 20]);
+    assertUnreadable("1048576");
+    Files.write(file, new byte[] {(byte) 0xE9});
+    assertUnreadable("a malformed sequence of bytes");
+  }
+
+  private void assertUnreadable(String found) {
+    var error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
+    assertEquals(Code.MODEL_INVALID, error.code());
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.contains("chat_template.jinja: expected"), message);
+    assertTrue(message.endsWith("found " + found), message);
+  }
+
+  @Test
+  void aTemplateThatTakesTooMuchIsTheRequestsFault() throws IOException {
+    config("{\"chat_template\": \"{% for i in range(90000) %}{{ 'a' * 16000 }}{% endfor %}\"}");
+    var error = assertThrows(LorikeetException.class, () -> read().render(CHAT, true));
+    assertEquals(Code.INVALID_REQUEST, error.code());
+    assertTrue(String.valueOf(error.getMessage()).contains("failed: expected at most"));
+  }
+
+  @Test
+  void aRenderingEndsWhenItsRequestDoes() throws IOException {
+    config("{\"chat_template\": \"{% for i in range(90000) %}{{ i ~ i }}{% endfor %}\"}");
+    var late = new LorikeetException(Code.DEADLINE_EXCEEDED, "late");
+    var error =
+        assertThrows(
+            LorikeetException.class,
+            () ->
+                read()
+                    .render(
+                        CHAT,
+                        true,
+                        () -> {
+                          throw late;
+                        }));
+    assertEquals(late, error);
   }
 }

@@ -6,6 +6,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.model.Prompt;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
@@ -21,6 +22,8 @@ import picocli.CommandLine.Spec;
 
 /** Options that give prompts: in words, from a file, or from the standard input. */
 public final class PromptOptions {
+  private static final int MAX_BYTES = 64 << 20;
+
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec = CommandSpec.create();
 
@@ -79,7 +82,7 @@ public final class PromptOptions {
 
   private static String standardInput(Console console) {
     try {
-      return decode("standard input", console.in().readAllBytes());
+      return decode("standard input", console.in());
     } catch (IOException e) {
       throw unreadable("standard input", e);
     }
@@ -87,7 +90,9 @@ public final class PromptOptions {
 
   private static String file(Path file) {
     try {
-      return decode(file.toString(), Files.readAllBytes(file));
+      try (InputStream in = Files.newInputStream(file)) {
+        return decode(file.toString(), in);
+      }
     } catch (NoSuchFileException e) {
       throw unreadable(file.toString(), new IOException("no such file", e));
     } catch (IOException e) {
@@ -96,7 +101,11 @@ public final class PromptOptions {
   }
 
   // A file ends with a line end that its writer did not mean as part of the prompt.
-  private static String decode(String name, byte[] bytes) {
+  private static String decode(String name, InputStream in) throws IOException {
+    byte[] bytes = in.readNBytes(MAX_BYTES + 1);
+    if (bytes.length > MAX_BYTES) {
+      throw unreadable(name, new IOException("expected at most " + MAX_BYTES + " bytes"));
+    }
     try {
       String text = UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
       return text.replaceFirst("\\r?\\n\\z", "");

@@ -1,14 +1,13 @@
 package dev.lorikeet.files.safetensors;
 
 import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.UntrustedFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -26,11 +25,7 @@ public final class SafetensorsFile {
    * @param arena owns the mapping
    */
   public static List<StoredTensor> map(Path file, Arena arena) {
-    if (!Files.isRegularFile(file)) {
-      String found = Files.exists(file) ? "a folder" : "nothing";
-      throw Faults.MODEL.invalid(file, "a safetensors file", found);
-    }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try (FileChannel channel = UntrustedFile.open(Faults.MODEL, file)) {
       long size = channel.size();
       var text = SafetensorsHeader.readBytes(Faults.MODEL, file, channel);
       var header = SafetensorsHeader.parse(Faults.MODEL, file, text, size);
