@@ -45,8 +45,8 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class FileFuzzTest {
-  private static final int MUTATIONS = Integer.getInteger("lorikeet.fuzz.mutations", 1_000);
-  private static final int WHOLE_OPENING = 100;
+  private static final int MUTATIONS = Integer.getInteger("lorikeet.fuzz.mutations", 100);
+  private static final int WHOLE_OPENING = 50;
 
   private final long seed = System.nanoTime();
   private final Random random = new Random(seed);

@@ -36,6 +36,9 @@ public final class Scheduler implements AutoCloseable {
   private final Thread thread;
   private volatile boolean closing;
 
+  /** Why the decoding thread ended, unless it was told to. */
+  private volatile Optional<LorikeetException> failure = Optional.empty();
+
   // What the decoding thread publishes after each step; each count by itself, so that it is free.
   private volatile int running;
   private volatile long steps;
@@ -129,8 +132,10 @@ public final class Scheduler implements AutoCloseable {
     LockSupport.unpark(thread);
   }
 
-  private static LorikeetException closed() {
-    return new LorikeetException(Code.CLOSED, "the model was closed");
+  private LorikeetException closed() {
+    return failure
+        .map(reason -> new LorikeetException(reason.code(), reason.getMessage(), reason))
+        .orElseGet(() -> new LorikeetException(Code.CLOSED, "the model was closed"));
   }
 
   private void loop() {
@@ -141,10 +146,13 @@ public final class Scheduler implements AutoCloseable {
         }
       }
     } catch (Throwable e) {
+      LorikeetException reason =
+          e instanceof LorikeetException known
+              ? known
+              : new LorikeetException(Code.INTERNAL, "the decoding thread failed: " + e, e);
+      failure = Optional.of(reason);
       closing = true;
-      LorikeetException failure =
-          new LorikeetException(Code.INTERNAL, "the decoding thread failed: " + e, e);
-      failAll(failure);
+      failAll(reason);
       throw e;
     } finally {
       failAll(closed());
