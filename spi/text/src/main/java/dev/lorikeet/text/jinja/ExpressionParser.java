@@ -172,15 +172,14 @@ final class ExpressionParser {
   }
 
   private Expression primary() {
-    Token token = stream.peek();
-    switch (token.kind()) {
+    return switch (stream.peek().kind()) {
       case NAME -> {
-        stream.next();
-        return switch (token.value()) {
+        String name = stream.next().value();
+        yield switch (name) {
           case "true", "True" -> new Constant(true);
           case "false", "False" -> new Constant(false);
           case "none", "None" -> new Constant(Values.NONE);
-          default -> new Expression.Name(token.value());
+          default -> new Expression.Name(name);
         };
       }
       case STRING -> {
@@ -188,28 +187,25 @@ final class ExpressionParser {
         while (stream.peek().kind() == Kind.STRING) {
           text.append(stream.next().value());
         }
-        return new Constant(text.toString());
+        yield new Constant(text.toString());
       }
-      case INTEGER -> {
-        return integer(stream.next());
-      }
-      case FLOAT -> {
-        stream.next();
-        return new Constant(Double.parseDouble(token.value()));
-      }
-      default -> {
-        if (stream.takeOperator("(")) {
-          return parenthesized();
-        }
-        if (stream.takeOperator("[")) {
-          return new Expression.ListOf(items("]"));
-        }
-        if (stream.takeOperator("{")) {
-          return dict();
-        }
-        throw stream.unexpected("an expression");
-      }
+      case INTEGER -> integer(stream.next());
+      case FLOAT -> new Constant(Double.parseDouble(stream.next().value()));
+      default -> bracketed();
+    };
+  }
+
+  private Expression bracketed() {
+    if (stream.takeOperator("(")) {
+      return parenthesized();
     }
+    if (stream.takeOperator("[")) {
+      return new Expression.ListOf(items("]"));
+    }
+    if (stream.takeOperator("{")) {
+      return dict();
+    }
+    throw stream.unexpected("an expression");
   }
 
   private static Expression integer(Token token) {
