@@ -83,7 +83,7 @@ public final class MappedAdapter implements AutoCloseable {
    *     changed in place
    */
   public Optional<LoraWeights> weights(TargetModule target) {
-    file.check();
+    file.checkNowAndThen();
     return table.find(target);
   }
 

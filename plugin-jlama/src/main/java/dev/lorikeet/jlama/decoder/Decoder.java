@@ -50,6 +50,7 @@ public final class Decoder implements StepDecoder {
    * Cost per step: bytes of all weights once, plus keys and values of all sequences, plus the adapters in use;
    * arithmetic 2 * parameters * tokens. Nothing is allocated on the heap.
    */
+  private final ModelWeights model;
   private final int layerCount;
   private final WorkerTeam team;
   private final ForwardPhases phases;
@@ -97,6 +98,7 @@ public final class Decoder implements StepDecoder {
    */
   public Decoder(Architecture architecture, ModelWeights model, Resources lent, Settings settings) {
     ModelShape shape = architecture.shape();
+    this.model = model;
     this.layerCount = shape.layers();
     this.team = lent.team();
     int workers = team.parallelism();
@@ -147,6 +149,15 @@ public final class Decoder implements StepDecoder {
   @Override
   public void forward(StepBatch step, StepAdapters adapters) {
     model.checkUnchanged();
+    try {
+      compute(step, adapters);
+    } catch (InternalError e) {
+      model.checkUnchanged(); // a fault in mapped memory has a reason
+      throw e;
+    }
+  }
+
+  private void compute(StepBatch step, StepAdapters adapters) {
     phases.begin(step, adapters.wantsFinalHidden());
     rope.cover(step.endPosition());
     team.run(phases, 0, ForwardPhases.layer(0));

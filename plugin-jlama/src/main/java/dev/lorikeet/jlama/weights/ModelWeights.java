@@ -177,8 +177,7 @@ public final class ModelWeights implements AutoCloseable {
   }
 
   /**
-   * Looks whether somebody has changed the mapped files in place, unless it has just done so; for
-   * the beginning of a step.
+   * Looks whether somebody has changed the mapped files in place; for the beginning of a step.
    *
    * @throws LorikeetException with {@code MODEL_INVALID}, naming the file
    */

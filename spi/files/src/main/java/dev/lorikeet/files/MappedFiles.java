@@ -28,8 +28,8 @@ public final class MappedFiles {
    * A file that another was renamed to, or that was deleted, keeps its content under the mapping: what has another
    * identity, or is gone, has not changed.
    *
-   * Cost: two calls of the operating system for each file, at most every 10 ms, without allocation: decoders count on
-   * that. Only what has changed is asked for its identity.
+   * Cost: two calls of the operating system for each file, one to two microseconds together, without allocation:
+   * decoders count on that. Only what has changed is asked for its identity.
    */
   private static final long NANOS_BETWEEN_LOOKS = 10_000_000;
 
@@ -92,20 +92,22 @@ public final class MappedFiles {
   }
 
   /**
-   * Looks at the files, unless it has just done so.
+   * Looks at the files.
    *
    * @throws dev.lorikeet.LorikeetException if one of them was changed in place
    */
   public void check() {
-    if (files.isEmpty()) {
-      return;
+    for (int i = 0; i < files.size(); i++) {
+      check(files.get(i));
     }
+  }
+
+  /** Looks at the files, unless that was done in the last 10 ms. */
+  public void checkNowAndThen() {
     long now = clock.getAsLong();
     if (now - lastLook >= NANOS_BETWEEN_LOOKS) {
-      for (int i = 0; i < files.size(); i++) {
-        check(files.get(i));
-      }
-      lastLook = now;
+      check();
+      lastLook = now; // not before: what has changed is an error every time
     }
   }
 

@@ -52,7 +52,7 @@ final class Prompts {
         switch (prompt) {
           case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true, limit));
           case Prompt.Chat chat -> {
-            String text = template().render(chat, true);
+            String text = template().render(chat, true, checkTime);
             yield Encoded.of(text, tokenizer.encode(text, false, limit));
           }
           case Prompt.Tokens(List<Integer> tokens) -> new Encoded("", tokens);

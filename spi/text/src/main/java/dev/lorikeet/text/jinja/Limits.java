@@ -31,7 +31,7 @@ final class Limits {
   static final long MAX_NANOS = 5_000_000_000L;
 
   private static final int MAX_MACROS = 50;
-  private static final int MAX_DEPTH = 800;
+  private static final int MAX_DEPTH = 400;
   private static final long MAX_STEPS = 5_000_000;
   private static final int STEP_WORK = 32;
   private static final int ITEM_WORK = 64;
