@@ -37,8 +37,9 @@ public final class MappedAdapter implements AutoCloseable {
 
   static MappedAdapter open(Path path) {
     Arena arena = Arena.ofShared();
+    MappedFiles watched = MappedFiles.none();
     try (ArrowAdapterFile file = ArrowAdapterFile.open(path, Optional.empty())) {
-      MappedFiles watched = MappedFiles.watch(Faults.ADAPTER, List.of(path));
+      watched = MappedFiles.watch(Faults.ADAPTER, List.of(path));
       file.read(new FiniteCheck(path));
       FileChannel channel = file.channel();
       MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
@@ -50,9 +51,11 @@ public final class MappedAdapter implements AutoCloseable {
       return new MappedAdapter(
           arena, file.targets(), WeightTable.of(file.targets(), rows, mapped), watched);
     } catch (IOException e) {
+      watched.close();
       arena.close();
       throw Faults.ADAPTER.refuse(path, "expected a file that can be mapped, found: " + e, e);
     } catch (RuntimeException | Error e) {
+      watched.close();
       arena.close();
       throw e;
     }
@@ -90,6 +93,7 @@ public final class MappedAdapter implements AutoCloseable {
   /** Unmaps the file. Idempotent. */
   @Override
   public void close() {
+    file.close();
     if (arena.scope().isAlive()) {
       arena.close();
     }

@@ -51,12 +51,15 @@ public final class ModelWeights implements AutoCloseable {
   private final List<LayerWeights> layers;
   private final String storage;
 
-  private ModelWeights(Arena arena, Path directory, Architecture config, boolean copied) {
+  private ModelWeights(
+      Arena arena,
+      Path directory,
+      Architecture config,
+      Map<String, StoredTensor> stored,
+      MappedFiles files) {
     this.arena = arena;
-    Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
-    MappedFiles watched = MappedFiles.watch(Faults.MODEL, files(mapped));
-    this.stored = copied ? copy(mapped, arena) : mapped;
-    this.files = copied ? MappedFiles.none() : watched;
+    this.stored = stored;
+    this.files = files;
     ModelShape shape = config.shape();
     TensorReader reader = new TensorReader(directory, stored, arena);
     this.embedding = reader.matrix(config.names().embedding(), shape.vocabulary(), shape.hidden());
@@ -72,7 +75,7 @@ public final class ModelWeights implements AutoCloseable {
     this.layers = List.copyOf(read);
     this.storage = mostBytes(stored);
     reader.refuseUnread(name -> isHarmless(name, config));
-    watched.check();
+    files.check();
   }
 
   private static Set<Path> files(Map<String, StoredTensor> tensors) {
@@ -97,9 +100,19 @@ public final class ModelWeights implements AutoCloseable {
    */
   public static ModelWeights open(Path directory, Architecture config, boolean copied) {
     Arena arena = Arena.ofShared();
+    MappedFiles watched = MappedFiles.none();
     try {
-      return new ModelWeights(arena, directory, config, copied);
+      Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
+      watched = MappedFiles.watch(Faults.MODEL, files(mapped));
+      if (!copied) {
+        return new ModelWeights(arena, directory, config, mapped, watched);
+      }
+      Map<String, StoredTensor> own = copy(mapped, arena);
+      watched.check();
+      watched.close();
+      return new ModelWeights(arena, directory, config, own, MappedFiles.none());
     } catch (RuntimeException | Error e) {
+      watched.close();
       arena.close();
       throw e;
     }
@@ -224,6 +237,7 @@ public final class ModelWeights implements AutoCloseable {
   /** Unmaps the files. Closing twice is harmless. */
   @Override
   public void close() {
+    files.close();
     if (arena.scope().isAlive()) {
       arena.close();
     }

@@ -14,12 +14,13 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class MappedFilesTest {
-  private static final long PAUSE = 10_000_000;
+  private static final long PAUSE = 100_000_000;
 
   @TempDir Path directory;
   private Path first;
@@ -36,8 +37,13 @@ class MappedFilesTest {
     }
     Path link = Files.createSymbolicLink(directory.resolve("link"), second);
     files = MappedFiles.watch(Faults.MODEL, List.of(first, link), () -> now);
-    files.checkNowAndThen();
+    files.check();
     now += PAUSE;
+  }
+
+  @AfterEach
+  void close() {
+    files.close();
   }
 
   private void assertChanged(String name, String found) {
@@ -73,17 +79,21 @@ class MappedFilesTest {
   }
 
   @Test
-  void itLooksNotMoreOftenThanItIsAskedTo() throws IOException {
-    files.checkNowAndThen();
-    Files.writeString(first, "changed");
+  void timesAreLookedAtNowAndThenAndSizesAlways() throws IOException {
+    files.check();
+    Files.writeString(first, "abd");
     now += PAUSE - 1;
-    files.checkNowAndThen();
+    files.check();
     now += 1;
+    assertThrows(LorikeetException.class, files::check);
     assertThrows(LorikeetException.class, files::checkNowAndThen);
+    Files.writeString(second, "changed");
+    assertThrows(LorikeetException.class, files::check);
   }
 
   @Test
   void anAdapterHasACodeOfItsOwn() throws IOException {
+    files.close();
     files = MappedFiles.watch(Faults.ADAPTER, List.of(first), () -> now);
     Files.writeString(first, "changed");
     var error = assertThrows(LorikeetException.class, files::check);
