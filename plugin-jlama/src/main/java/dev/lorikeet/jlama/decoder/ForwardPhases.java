@@ -52,7 +52,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private static final int SUMMARY = 3;
   private static final int OUTPUT = 4;
 
-  private static final long PART_WORK = 1 << 17;
+  private static final long PART_WORK = 1 << 18;
   private static final int MOST_PARTS_PER_WORKER = 8;
 
   private final ModelWeights model;
@@ -168,14 +168,14 @@ final class ForwardPhases implements WorkerTeam.Phases {
     int tokens = batch.tokens();
     return switch (step) {
       case QKV -> byWork(size(weights.q()) + size(weights.k()) + size(weights.v()), tokens);
-      case QKV_BIAS -> byBias(weights.q(), weights.k(), weights.v());
+      case QKV_BIAS -> byBias(hasBias(weights.q()) || hasBias(weights.k()) || hasBias(weights.v()));
       case ATTEND -> Math.min(MOST_PARTS_PER_WORKER * workers, WorkerTeam.MAX_PARTS);
       case O -> byWork(size(weights.o()), tokens);
-      case O_BIAS -> byBias(weights.o());
+      case O_BIAS -> byBias(hasBias(weights.o()));
       case GATE_UP -> byWork(size(weights.gate()) + size(weights.up()), tokens);
-      case GATE_UP_BIAS -> byBias(weights.gate(), weights.up());
+      case GATE_UP_BIAS -> byBias(hasBias(weights.gate()) || hasBias(weights.up()));
       case DOWN -> byWork(size(weights.down()), tokens);
-      case DOWN_BIAS -> byBias(weights.down());
+      case DOWN_BIAS -> byBias(hasBias(weights.down()));
       default -> byTokens(tokens);
     };
   }
@@ -184,19 +184,19 @@ final class ForwardPhases implements WorkerTeam.Phases {
     return Math.min(workers, tokens);
   }
 
-  private int byBias(Linear... linears) {
-    for (Linear linear : linears) {
-      if (linear.bias().isPresent()) {
-        return workers;
-      }
-    }
-    return 0;
+  private int byBias(boolean present) {
+    return present ? workers : 0;
+  }
+
+  private static boolean hasBias(Linear linear) {
+    return linear.bias().isPresent();
   }
 
   private int byWork(long elements, int tokens) {
-    long parts = elements * Math.max(1, tokens / 4) / PART_WORK;
-    long most = Math.min((long) MOST_PARTS_PER_WORKER * workers, WorkerTeam.MAX_PARTS);
-    return (int) Math.clamp(parts, workers, most);
+    long each = elements * Math.max(1, tokens / 4) / PART_WORK / workers;
+    long most = Math.min(MOST_PARTS_PER_WORKER, WorkerTeam.MAX_PARTS / workers);
+    // as many for each worker, so that they end together if all run
+    return workers * (int) Math.clamp(each, 1, most);
   }
 
   private static long size(Linear linear) {
@@ -331,7 +331,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
   }
 
   private void addBias(Linear linear, Rows y, Shard shard) {
-    if (linear.bias().isPresent()) {
+    if (hasBias(linear)) {
       elementwise.addBias(linear.bias().get(), y, batch.tokens(), shard);
     }
   }
