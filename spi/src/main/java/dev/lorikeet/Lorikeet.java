@@ -1,6 +1,5 @@
 package dev.lorikeet;
 
-import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
@@ -13,25 +12,23 @@ import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
-import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
-import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.shape.ModelInfo;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.CompletionException;
 
 /**
  * One base model, its adapters and the memory they share: what an application opens, uses and
- * closes. Thread-safe.
+ * closes. Thread-safe. An interface, so that an application's tests can put something else in its
+ * place.
  *
  * <pre>{@code
  * try (Lorikeet lorikeet = Lorikeet.open(modelDirectory)) {
@@ -39,56 +36,55 @@ import java.util.concurrent.CompletionException;
  *   String answer = lorikeet.generate("Dear customer,", "support");
  * }
  * }</pre>
+ *
+ * <p>Whatever fails is a {@link LorikeetException} with a code; after {@link #close} that is {@code
+ * CLOSED}.
  */
-public final class Lorikeet implements AutoCloseable {
-  private final PagePool pool;
-  private final AdapterStore adapters;
-  private final BaseModel model;
-  private final Plugins plugins;
-  private final Deque<AutoCloseable> routers = new ArrayDeque<>();
-
-  private Lorikeet(Plugins plugins, PagePool pool, AdapterStore adapters, BaseModel model) {
-    this.plugins = plugins;
-    this.pool = pool;
-    this.adapters = adapters;
-    this.model = model;
-  }
+public interface Lorikeet extends AutoCloseable {
 
   /** Opens a Hugging Face model directory with the best plugins found and default settings. */
-  public static Lorikeet open(Path modelDirectory) {
+  static Lorikeet open(Path modelDirectory) {
     return builder(modelDirectory).open();
   }
 
   /** Returns a builder for a Hugging Face model directory. */
-  public static Builder builder(Path modelDirectory) {
+  static Builder builder(Path modelDirectory) {
     return new Builder(modelDirectory);
   }
 
   /** Returns the base model. */
-  public BaseModel model() {
-    return model;
-  }
+  BaseModel model();
 
-  /** Returns the adapter store. */
-  public AdapterStore adapters() {
-    return adapters;
-  }
+  /**
+   * Returns the adapter store, with all that its contract offers; its methods answer use after
+   * close as the specification says, with {@link IllegalStateException}.
+   */
+  AdapterStore adapters();
 
-  /** Returns the page pool, for its statistics. */
-  public PagePool pool() {
-    return pool;
-  }
+  /** Returns the page pool, for its statistics; its methods answer like those of the store. */
+  PagePool pool();
 
   /**
    * Registers a PEFT adapter directory under a name; replaces an adapter of that name for later
    * requests.
+   *
+   * @param name 1 to 200 characters, no control characters, no blank at either end
+   * @throws LorikeetException with code {@code INVALID_REQUEST} for the name, {@code
+   *     ADAPTER_INVALID}, {@code ADAPTER_UNSUPPORTED}, {@code ADAPTER_NOT_FOUND} or {@code
+   *     TOO_LARGE} for the adapter
    */
-  public AdapterSpec register(String name, Path adapterDirectory) {
-    return adapters.register(new AdapterSource(name, adapterDirectory));
-  }
+  AdapterSpec register(String name, Path adapterDirectory);
+
+  /**
+   * Removes an adapter's name: later requests for it are refused, and its memory is free once those
+   * that run with it have ended.
+   *
+   * @return whether the name was registered
+   */
+  boolean unregister(String name);
 
   /** Opens the router plugin of this name and lets requests name it. */
-  public void addRouter(String name, Map<String, String> options) {
+  default void addRouter(String name, Map<String, String> options) {
     addRouter(name, name, options);
   }
 
@@ -98,40 +94,32 @@ public final class Lorikeet implements AutoCloseable {
    *
    * @param name what requests call it
    * @param plugin the plugin's name
+   * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, {@code INVALID_CONFIG} for an
+   *     option, or that and {@code ROUTER_FAILED} for a file that an option names
    */
-  public void addRouter(String name, String plugin, Map<String, String> options) {
-    Router router = plugins.router(plugin).open(RouterConfig.of(model.info()).withOptions(options));
-    synchronized (routers) {
-      routers.push(router);
-    }
-    model.addRouter(name, router);
-  }
+  void addRouter(String name, String plugin, Map<String, String> options);
 
   /**
    * Lets requests name a router of the application's own, which the application closes after this
    * object.
    */
-  public void addRouter(String name, Router router) {
-    model.addRouter(name, router);
-  }
+  void addRouter(String name, Router router);
 
   /** Submits a request that nobody observes. */
-  public Generation submit(GenerationRequest request) {
-    return model.submit(request);
+  default Generation submit(GenerationRequest request) {
+    return submit(request, RequestObserver.none());
   }
 
   /** Submits a request; see {@link BaseModel#submit(GenerationRequest, RequestObserver)}. */
-  public Generation submit(GenerationRequest request, RequestObserver observer) {
-    return model.submit(request, observer);
-  }
+  Generation submit(GenerationRequest request, RequestObserver observer);
 
   /** Continues a text with the base model alone, greedily, and waits for the result. */
-  public String generate(String prompt) {
+  default String generate(String prompt) {
     return submit(GenerationRequest.text(prompt).build()).await().text();
   }
 
   /** Continues a text with an adapter, greedily, and waits for the result. */
-  public String generate(String prompt, String adapter) {
+  default String generate(String prompt, String adapter) {
     return submit(GenerationRequest.text(prompt).adapter(adapter).build()).await().text();
   }
 
@@ -139,58 +127,33 @@ public final class Lorikeet implements AutoCloseable {
    * Returns the log-probabilities of a text's tokens under the base model with any choice of
    * adapters; waits for them.
    */
-  public Score score(Prompt prompt, AdapterChoice adapter) {
+  default Score score(Prompt prompt, AdapterChoice adapter) {
     return score(prompt, adapter, RequestObserver.none());
   }
 
   /**
    * Returns the log-probabilities of a text's tokens, and shows the hidden states on the way; waits
    * for them.
+   *
+   * @throws LorikeetException if the request failed, with code {@code CANCELLED} if this thread was
+   *     interrupted (which cancels it)
    */
-  public Score score(Prompt prompt, AdapterChoice adapter, RequestObserver observer) {
-    try {
-      return model.score(ScoreRequest.of(prompt, adapter), observer).join();
-    } catch (CompletionException e) {
-      throw e.getCause() instanceof LorikeetException cause ? cause : e;
-    }
-  }
+  Score score(Prompt prompt, AdapterChoice adapter, RequestObserver observer);
 
-  /** Ends all requests and releases everything, in the right order. Idempotent. */
+  /** Returns whether requests are taken, and if not, why; see {@link BaseModel#health}. */
+  Health health();
+
+  /**
+   * Ends all requests and releases everything, in the right order. Idempotent.
+   *
+   * @throws LorikeetException with code {@code WRONG_THREAD}, and nothing is closed, if an observer
+   *     or a router calls it on the decoding thread
+   */
   @Override
-  public void close() {
-    Deque<AutoCloseable> owned = new ArrayDeque<>();
-    owned.add(model);
-    synchronized (routers) {
-      owned.addAll(routers);
-      routers.clear();
-    }
-    owned.add(adapters);
-    owned.add(pool);
-    closeAll(owned);
-  }
-
-  private static void closeAll(Deque<AutoCloseable> owned) {
-    RuntimeException failure = null;
-    for (AutoCloseable closeable : owned) {
-      try {
-        closeable.close();
-      } catch (Exception e) {
-        RuntimeException wrapped =
-            e instanceof RuntimeException runtime ? runtime : new IllegalStateException(e);
-        if (failure == null) {
-          failure = wrapped;
-        } else {
-          failure.addSuppressed(wrapped);
-        }
-      }
-    }
-    if (failure != null) {
-      throw failure;
-    }
-  }
+  void close();
 
   /** Opens a model with chosen plugins and settings. */
-  public static final class Builder {
+  final class Builder {
     private final Path directory;
     private Optional<Plugins> plugins = Optional.empty();
     private Optional<String> pool = Optional.empty();
@@ -205,7 +168,7 @@ public final class Lorikeet implements AutoCloseable {
     private int pageBytes = PoolConfig.DEFAULT_PAGE_BYTES;
 
     private Builder(Path directory) {
-      this.directory = directory;
+      this.directory = Objects.requireNonNull(directory, "modelDirectory");
     }
 
     /** Uses these plugins instead of discovering them. */
@@ -277,8 +240,9 @@ public final class Lorikeet implements AutoCloseable {
     /**
      * Opens everything, or nothing.
      *
-     * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, {@code MODEL_INVALID}, {@code
-     *     MODEL_UNSUPPORTED} or {@code POOL_EXHAUSTED}
+     * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, {@code INVALID_CONFIG},
+     *     {@code MODEL_NOT_FOUND}, {@code MODEL_INVALID}, {@code MODEL_UNSUPPORTED}, {@code
+     *     DOWNLOAD_FAILED} or {@code POOL_EXHAUSTED}
      */
     public Lorikeet open() {
       Plugins found = plugins.orElseGet(Plugins::discover);
@@ -286,32 +250,33 @@ public final class Lorikeet implements AutoCloseable {
       LoraExecutorProvider executors = found.loraExecutor(executor);
       var stores = found.adapterStore(store);
       var pools = found.pagePool(pool);
-      ModelInfo info = models.describe(directory);
 
-      Deque<AutoCloseable> opened = new ArrayDeque<>();
-      try {
-        PagePool pages = pools.open(PoolConfig.of(poolBytes, pageBytes).withOptions(poolOptions));
-        opened.push(pages);
+      try (Opened opened = new Opened()) {
+        ModelInfo info = Failures.told("reading the model", () -> models.describe(directory));
+        PagePool pages =
+            opened.owns(
+                Failures.told(
+                    "opening the page pool",
+                    () ->
+                        pools.open(PoolConfig.of(poolBytes, pageBytes).withOptions(poolOptions))));
         AdapterStore adapters =
-            stores.open(StoreConfig.of(info.shape(), pages).withOptions(storeOptions));
-        opened.push(adapters);
+            opened.owns(
+                Failures.told(
+                    "opening the adapter store",
+                    () ->
+                        stores.open(
+                            StoreConfig.of(info.shape(), pages).withOptions(storeOptions))));
+        ModelConfig config =
+            ModelConfig.of(
+                    directory,
+                    pages,
+                    adapters,
+                    workers ->
+                        executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)))
+                .withOptions(modelOptions);
         BaseModel model =
-            models.open(
-                ModelConfig.of(
-                        directory,
-                        pages,
-                        adapters,
-                        workers ->
-                            executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)))
-                    .withOptions(modelOptions));
-        return new Lorikeet(found, pages, adapters, model);
-      } catch (RuntimeException | Error failure) {
-        try {
-          closeAll(opened);
-        } catch (RuntimeException e) {
-          failure.addSuppressed(e);
-        }
-        throw failure;
+            opened.owns(Failures.told("opening the model", () -> models.open(config)));
+        return new OpenLorikeet(found, pages, adapters, model, opened.keep());
       }
     }
   }

@@ -3,7 +3,7 @@ package dev.lorikeet.conformance;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.conformance.executor.ReferenceExecutor;
-import dev.lorikeet.conformance.model.ModelRules;
+import dev.lorikeet.conformance.model.FailureRules;
 import dev.lorikeet.conformance.pool.LentPool;
 import dev.lorikeet.conformance.store.ReferenceStore;
 import dev.lorikeet.executor.LoraExecutor;
@@ -16,12 +16,12 @@ import dev.lorikeet.model.ModelConfig;
 import java.util.Optional;
 
 /**
- * Rules M1 to M23 as tests. Extend it with {@link #openModel}; override {@link #provider} to have
+ * Rules M1 to M26 as tests. Extend it with {@link #openModel}; override {@link #provider} to have
  * the provider's rules checked as well. The suite writes the model and the adapters itself, and
  * lends a plain pool, store and executor; override {@link #createPool}, {@link #createStore} or
  * {@link #createExecutor} to test the model with others.
  */
-public abstract class BaseModelConformance extends ModelRules {
+public abstract class BaseModelConformance extends FailureRules {
   /** For subclasses. */
   protected BaseModelConformance() {}
 

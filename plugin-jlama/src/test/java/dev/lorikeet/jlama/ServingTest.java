@@ -221,12 +221,18 @@ class ServingTest {
         () -> opened.lorikeet.submit(GenerationRequest.text("x").router("nowhere").build()));
     assertCode(
         Code.INVALID_REQUEST, "1023", () -> submit(prompt(new Random(1), 1024), Optional.empty()));
-    assertCode(
-        Code.INVALID_REQUEST,
-        "chat template",
-        () ->
-            opened.lorikeet.submit(
-                GenerationRequest.chat(Prompt.ChatMessage.user("hello")).build()));
+  }
+
+  @Test
+  void aConversationIsWrittenAsTheTemplateOfTheModelSays() {
+    GenerationRequest.Builder chat =
+        GenerationRequest.chat(
+            Prompt.ChatMessage.system("Be brief."), Prompt.ChatMessage.user("Hello."));
+    GenerationRequest.Builder text =
+        GenerationRequest.text("System: Be brief.\nUser: Hello.\nAssistant:");
+    assertEquals(
+        opened.lorikeet.submit(text.maxTokens(8).build()).await().tokens(),
+        opened.lorikeet.submit(chat.maxTokens(8).build()).await().tokens());
   }
 
   private Generation submit(List<Integer> tokens, Optional<String> adapter) {

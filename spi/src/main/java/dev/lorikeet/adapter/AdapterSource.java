@@ -1,5 +1,7 @@
 package dev.lorikeet.adapter;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.nio.file.Path;
 
 /**
@@ -15,7 +17,8 @@ public record AdapterSource(String id, Path path) {
         || id.length() > 200
         || !id.equals(id.strip())
         || id.chars().anyMatch(Character::isISOControl)) {
-      throw new IllegalArgumentException(
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
           "adapter id: expected 1 to 200 characters without control characters or blanks at its ends, found '"
               + id.chars()
                   .limit(220)

@@ -20,11 +20,11 @@ public record PoolConfig(long bytes, int pageBytes, Map<String, String> options)
     options = Map.copyOf(options);
     if (pageBytes < 4096 || pageBytes % 64 != 0) {
       throw new IllegalArgumentException(
-          "pageBytes: expected a multiple of 64, at least 4096, found " + pageBytes);
+          "page bytes: expected a multiple of 64, at least 4096, found " + pageBytes);
     }
     if (bytes < pageBytes || bytes / pageBytes > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException(
-          "bytes: expected room for 1 to "
+          "pool bytes: expected room for 1 to "
               + (Integer.MAX_VALUE - 8)
               + " pages of "
               + pageBytes

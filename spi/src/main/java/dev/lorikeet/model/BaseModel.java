@@ -8,7 +8,7 @@ import java.util.concurrent.CompletableFuture;
 /**
  * A frozen language model that serves requests for many adapters in one batch. Requests join and
  * leave the batch at every iteration; the tokens of one request never depend on the others. All
- * methods may be called from any thread. Rules M1 to M23 of the specification.
+ * methods may be called from any thread. Rules M1 to M26 of the specification.
  */
 public interface BaseModel extends AutoCloseable {
   /** Returns what is known of the model. */
@@ -29,7 +29,8 @@ public interface BaseModel extends AutoCloseable {
    * @param observer what watches the request on the decoding thread
    * @throws dev.lorikeet.LorikeetException at once with code {@code INVALID_REQUEST}, {@code
    *     ADAPTER_NOT_FOUND}, {@code TOO_LARGE}, {@code QUEUE_FULL}, {@code ROUTER_FAILED}, {@code
-   *     DEADLINE_EXCEEDED} or {@code CLOSED}; later failures come through the generation
+   *     DEADLINE_EXCEEDED} or {@code CLOSED}, or with the code of {@link #health}'s reason if the
+   *     model has failed; later failures come through the generation
    */
   Generation submit(GenerationRequest request, RequestObserver observer);
 
@@ -69,9 +70,16 @@ public interface BaseModel extends AutoCloseable {
   /** Returns counts for monitoring. */
   ModelStats stats();
 
+  /** Returns whether the model takes requests, and if not, why. Never blocks. */
+  Health health();
+
   /**
    * Fails waiting and running requests with code {@code CLOSED}, waits for the decoding thread to
    * end, and releases the model. Idempotent.
+   *
+   * @throws dev.lorikeet.LorikeetException with code {@code WRONG_THREAD}, and the model goes on,
+   *     if an observer or a router calls it on the decoding thread, which it would wait for.
+   *     Whatever waits for a generation or a score is refused there likewise
    */
   @Override
   void close();

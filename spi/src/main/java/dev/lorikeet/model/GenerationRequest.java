@@ -1,5 +1,7 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -41,8 +43,8 @@ public record GenerationRequest(
   public GenerationRequest {
     attributes = Map.copyOf(attributes);
     if (timeout.isPresent() && (timeout.get().isNegative() || timeout.get().isZero())) {
-      throw new IllegalArgumentException(
-          "timeout: expected more than zero, found " + timeout.get());
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "timeout: expected more than zero, found " + timeout.get());
     }
   }
 
@@ -86,7 +88,7 @@ public record GenerationRequest(
    */
   public static final class Builder {
     private final Prompt prompt;
-    private AdapterChoice adapter = new AdapterChoice.None();
+    private AdapterChoice adapter = AdapterChoice.none();
     private Sampling sampling = Sampling.greedy();
     private StopConditions stop = StopConditions.maxTokens(DEFAULT_MAX_TOKENS);
     private String tenant = "";
@@ -101,12 +103,12 @@ public record GenerationRequest(
 
     /** Uses one adapter. */
     public Builder adapter(String name) {
-      return adapter(new AdapterChoice.Named(name));
+      return adapter(AdapterChoice.named(name));
     }
 
     /** Uses what a router decides. */
     public Builder router(String name) {
-      return adapter(new AdapterChoice.Routed(name));
+      return adapter(AdapterChoice.routed(name));
     }
 
     /** Uses any choice of adapters. */

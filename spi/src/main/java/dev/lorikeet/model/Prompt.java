@@ -1,5 +1,7 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.util.List;
 import java.util.Optional;
 
@@ -26,7 +28,8 @@ public sealed interface Prompt {
       messages = List.copyOf(messages);
       tools = List.copyOf(tools);
       if (messages.isEmpty()) {
-        throw new IllegalArgumentException("messages: expected at least one");
+        throw new LorikeetException(
+            Code.INVALID_REQUEST, "messages: expected at least one, found none");
       }
     }
 
@@ -55,7 +58,8 @@ public sealed interface Prompt {
     public Tokens {
       tokens = List.copyOf(tokens);
       if (tokens.isEmpty()) {
-        throw new IllegalArgumentException("tokens: expected at least one");
+        throw new LorikeetException(
+            Code.INVALID_REQUEST, "tokens: expected at least one, found none");
       }
     }
   }

@@ -1,5 +1,7 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Optional;
@@ -9,8 +11,12 @@ import java.util.function.Consumer;
 /**
  * What watches a request in the process that submitted it; a {@link GenerationRequest} itself is
  * plain data. Everything is called on the decoding thread, in the order of the request's tokens,
- * and must be quick and not block. What throws fails its own request with code {@code
- * INVALID_REQUEST}. Nothing is spent on what is not observed. Immutable.
+ * and must be quick and not block: all requests wait meanwhile. What throws fails its own request
+ * with code {@code INVALID_REQUEST}; a call that waits for the decoding thread, such as {@link
+ * BaseModel#close} or {@link Generation#await}, throws with code {@code WRONG_THREAD}, while
+ * submitting and cancelling are free. Subscribers of a {@link Generation}, and what depends on its
+ * future, run on threads of their own and may do all of this. Nothing is spent on what is not
+ * observed. Immutable.
  *
  * <pre>{@code
  * model.submit(request, RequestObserver.tokens(token -> out.print(token.text())));
@@ -108,7 +114,8 @@ public final class RequestObserver {
      */
     public Builder onHidden(Set<HiddenPoint> points, HiddenObserver observer) {
       if (points.isEmpty()) {
-        throw new IllegalArgumentException("points: expected at least one");
+        throw new LorikeetException(
+            Code.INVALID_REQUEST, "points: expected at least one, found none");
       }
       hiddenPoints = Collections.unmodifiableSet(EnumSet.copyOf(points));
       onHidden = Optional.of(observer);

@@ -1,5 +1,8 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+
 /**
  * How the next token is drawn. The filters apply in the order temperature, top-k, top-p, as in
  * Hugging Face's generation.
@@ -19,14 +22,14 @@ public record Sampling(float temperature, int topK, float topP, long seed) {
 
   public Sampling {
     if (!(temperature >= 0) || Float.isInfinite(temperature)) {
-      throw new IllegalArgumentException(
-          "temperature: expected a finite number >= 0, found " + temperature);
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "temperature: expected a finite number >= 0, found " + temperature);
     }
     if (topK < 0) {
-      throw new IllegalArgumentException("topK: expected >= 0, found " + topK);
+      throw new LorikeetException(Code.INVALID_REQUEST, "topK: expected >= 0, found " + topK);
     }
     if (!(topP > 0 && topP <= 1)) {
-      throw new IllegalArgumentException("topP: expected (0, 1], found " + topP);
+      throw new LorikeetException(Code.INVALID_REQUEST, "topP: expected (0, 1], found " + topP);
     }
   }
 

@@ -1,5 +1,7 @@
 package dev.lorikeet.model;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.util.List;
 import java.util.Set;
 
@@ -21,10 +23,12 @@ public record StopConditions(
     strings = List.copyOf(strings);
     tokens = Set.copyOf(tokens);
     if (maxTokens < 1) {
-      throw new IllegalArgumentException("maxTokens: expected >= 1, found " + maxTokens);
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "maxTokens: expected >= 1, found " + maxTokens);
     }
     if (strings.stream().anyMatch(String::isEmpty)) {
-      throw new IllegalArgumentException("stop strings: expected none empty");
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "strings: expected none empty, found " + strings);
     }
   }
 

@@ -1,5 +1,7 @@
 package dev.lorikeet.routing;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.util.List;
 
 /**
@@ -13,12 +15,12 @@ public record Experts(List<String> adapters, int topK) {
   public Experts {
     adapters = List.copyOf(adapters);
     if (adapters.isEmpty() || adapters.stream().distinct().count() != adapters.size()) {
-      throw new IllegalArgumentException(
-          "adapters: expected at least one, all distinct, found " + adapters);
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "adapters: expected at least one, all distinct, found " + adapters);
     }
     if (topK < 1 || topK > adapters.size()) {
-      throw new IllegalArgumentException(
-          "topK: expected 1 to " + adapters.size() + ", found " + topK);
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "topK: expected 1 to " + adapters.size() + ", found " + topK);
     }
   }
 }

@@ -1,5 +1,7 @@
 package dev.lorikeet.routing;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import java.util.List;
 
 /**
@@ -13,7 +15,8 @@ public record Mixture(List<Share> shares) {
   public Mixture {
     shares = List.copyOf(shares);
     if (shares.stream().map(Share::adapter).distinct().count() != shares.size()) {
-      throw new IllegalArgumentException("mixture: expected each adapter once, found " + shares);
+      throw new LorikeetException(
+          Code.INVALID_REQUEST, "mixture: expected each adapter once, found " + shares);
     }
   }
 
@@ -41,7 +44,8 @@ public record Mixture(List<Share> shares) {
   public record Share(String adapter, float weight) {
     public Share {
       if (!Float.isFinite(weight)) {
-        throw new IllegalArgumentException(
+        throw new LorikeetException(
+            Code.INVALID_REQUEST,
             "weight of '" + adapter + "': expected a finite number, found " + weight);
       }
     }

@@ -1,5 +1,8 @@
 package dev.lorikeet.routing;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+
 /** What a token router wants to know of a sequence's past, beside the token itself. */
 public sealed interface RunningContext {
   /** Nothing. */
@@ -14,7 +17,7 @@ public sealed interface RunningContext {
   record MeanEmbedding(float decay) implements RunningContext {
     public MeanEmbedding {
       if (!(decay >= 0 && decay < 1)) {
-        throw new IllegalArgumentException("decay: expected [0, 1), found " + decay);
+        throw new LorikeetException(Code.INVALID_REQUEST, "decay: expected [0, 1), found " + decay);
       }
     }
   }

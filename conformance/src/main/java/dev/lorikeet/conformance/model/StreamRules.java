@@ -144,6 +144,10 @@ abstract class StreamRules extends GenerationRules {
     assertEquals(
         result.tokens(), seen.stream().map(GeneratedToken::id).toList(), () -> how + ": ids");
     assertEquals(
+        result.logProbabilities(),
+        seen.stream().map(GeneratedToken::logProbability).toList(),
+        () -> how + ": log-probabilities");
+    assertEquals(
         result.text(),
         seen.stream().map(GeneratedToken::text).collect(Collectors.joining()),
         () -> how + ": text");

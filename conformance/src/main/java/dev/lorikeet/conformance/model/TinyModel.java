@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,6 +26,7 @@ final class TinyModel {
   static final String WEIGHTS = "model.safetensors";
   static final String TOKENIZER = "tokenizer.json";
   static final int MAX_POSITIONS = 512;
+  private static final int NONE = -1;
 
   final ByteLevelTokenizer tokenizer = new ByteLevelTokenizer();
   final ModelShape shape =
@@ -47,8 +49,20 @@ final class TinyModel {
    * @param headMagnitude the size of the output weights; with 0 all logits are equal
    */
   TinyModel(long seed, double headMagnitude) {
+    this(seed, headMagnitude, NONE);
+  }
+
+  /**
+   * Draws a model.
+   *
+   * @param unsound a token whose embedding is NaN
+   */
+  TinyModel(long seed, double headMagnitude, int unsound) {
     RandomGenerator random = new SplittableRandom(seed);
     float[][] embedding = draw(random, shape.vocabulary(), shape.hidden(), 1);
+    if (unsound != NONE) {
+      Arrays.fill(embedding[unsound], Float.NaN);
+    }
     List<Map<Projection, float[][]>> layers = new ArrayList<>();
     List<float[]> attentionNorms = new ArrayList<>();
     List<float[]> mlpNorms = new ArrayList<>();
@@ -80,6 +94,11 @@ final class TinyModel {
     transformer =
         new PlainTransformer(shape, embedding, layers, attentionNorms, mlpNorms, finalNorm, head);
     configure();
+  }
+
+  /** Returns a token that no prompt of the suite holds by chance. */
+  static int unsoundToken() {
+    return ByteLevelTokenizer.BOS;
   }
 
   private static float[][] draw(RandomGenerator random, int rows, int columns, double magnitude) {

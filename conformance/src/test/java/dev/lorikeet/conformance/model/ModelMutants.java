@@ -12,6 +12,7 @@ import dev.lorikeet.model.GeneratedToken;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.GenerationResult;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
@@ -164,7 +165,10 @@ public final class ModelMutants {
             "mixtures left out of tokens",
             rules("M23"),
             rules(),
-            r -> r.toBuilder().reportMixture(false).build()));
+            r -> r.toBuilder().reportMixture(false).build()),
+        model("a closed model that calls itself healthy", rules("M24"), rules(), Cheerful::new),
+        model("closing in a callback said to be a defect", rules("M25"), rules(), Mumbling::new),
+        model("tokens drawn from NaN", rules("M26"), rules(), Indifferent::new));
   }
 
   private static int lastOfEquals(double[] logits, Sampling sampling, SplittableRandom random) {
@@ -176,6 +180,43 @@ public final class ModelMutants {
       best = logits[i] >= logits[best] ? i : best;
     }
     return best;
+  }
+
+  private static final class Cheerful extends ReferenceModel {
+    Cheerful(ModelConfig config) {
+      super(config);
+    }
+
+    @Override
+    public Health health() {
+      return Health.healthy();
+    }
+  }
+
+  private static final class Mumbling extends ReferenceModel {
+    Mumbling(ModelConfig config) {
+      super(config);
+    }
+
+    @Override
+    public void close() {
+      try {
+        super.close();
+      } catch (LorikeetException e) {
+        throw new LorikeetException(Code.INTERNAL, "something failed", e);
+      }
+    }
+  }
+
+  private static final class Indifferent extends ReferenceModel {
+    Indifferent(ModelConfig config) {
+      super(config);
+    }
+
+    @Override
+    boolean sound(double[] logits) {
+      return true;
+    }
   }
 
   private static final class HalfWeight extends ReferenceModel {

@@ -130,7 +130,11 @@ final class ReferenceLog implements Generation {
           Usage.builder().promptTokens(promptTokens).generatedTokens(tokens.size()).build();
       result =
           GenerationResult.of(
-              text.toString(), tokens.stream().map(GeneratedToken::id).toList(), reason, usage);
+              text.toString(),
+              tokens.stream().map(GeneratedToken::id).toList(),
+              tokens.stream().map(GeneratedToken::logProbability).toList(),
+              reason,
+              usage);
       completion.complete(result);
       notifyAll();
     }

@@ -8,6 +8,7 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Prompt;
@@ -279,6 +280,11 @@ class ReferenceModel implements BaseModel {
     return logits;
   }
 
+  /** Returns whether logits give probabilities. */
+  boolean sound(double[] logits) {
+    return Double.isFinite(ReferenceTask.logProbability(logits, 0));
+  }
+
   void freePages(int[] pages) {
     config.pool().free(pages, 0, pages.length);
   }
@@ -313,7 +319,17 @@ class ReferenceModel implements BaseModel {
   }
 
   @Override
+  public Health health() {
+    synchronized (queue) {
+      return closed ? Health.closed() : Health.healthy();
+    }
+  }
+
+  @Override
   public void close() {
+    if (Thread.currentThread().equals(thread)) {
+      throw new LorikeetException(Code.WRONG_THREAD, "close: called on the decoding thread");
+    }
     synchronized (queue) {
       if (closed) {
         return;

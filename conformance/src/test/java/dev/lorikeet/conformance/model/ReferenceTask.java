@@ -161,6 +161,7 @@ final class ReferenceTask {
       for (int i = 0; i < CHUNK && sequence.length() < prompt.size(); i++) {
         int position = sequence.length();
         logits = sequence.next(prompt.get(position), choice);
+        expectSound(position);
         if (scored.isPresent() && position + 1 < prompt.size()) {
           scored.get().add(logProbability(logits, prompt.get(position + 1)));
         }
@@ -198,8 +199,16 @@ final class ReferenceTask {
       end(reason.get());
       return true;
     }
+    int position = sequence.length();
     logits = sequence.next(token, choice);
+    expectSound(position);
     return false;
+  }
+
+  private void expectSound(int position) {
+    if (!model.sound(logits)) {
+      throw new LorikeetException(Code.NOT_FINITE, "logits at position " + position + ": NaN");
+    }
   }
 
   static double logProbability(double[] logits, int token) {

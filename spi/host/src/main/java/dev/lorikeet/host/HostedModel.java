@@ -11,6 +11,7 @@ import dev.lorikeet.host.telemetry.Telemetry;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.RequestObserver;
@@ -198,7 +199,18 @@ public final class HostedModel implements BaseModel {
   }
 
   @Override
-  public synchronized void close() {
+  public Health health() {
+    return closed ? Health.closed() : serving.health();
+  }
+
+  @Override
+  public void close() {
+    // Before anything is locked: another thread may be in here, waiting for the decoding thread.
+    serving.refuseToCloseOnDecodingThread();
+    closeOnce();
+  }
+
+  private synchronized void closeOnce() {
     if (!closed) {
       closed = true;
       resources.close();

@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.options;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.PluginKind;
 import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.console.ByteSize;
@@ -63,8 +64,8 @@ public final class HostOptions {
     options.forEach((key, value) -> set(builder, key, value));
     try {
       return builder.open();
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    } catch (LorikeetException e) {
+      throw Usage.of(spec, e);
     }
   }
 

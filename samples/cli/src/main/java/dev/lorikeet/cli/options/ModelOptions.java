@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.options;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.model.AdapterChoice;
@@ -107,11 +108,11 @@ public final class ModelOptions {
     try {
       choice.mix.forEach(
           (name, weight) -> shares.add(new Mixture.Share(known("--mix", name), weight)));
-    } catch (IllegalArgumentException e) {
+    } catch (LorikeetException e) {
       throw usage("--mix: " + e.getMessage());
     }
     String label = String.join("+", shares.stream().map(Mixture.Share::toString).toList());
-    return new Voice(label, new AdapterChoice.Mixed(new Mixture(shares)));
+    return new Voice(label, AdapterChoice.mixed(new Mixture(shares)));
   }
 
   private String known(String option, String name) {
@@ -135,9 +136,9 @@ public final class ModelOptions {
       registered.forEach(lorikeet::register);
       choice.router.ifPresent(name -> lorikeet.addRouter(name, routerOptions));
       return lorikeet;
-    } catch (IllegalArgumentException e) {
+    } catch (LorikeetException e) {
       lorikeet.close();
-      throw usage(String.valueOf(e.getMessage()));
+      throw Usage.of(spec, e);
     } catch (RuntimeException | Error e) {
       lorikeet.close();
       throw e;

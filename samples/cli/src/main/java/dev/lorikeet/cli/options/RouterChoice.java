@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.options;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.tiny.TinyModel;
 import java.util.HashMap;
 import java.util.Map;
@@ -36,8 +37,8 @@ public final class RouterChoice {
         });
     try {
       lorikeet.addRouter(name, plugin, all);
-    } catch (IllegalArgumentException e) {
-      throw usage.apply(String.valueOf(e.getMessage()));
+    } catch (LorikeetException e) {
+      throw Usage.is(e) ? usage.apply(e.getMessage()) : e;
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.lorikeet.cli.options;
 
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.StopConditions;
@@ -11,7 +12,6 @@ import java.util.Map;
 import java.util.Optional;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Options of how tokens are drawn and when a generation ends. */
@@ -77,8 +77,8 @@ public final class SamplingOptions {
       timeout.ifPresent(seconds -> request.timeout(Duration.ofMillis(Math.round(seconds * 1000))));
       attributes.forEach(request::attribute);
       GenerationRequest _ = request.build(); // checks the timeout
-    } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    } catch (LorikeetException e) {
+      throw Usage.of(spec, e);
     }
   }
 }

@@ -12,17 +12,17 @@ import org.jspecify.annotations.Nullable;
 public record Voice(String label, AdapterChoice choice) {
   /** The base model without adapters. */
   public static Voice base() {
-    return new Voice("base", new AdapterChoice.None());
+    return new Voice("base", AdapterChoice.none());
   }
 
   /** One adapter. */
   public static Voice adapter(String name) {
-    return new Voice(name, new AdapterChoice.Named(name));
+    return new Voice(name, AdapterChoice.named(name));
   }
 
   /** What a router chooses. */
   public static Voice router(String name) {
-    return new Voice("router " + name, new AdapterChoice.Routed(name));
+    return new Voice("router " + name, AdapterChoice.routed(name));
   }
 
   /** Returns the one adapter of this voice, for JSON; null if it is not one adapter. */

@@ -47,6 +47,7 @@ final class FakeGeneration implements Generation {
         GenerationResult.of(
             generated.toString(),
             tokens.stream().map(GeneratedToken::id).toList(),
+            tokens.stream().map(GeneratedToken::logProbability).toList(),
             FinishReason.LENGTH,
             Usage.builder()
                 .promptTokens(promptTokens)

@@ -5,6 +5,7 @@ import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.Prompt;
@@ -126,6 +127,11 @@ final class FakeModel implements BaseModel {
         .decodeTokens(200)
         .largestBatch(n)
         .build();
+  }
+
+  @Override
+  public Health health() {
+    return Health.healthy();
   }
 
   @Override

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 /**
  * Reads a gate from a directory: {@code router.json} says what it is, {@code router.safetensors}
@@ -21,6 +22,7 @@ import java.util.Map;
 final class GateFile {
   private static final String FORMAT = "lorikeet-gate";
   private static final int VERSION = 1;
+  private static final Pattern WEIGHTS = Pattern.compile("router(-[0-9a-f]{1,32})?\\.safetensors");
   private static final long MAX_JSON_BYTES = 1 << 20;
   private static final int MAX_EXPERTS = 4096;
   private static final int MAX_LAYERS = 4096;
@@ -36,12 +38,19 @@ final class GateFile {
    */
   static Gate read(Path directory) {
     try {
-      return read(
-          JsonFile.read(directory.resolve("router.json"), MAX_JSON_BYTES),
-          directory.resolve("router.safetensors"));
+      JsonFile json = JsonFile.read(directory.resolve("router.json"), MAX_JSON_BYTES);
+      return read(json, directory.resolve(weights(json)));
     } catch (LorikeetException e) {
       throw new LorikeetException(Code.ROUTER_FAILED, "gate: " + e.getMessage(), e);
     }
+  }
+
+  private static String weights(JsonFile json) {
+    String name = json.text("weights").orElse("router.safetensors");
+    if (!WEIGHTS.matcher(name).matches()) {
+      throw wrong(json, "weights", "a file like router-1a2b.safetensors beside router.json");
+    }
+    return name;
   }
 
   private static Gate read(JsonFile json, Path tensors) {

@@ -99,7 +99,7 @@ final class RuleReader {
         rules.add(new Rule(OTHERWISE, List.of(), use(file.root().get(OTHERWISE))));
       }
       return rules;
-    } catch (IllegalArgumentException e) {
+    } catch (IllegalArgumentException | LorikeetException e) {
       throw new IllegalArgumentException("file '" + path + "': " + e.getMessage(), e);
     }
   }
@@ -169,7 +169,7 @@ final class RuleReader {
   private static Rule named(String name, Supplier<Rule> reading) {
     try {
       return reading.get();
-    } catch (IllegalArgumentException e) {
+    } catch (IllegalArgumentException | LorikeetException e) {
       throw new IllegalArgumentException("rule '" + name + "': " + e.getMessage(), e);
     }
   }

@@ -55,6 +55,11 @@ final class Batching {
     return running;
   }
 
+  /** Returns the sequences that the last step has ended. */
+  List<Sequence> ended() {
+    return ended;
+  }
+
   int largestBatch() {
     return largestBatch;
   }

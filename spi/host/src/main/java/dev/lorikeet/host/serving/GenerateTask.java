@@ -35,6 +35,7 @@ final class GenerateTask implements Task {
   private final RandomGenerator random;
   private final Optional<MixtureReport> report;
   private final StringBuilder piece = new StringBuilder();
+  private Optional<Mixture> mixture = Optional.empty();
   private int generated;
   private long firstTokenNanos;
   private long lastTokenNanos;
@@ -137,7 +138,8 @@ final class GenerateTask implements Task {
   /**
    * Takes the next token.
    *
-   * @return whether the generation has ended; then {@link #finish} is to be called
+   * @return whether the generation has ended; then {@link #finish} is to be called, once {@link
+   *     #observe} was
    */
   boolean accept(int token, float logProbability) {
     lastTokenNanos = clock.getAsLong();
@@ -148,8 +150,13 @@ final class GenerateTask implements Task {
     trace.token();
     piece.setLength(0);
     boolean ended = endOf(token);
-    Optional<Mixture> mixture = report.map(MixtureReport::mixture);
+    mixture = report.map(MixtureReport::mixture);
     log.append(token, logProbability, piece, mixture);
+    return ended;
+  }
+
+  /** Shows the request's observer the token that was accepted last. */
+  void observe(int token, float logProbability) {
     if (observer.onToken().isPresent()) {
       observer
           .onToken()
@@ -157,7 +164,6 @@ final class GenerateTask implements Task {
           .accept(
               GeneratedToken.of(generated - 1, token, piece.toString(), logProbability, mixture));
     }
-    return ended;
   }
 
   /** Writes the text that a token makes certain and returns whether the generation ends with it. */
@@ -198,14 +204,20 @@ final class GenerateTask implements Task {
             .timeToFirstToken(Duration.ofNanos(firstTokenNanos - bounds.submittedNanos()))
             .total(Duration.ofNanos(lastTokenNanos - bounds.submittedNanos()))
             .build();
-    trace.finished(reason, usage);
-    log.finish(reason, usage);
+    try {
+      trace.finished(reason, usage);
+    } finally {
+      log.finish(reason, usage);
+    }
   }
 
   @Override
   public void fail(LorikeetException failure) {
-    trace.failed(failure);
-    log.fail(failure);
+    try {
+      trace.failed(failure);
+    } finally {
+      log.fail(failure);
+    }
   }
 
   /** Returns the failure of a request whose observer threw. */

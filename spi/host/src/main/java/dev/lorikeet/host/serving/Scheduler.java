@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.host.kv.PrefixCache;
 import dev.lorikeet.host.telemetry.Telemetry;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelStats;
 import java.util.List;
 import java.util.Optional;
@@ -24,6 +25,11 @@ public final class Scheduler implements AutoCloseable {
    */
   private static final long RETRY_NANOS = 5_000_000;
 
+  private static final String END =
+      "; the model has ended: close it, then it can be opened again in this process";
+
+  private static final System.Logger LOGGER = System.getLogger(Scheduler.class.getName());
+
   private final StepRunner runner;
   private final AdapterLoader loader;
   private final Optional<PrefixCache> prefixes;
@@ -36,8 +42,15 @@ public final class Scheduler implements AutoCloseable {
   private final Thread thread;
   private volatile boolean closing;
 
-  /** Why the decoding thread ended, unless it was told to. */
+  /** Why the thread ended, unless it was told to. */
   private volatile Optional<LorikeetException> failure = Optional.empty();
+
+  /** The reason until a better one is made, for which there may be no memory. */
+  private final Optional<LorikeetException> unknown =
+      Optional.of(new LorikeetException(Code.INTERNAL, "the decoding thread failed" + END));
+
+  /** Whether nobody takes messages any more, so that whoever leaves one has to take it. */
+  private volatile boolean ended;
 
   // What the decoding thread publishes after each step; each count by itself, so that it is free.
   private volatile int running;
@@ -91,18 +104,23 @@ public final class Scheduler implements AutoCloseable {
     }
     if (closing) {
       admission.returnPlace();
-      throw closed();
+      throw refusal();
     }
     post(() -> enqueue(sequence));
     // The thread may have ended between the check and the message: then nobody takes it any more.
-    if (closing && !thread.isAlive()) {
+    if (ended) {
       drainAfterEnd();
     }
   }
 
   private void enqueue(Sequence sequence) {
-    forecast.arrived(sequence);
-    admission.enqueue(sequence);
+    try {
+      forecast.arrived(sequence);
+      admission.enqueue(sequence);
+    } catch (RuntimeException | Error e) {
+      sequence.task().fail(ending(e)); // it may be nowhere yet
+      throw e;
+    }
   }
 
   /** Makes the decoding thread look at cancelled sequences. */
@@ -127,12 +145,27 @@ public final class Scheduler implements AutoCloseable {
     return batching.preemptions();
   }
 
+  /** Returns how the decoding thread stands. */
+  Health health() {
+    Optional<LorikeetException> reason = failure;
+    if (reason.isPresent()) {
+      return Health.failed(reason.get());
+    }
+    return closing ? Health.closed() : Health.healthy();
+  }
+
+  /** Returns whether the caller is the decoding thread. */
+  boolean isDecodingThread() {
+    return Thread.currentThread().equals(thread);
+  }
+
   private void post(Runnable message) {
     inbox.add(message);
     LockSupport.unpark(thread);
   }
 
-  private LorikeetException closed() {
+  /** Returns why no request is taken any more. */
+  private LorikeetException refusal() {
     return failure
         .map(reason -> new LorikeetException(reason.code(), reason.getMessage(), reason))
         .orElseGet(() -> new LorikeetException(Code.CLOSED, "the model was closed"));
@@ -146,18 +179,23 @@ public final class Scheduler implements AutoCloseable {
         }
       }
     } catch (Throwable e) {
-      LorikeetException reason =
-          e instanceof LorikeetException known
-              ? known
-              : new LorikeetException(Code.INTERNAL, "the decoding thread failed: " + e, e);
+      // Whatever it was, nobody knows the state of the decoder after it.
+      failure = unknown;
+      LorikeetException reason = ending(e);
       failure = Optional.of(reason);
-      closing = true;
-      failAll(reason);
-      throw e;
+      LOGGER.log(System.Logger.Level.ERROR, "a model has ended: " + reason, e);
     } finally {
-      failAll(closed());
-      publish();
+      closing = true;
+      ended = true;
+      drainAfterEnd();
     }
+  }
+
+  /** Returns what requests are told that fail with the model. */
+  private static LorikeetException ending(Throwable e) {
+    return e instanceof LorikeetException known
+        ? new LorikeetException(known.code(), known.getMessage() + END, known)
+        : new LorikeetException(Code.INTERNAL, "the decoding thread failed: " + e + END, e);
   }
 
   /**
@@ -187,6 +225,7 @@ public final class Scheduler implements AutoCloseable {
    * missing.
    */
   private void rest() {
+    Thread.interrupted(); // an observer may have left it, and then the thread would never rest
     if (closing || !inbox.isEmpty()) {
       return;
     }
@@ -248,11 +287,14 @@ public final class Scheduler implements AutoCloseable {
    * finds the pages free.
    */
   private void end(Sequence sequence, LorikeetException failure) {
-    sequence.release();
-    forget(sequence);
-    admission.pagesReturned();
-    publish();
-    sequence.task().fail(failure);
+    try {
+      sequence.release();
+      forget(sequence);
+      admission.pagesReturned();
+      publish();
+    } finally {
+      sequence.task().fail(failure);
+    }
   }
 
   /** Lets everybody who notes something of sequences forget one that has ended. */
@@ -291,18 +333,28 @@ public final class Scheduler implements AutoCloseable {
     kvCachePages = runner.kvCachePages();
   }
 
-  private void failAll(LorikeetException reason) {
+  /** Ends all there are when the decoding thread is gone or going. */
+  private synchronized void drainAfterEnd() {
+    LorikeetException reason = refusal();
     takeMessages();
     while (!batching.running().isEmpty()) {
-      end(batching.running().removeLast(), reason);
+      endAnyway(batching.running().removeLast(), reason);
     }
     while (admission.size() > 0) {
-      end(admission.remove(admission.size() - 1), reason);
+      endAnyway(admission.remove(admission.size() - 1), reason);
     }
+    for (Sequence sequence : batching.ended()) {
+      endAnyway(sequence, reason); // of no effect, unless it was not told of its own end
+    }
+    publish();
   }
 
-  private synchronized void drainAfterEnd() {
-    failAll(closed());
+  private void endAnyway(Sequence sequence, LorikeetException reason) {
+    try {
+      end(sequence, reason);
+    } catch (RuntimeException | Error e) {
+      LOGGER.log(System.Logger.Level.ERROR, "a request could not give everything back", e);
+    }
   }
 
   /** Ends all requests, then the decoding thread; idempotent. */
@@ -319,6 +371,7 @@ public final class Scheduler implements AutoCloseable {
       }
     }
     loader.close();
+    ended = true;
     drainAfterEnd();
     if (interrupted) {
       Thread.currentThread().interrupt();

@@ -1,6 +1,8 @@
 package dev.lorikeet.host.serving;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.host.stream.ResultFuture;
+import dev.lorikeet.host.stream.Writer;
 import dev.lorikeet.host.telemetry.RequestTrace;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
@@ -13,21 +15,14 @@ import java.util.concurrent.CompletableFuture;
 final class ScoreTask implements Task {
   private final RequestObserver observer;
   private final RequestTrace trace;
-  private final CompletableFuture<Score> future;
+  private final ResultFuture<Score> future;
   private final int[] tokens;
   private final double[] logProbabilities;
 
-  ScoreTask(RequestObserver observer, RequestTrace trace, int[] tokens, Runnable onCancel) {
+  ScoreTask(RequestObserver observer, RequestTrace trace, int[] tokens, Writer writer) {
     this.observer = observer;
     this.trace = trace;
-    this.future =
-        new CompletableFuture<>() {
-          @Override
-          public boolean cancel(boolean mayInterruptIfRunning) {
-            onCancel.run();
-            return super.cancel(mayInterruptIfRunning);
-          }
-        };
+    this.future = new ResultFuture<>(writer);
     this.tokens = tokens;
     this.logProbabilities = new double[tokens.length - 1];
   }
@@ -79,13 +74,24 @@ final class ScoreTask implements Task {
     for (double value : logProbabilities) {
       values.add(value);
     }
-    trace.scored();
-    future.complete(new Score(Arrays.stream(tokens).boxed().toList(), values));
+    try {
+      trace.scored();
+    } finally {
+      tell(() -> future.complete(new Score(Arrays.stream(tokens).boxed().toList(), values)));
+    }
   }
 
   @Override
   public void fail(LorikeetException failure) {
-    trace.failed(failure);
-    future.completeExceptionally(failure);
+    try {
+      trace.failed(failure);
+    } finally {
+      tell(() -> future.completeExceptionally(failure));
+    }
+  }
+
+  /** What depends on the future may take its time, which the decoding thread does not have. */
+  private static void tell(Runnable completion) {
+    Thread.ofVirtual().name("lorikeet-completion").start(completion);
   }
 }

@@ -9,6 +9,7 @@ import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.host.stream.Relay;
 import dev.lorikeet.host.stream.TokenBuffer;
 import dev.lorikeet.host.stream.TokenLog;
+import dev.lorikeet.host.stream.Writer;
 import dev.lorikeet.host.telemetry.RequestLabels;
 import dev.lorikeet.host.telemetry.RequestTrace;
 import dev.lorikeet.host.telemetry.Telemetry;
@@ -16,6 +17,7 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
@@ -117,7 +119,7 @@ public final class Serving implements AutoCloseable {
     refuseIfTooLarge(selection, prompt.length() + maxTokens);
 
     TokenBuffer tokens = new TokenBuffer(maxTokens, request.reportMixture());
-    TokenLog log = new TokenLog(relay, tokens, () -> cancel(ticket));
+    TokenLog log = new TokenLog(relay, tokens, writer(ticket));
     GenerateTask task =
         new GenerateTask(
             request,
@@ -133,9 +135,19 @@ public final class Serving implements AutoCloseable {
     return log;
   }
 
-  private void cancel(Sequence.Ticket ticket) {
-    ticket.cancelled().set(true);
-    scheduler.wake();
+  private Writer writer(Sequence.Ticket ticket) {
+    return new Writer() {
+      @Override
+      public void cancel() {
+        ticket.cancelled().set(true);
+        scheduler.wake();
+      }
+
+      @Override
+      public boolean isCurrentThread() {
+        return scheduler.isDecodingThread();
+      }
+    };
   }
 
   /** Submits a request for log-probabilities. */
@@ -169,7 +181,7 @@ public final class Serving implements AutoCloseable {
             0,
             "",
             new AtomicBoolean());
-    ScoreTask task = new ScoreTask(observer, trace, prompt.array(), () -> cancel(ticket));
+    ScoreTask task = new ScoreTask(observer, trace, prompt.array(), writer(ticket));
     trace.queued();
     scheduler.submit(sequence(ticket, prompt.array(), selection, task));
     return task.future();
@@ -237,6 +249,22 @@ public final class Serving implements AutoCloseable {
     return scheduler.stats();
   }
 
+  /** Returns whether requests are taken, and if not, why. */
+  public Health health() {
+    return scheduler.health();
+  }
+
+  /**
+   * Refuses a caller that is the decoding thread, which {@link #close} waits for.
+   *
+   * @throws LorikeetException with code {@code WRONG_THREAD}
+   */
+  public void refuseToCloseOnDecodingThread() {
+    if (scheduler.isDecodingThread()) {
+      throw Writer.onDecodingThread("to close the model");
+    }
+  }
+
   /** Returns the counts of the prefix cache. */
   public PrefixStats prefixStats() {
     return prefixes.map(PrefixCache::stats).orElse(PrefixStats.NONE);
@@ -254,9 +282,12 @@ public final class Serving implements AutoCloseable {
   /** Ends all requests and the decoding thread. */
   @Override
   public void close() {
-    scheduler.close();
-    relay.close();
-    prefixes.ifPresent(PrefixCache::close);
-    runner.close();
+    try (runner) {
+      try (relay) {
+        scheduler.close();
+      } finally {
+        prefixes.ifPresent(PrefixCache::close);
+      }
+    }
   }
 }

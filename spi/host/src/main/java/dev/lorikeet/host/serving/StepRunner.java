@@ -1,5 +1,7 @@
 package dev.lorikeet.host.serving;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.host.sampling.Sampler;
 import dev.lorikeet.host.step.StepBatch;
 import dev.lorikeet.host.step.StepDecoder;
@@ -160,7 +162,12 @@ final class StepRunner implements AutoCloseable {
         int rows = Math.min(count, sequence.length() - 1 - from);
         for (int r = 0; r < rows; r++) {
           int next = sequence.tokens()[from + r + 1];
-          score.note(from + r + 1, logProbability(row + r, next));
+          double norm = decoder.logSumExp(row + r);
+          if (Double.isFinite(norm)) {
+            score.note(from + r + 1, decoder.logit(row + r, next) - norm);
+          } else if (!sequence.failed()) {
+            sequence.fail(notFinite(sequence, row + r, from + r));
+          }
         }
         if (sequence.remaining() == 0 && !sequence.failed()) {
           sequence.complete(score::finish);
@@ -180,10 +187,16 @@ final class StepRunner implements AutoCloseable {
   }
 
   private void draw(Sequence sequence, GenerateTask task, int row) {
+    double norm = decoder.logSumExp(row);
+    if (!Double.isFinite(norm)) {
+      sequence.fail(notFinite(sequence, row, sequence.length() - 1));
+      return;
+    }
     Optional<LogitsObserver> observer = task.observer().onLogits();
     if (observer.isPresent()) {
+      MemorySegment seen = decoder.logits(row).asReadOnly();
       try {
-        observer.get().onLogits(task.generated(), decoder.logits(row).asReadOnly());
+        observer.get().onLogits(task.generated(), seen);
       } catch (RuntimeException | Error e) {
         sequence.fail(GenerateTask.observerFailed("onLogits", e));
         return;
@@ -198,19 +211,47 @@ final class StepRunner implements AutoCloseable {
       token = sampler.draw(logits, logits.length, sampling, task.random());
     }
     sequence.append(token);
+    float logProbability = (float) (decoder.logit(row, token) - norm);
+    boolean last;
     try {
-      if (task.accept(token, (float) logProbability(row, token))) {
-        long startedNanos = sequence.startedNanos();
-        routing.ended(task.generated());
-        sequence.complete(() -> task.finish(startedNanos));
-      }
+      last = task.accept(token, logProbability);
+    } catch (RuntimeException | Error e) {
+      sequence.fail(
+          new LorikeetException(Code.INTERNAL, "the text of token " + token + " failed: " + e, e));
+      return;
+    }
+    try {
+      task.observe(token, logProbability);
     } catch (RuntimeException | Error e) {
       sequence.fail(GenerateTask.observerFailed("onToken", e));
+      return;
+    }
+    if (last) {
+      long startedNanos = sequence.startedNanos();
+      routing.ended(task.generated());
+      sequence.complete(() -> task.finish(startedNanos));
     }
   }
 
-  private double logProbability(int row, int token) {
-    return decoder.logit(row, token) - decoder.logSumExp(row);
+  /** Returns the failure of a request whose logits give no probabilities. */
+  private LorikeetException notFinite(Sequence sequence, int row, int position) {
+    MemorySegment seen = decoder.logits(row);
+    String found = "-Infinity for every token";
+    for (int token = 0; token < logits.length; token++) {
+      float logit = seen.getAtIndex(ValueLayout.JAVA_FLOAT, token);
+      if (Float.isNaN(logit) || logit == Float.POSITIVE_INFINITY) {
+        found = logit + " for token " + token;
+        break;
+      }
+    }
+    return new LorikeetException(
+        Code.NOT_FINITE,
+        "logits at position "
+            + position
+            + ": expected numbers, found "
+            + found
+            + "; the request uses "
+            + (sequence.adapters().isEmpty() ? "no adapter" : "adapters " + sequence.adapters()));
   }
 
   long steps() {

@@ -18,6 +18,10 @@ public interface StepDecoder extends AutoCloseable {
    *
    * @param step the tokens, their positions and pages; must not change meanwhile
    * @param adapters tells which adapters the tokens use; asked on the calling thread
+   * @throws dev.lorikeet.LorikeetException to end the model for a reason that its application
+   *     should know, with a code such as {@code MODEL_INVALID}. So does anything else that a method
+   *     of a decoder throws, as {@code INTERNAL}: all requests fail with it, no new one is taken,
+   *     and {@link dev.lorikeet.model.BaseModel#health} tells it
    */
   void forward(StepBatch step, StepAdapters adapters);
 
@@ -35,7 +39,11 @@ public interface StepDecoder extends AutoCloseable {
   /** Returns the token with the largest logit of a row, the smallest id among equals. */
   int best(int row);
 
-  /** Returns the logarithm of the sum of exponentials of a row of logits. */
+  /**
+   * Returns the logarithm of the sum of exponentials of a row of logits: not finite if one of them
+   * is NaN or positive infinity, or all are negative infinity. The request fails then, and no
+   * other.
+   */
   double logSumExp(int row);
 
   /** Returns how steps with adapters were computed so far; for the decoding thread. */

@@ -72,6 +72,7 @@ public final class Relay implements AutoCloseable {
       resting = true;
       if (signalled.get() == null && !closed) {
         LockSupport.park(this);
+        Thread.interrupted(); // else the thread would never rest again
       }
       resting = false;
     }

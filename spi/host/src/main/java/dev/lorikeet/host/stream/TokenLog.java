@@ -53,28 +53,21 @@ public final class TokenLog implements Generation {
   private final Waiters forTokens = new Waiters();
   private final Waiters forEnd = new Waiters();
   private final Relay.Line line;
-  private final Runnable onCancel;
+  private final Writer writer;
   private final AtomicBoolean completes = new AtomicBoolean();
-  private final CompletableFuture<GenerationResult> completion =
-      new CompletableFuture<>() {
-        @Override
-        public boolean cancel(boolean mayInterruptIfRunning) {
-          TokenLog.this.cancel();
-          return super.cancel(mayInterruptIfRunning);
-        }
-      };
+  private final CompletableFuture<GenerationResult> completion;
 
   /**
    * Creates an empty log.
    *
    * @param relay wakes readers
    * @param tokens an empty buffer, from now on this log's
-   * @param onCancel tells the scheduler that somebody asked for an early end; called from any
-   *     thread, perhaps more than once
+   * @param writer what appends; told when somebody asks for an early end
    */
-  public TokenLog(Relay relay, TokenBuffer tokens, Runnable onCancel) {
+  public TokenLog(Relay relay, TokenBuffer tokens, Writer writer) {
     this.tokens = tokens;
-    this.onCancel = onCancel;
+    this.writer = writer;
+    this.completion = new ResultFuture<>(writer);
     this.line = relay.line(this::wake);
   }
 
@@ -116,7 +109,7 @@ public final class TokenLog implements Generation {
   @Override
   public void cancel() {
     if (!ended()) {
-      onCancel.run();
+      writer.cancel();
     }
   }
 
@@ -136,11 +129,14 @@ public final class TokenLog implements Generation {
   }
 
   private void await(Waiters waiters, BooleanSupplier condition, String what) {
+    if (!condition.getAsBoolean()) {
+      writer.refuseToWaitFor(what);
+    }
     try {
       waiters.await(condition);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      onCancel.run();
+      writer.cancel();
       throw new LorikeetException(Code.CANCELLED, "interrupted while waiting for " + what, e);
     }
   }
@@ -148,12 +144,14 @@ public final class TokenLog implements Generation {
   private GenerationResult result(FinishReason reason, Usage usage) {
     StringBuilder text = new StringBuilder();
     List<Integer> ids = new ArrayList<>(tokens.count());
+    List<Float> logProbabilities = new ArrayList<>(tokens.count());
     for (TokenBuffer.Cursor cursor = tokens.cursor(); cursor.hasNext(); ) {
       GeneratedToken token = cursor.next();
       text.append(token.text());
       ids.add(token.id());
+      logProbabilities.add(token.logProbability());
     }
-    return GenerationResult.of(text.toString(), ids, reason, usage);
+    return GenerationResult.of(text.toString(), ids, logProbabilities, reason, usage);
   }
 
   @Override

@@ -31,6 +31,7 @@ final class Keys {
 
   static final AttributeKey<List<String>> ADAPTERS =
       AttributeKey.stringArrayKey("lorikeet.adapters");
+  static final AttributeKey<String> ERROR_ID = AttributeKey.stringKey("lorikeet.error.id");
   static final AttributeKey<String> ADAPTER = AttributeKey.stringKey("lorikeet.adapter");
   static final AttributeKey<String> ROUTER = AttributeKey.stringKey("lorikeet.router");
   static final AttributeKey<String> TENANT = AttributeKey.stringKey("lorikeet.tenant");

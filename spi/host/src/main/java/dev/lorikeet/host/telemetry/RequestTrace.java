@@ -224,6 +224,9 @@ public final class RequestTrace {
 
   private static void mark(Span span, Throwable failure) {
     span.setAttribute(Keys.ERROR_TYPE, errorType(failure));
+    if (failure instanceof LorikeetException known) {
+      span.setAttribute(Keys.ERROR_ID, known.id());
+    }
     span.setStatus(StatusCode.ERROR, String.valueOf(failure.getMessage()));
   }
 

@@ -68,13 +68,13 @@ record Catalogue(List<Entry> entries) {
     String one = "a" + random.nextInt(SteppedServing.ADAPTERS);
     String other = "a" + (Integer.parseInt(one.substring(1)) + 1) % SteppedServing.ADAPTERS;
     return switch (i % 8) {
-      case 0 -> new AdapterChoice.None();
+      case 0 -> AdapterChoice.none();
       case 1 ->
-          new AdapterChoice.Mixed(
+          AdapterChoice.mixed(
               Mixture.of(new Mixture.Share(one, 0.5f), new Mixture.Share(other, 0.75f)));
-      case 2 -> new AdapterChoice.Routed("plain");
-      case 3 -> new AdapterChoice.Routed("mean");
-      default -> new AdapterChoice.Named(one);
+      case 2 -> AdapterChoice.routed("plain");
+      case 3 -> AdapterChoice.routed("mean");
+      default -> AdapterChoice.named(one);
     };
   }
 

@@ -28,8 +28,8 @@ import java.util.stream.IntStream;
 
 /**
  * A store of adapters that are a number: the path of the source, which nobody opens. Adapter {@code
- * n} takes {@code 3 + 2 n} pages, whose rows begin with floats that follow from the number. For one
- * thread.
+ * n} takes {@code 3 + 2 n} pages, whose rows begin with floats that follow from the number. Any
+ * thread may use it, but a lease one at a time.
  */
 final class FakeStore implements AdapterStore {
   private static final TargetModule TARGET = TargetModule.of(0, Projection.Q);
@@ -71,7 +71,7 @@ final class FakeStore implements AdapterStore {
   }
 
   @Override
-  public AdapterSpec register(AdapterSource source) {
+  public synchronized AdapterSpec register(AdapterSource source) {
     int number = Integer.parseInt(source.path().toString());
     TargetSpec target =
         TargetSpec.builder(TARGET)
@@ -104,7 +104,7 @@ final class FakeStore implements AdapterStore {
     adapter.pages = new int[0];
   }
 
-  private int reclaim(int wanted) {
+  private synchronized int reclaim(int wanted) {
     int freed = 0;
     for (Adapter adapter : List.copyOf(residents)) {
       if (adapter.leases == 0 && freed < wanted) {
@@ -117,7 +117,7 @@ final class FakeStore implements AdapterStore {
   }
 
   @Override
-  public AdapterLease acquire(String id) {
+  public synchronized AdapterLease acquire(String id) {
     Adapter adapter = adapters.get(id);
     if (adapter == null) {
       throw new LorikeetException(Code.ADAPTER_NOT_FOUND, "no adapter '" + id + "'");
@@ -150,7 +150,7 @@ final class FakeStore implements AdapterStore {
   }
 
   @Override
-  public Optional<AdapterLease> acquireIfResident(String id) {
+  public synchronized Optional<AdapterLease> acquireIfResident(String id) {
     Optional<Adapter> adapter = Optional.ofNullable(adapters.get(id)).filter(residents::contains);
     hits += adapter.isPresent() ? 1 : 0;
     return adapter.map(this::lease);
@@ -200,10 +200,12 @@ final class FakeStore implements AdapterStore {
 
     @Override
     public void close() {
-      if (!closed) {
-        closed = true;
-        adapter.leases--;
-        unloadIfUnused(adapter);
+      synchronized (FakeStore.this) {
+        if (!closed) {
+          closed = true;
+          adapter.leases--;
+          unloadIfUnused(adapter);
+        }
       }
     }
   }
@@ -212,24 +214,24 @@ final class FakeStore implements AdapterStore {
   public void prefetch(Collection<String> ids) {}
 
   @Override
-  public boolean unregister(String id) {
+  public synchronized boolean unregister(String id) {
     Optional<Adapter> removed = Optional.ofNullable(adapters.remove(id));
     retire(removed);
     return removed.isPresent();
   }
 
   @Override
-  public Optional<AdapterSpec> find(String id) {
+  public synchronized Optional<AdapterSpec> find(String id) {
     return Optional.ofNullable(adapters.get(id)).map(adapter -> adapter.spec);
   }
 
   @Override
-  public List<AdapterSpec> list() {
+  public synchronized List<AdapterSpec> list() {
     return adapters.values().stream().map(adapter -> adapter.spec).toList();
   }
 
   @Override
-  public StoreStats stats() {
+  public synchronized StoreStats stats() {
     return StoreStats.builder()
         .registered(adapters.size())
         .resident(residents.size())
@@ -250,7 +252,7 @@ final class FakeStore implements AdapterStore {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
     pressure.close();
     List<String> leased = leased();
     List.copyOf(residents).forEach(this::unload);

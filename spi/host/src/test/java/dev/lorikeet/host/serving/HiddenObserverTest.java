@@ -164,7 +164,7 @@ class HiddenObserverTest {
       HiddenRows scored = new HiddenRows();
       var score =
           stepped.serving.score(
-              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.Named("a2")),
+              ScoreRequest.of(new Prompt.Tokens(prompt), AdapterChoice.named("a2")),
               scored.observer());
       stepped.finish(1000);
       assertEquals(prompt, score.join().tokens());
@@ -238,7 +238,7 @@ class HiddenObserverTest {
       Generation bad = stepped.submit(request(prompt, 6), broken);
       var score =
           stepped.serving.score(
-              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.None()), broken);
+              ScoreRequest.of(new Prompt.Tokens(prompt), AdapterChoice.none()), broken);
       stepped.finish(1000);
       assertEquals(right, good.await().tokens());
       LorikeetException e = assertThrows(LorikeetException.class, bad::await);
@@ -253,8 +253,7 @@ class HiddenObserverTest {
 
   @Test
   void aScoreRefusesObserversOfWhatItDoesNotDraw() {
-    ScoreRequest request =
-        ScoreRequest.of(new Prompt.Tokens(List.of(5, 6)), new AdapterChoice.None());
+    ScoreRequest request = ScoreRequest.of(new Prompt.Tokens(List.of(5, 6)), AdapterChoice.none());
     try (SteppedServing stepped = open(4, 400, false)) {
       for (RequestObserver observer :
           List.of(

@@ -111,8 +111,8 @@ class PerTokenTest {
     for (int round = 0; round < 8; round++) {
       List<Integer> prompt = prompt(random, 1 + random.nextInt(60));
       List<Mixture> mixtures = mixtures(prompt.size());
-      AdapterChoice stated = new AdapterChoice.PerToken(mixtures);
-      AdapterChoice routed = new AdapterChoice.Routed("oracle");
+      AdapterChoice stated = AdapterChoice.perToken(mixtures);
+      AdapterChoice routed = AdapterChoice.routed("oracle");
       try (SteppedServing stepped = open(false)) {
         stepped.serving.addRouter("oracle", new Oracle(mixtures));
         List<float[]> expected = logits(stepped, prompt, routed);
@@ -133,7 +133,7 @@ class PerTokenTest {
     List<Optional<Mixture>> reported = new ArrayList<>();
     try (SteppedServing stepped = open(false)) {
       stepped.run(
-          request(prompt, 3).adapter(new AdapterChoice.PerToken(mixtures)).reportMixture(),
+          request(prompt, 3).adapter(AdapterChoice.perToken(mixtures)).reportMixture(),
           RequestObserver.tokens((GeneratedToken token) -> reported.add(token.mixture())));
     }
     Optional<Mixture> last = Optional.of(mixtures.getLast());
@@ -143,7 +143,7 @@ class PerTokenTest {
   @Test
   void nothingIsSharedThroughThePrefixCache() {
     List<Integer> prompt = prompt(random, 4 * BLOCK);
-    AdapterChoice choice = new AdapterChoice.PerToken(mixtures(prompt.size()));
+    AdapterChoice choice = AdapterChoice.perToken(mixtures(prompt.size()));
     try (SteppedServing stepped = open(true)) {
       HiddenRows.assertSame(
           logits(stepped, prompt, choice), logits(stepped, prompt, choice), "again");
@@ -161,7 +161,7 @@ class PerTokenTest {
                 LorikeetException.class,
                 () ->
                     stepped.submit(
-                        request(prompt, 1).adapter(new AdapterChoice.PerToken(mixtures(tokens)))));
+                        request(prompt, 1).adapter(AdapterChoice.perToken(mixtures(tokens)))));
         assertEquals(Code.INVALID_REQUEST, e.code());
         assertTrue(e.getMessage().contains("5") && e.getMessage().contains("" + tokens));
       }
@@ -171,9 +171,7 @@ class PerTokenTest {
           Code.ADAPTER_NOT_FOUND,
           assertThrows(
                   LorikeetException.class,
-                  () ->
-                      stepped.submit(
-                          request(prompt, 1).adapter(new AdapterChoice.PerToken(strange))))
+                  () -> stepped.submit(request(prompt, 1).adapter(AdapterChoice.perToken(strange))))
               .code());
     }
   }

@@ -119,7 +119,7 @@ class PrefixReuseTest {
   }
 
   private static AdapterChoice mixed(String adapter, float weight) {
-    return new AdapterChoice.Mixed(Mixture.of(new Mixture.Share(adapter, weight)));
+    return AdapterChoice.mixed(Mixture.of(new Mixture.Share(adapter, weight)));
   }
 
   @Test
@@ -272,7 +272,7 @@ class PrefixReuseTest {
   @Test
   void scoresNeedAllLogitsAndSoReuseNothing() {
     try (SteppedServing stepped = open(true)) {
-      var request = ScoreRequest.of(new Prompt.Tokens(beginning), new AdapterChoice.None());
+      var request = ScoreRequest.of(new Prompt.Tokens(beginning), AdapterChoice.none());
       stepped.run(request(beginning, 1));
       var score = stepped.serving.score(request, RequestObserver.none());
       stepped.finish(1000);

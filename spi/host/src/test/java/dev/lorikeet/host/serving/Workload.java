@@ -23,6 +23,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
 
 /**
  * One random workload: requests of several tenants and priorities, some of which are cancelled,
@@ -127,7 +128,7 @@ final class Workload implements AutoCloseable {
     if (random.nextInt(12) == 0) {
       scores.add(
           stepped.serving.score(
-              ScoreRequest.of(new Prompt.Tokens(entry.prompt()), new AdapterChoice.Named("a0")),
+              ScoreRequest.of(new Prompt.Tokens(entry.prompt()), AdapterChoice.named("a0")),
               RequestObserver.none()));
     }
   }
@@ -197,9 +198,8 @@ final class Workload implements AutoCloseable {
       }
     }
     for (CompletableFuture<Score> score : scores) {
-      assertTrue(score.isDone(), "a score has not ended");
       try {
-        score.join();
+        score.orTimeout(60, TimeUnit.SECONDS).join();
       } catch (CompletionException e) {
         assertTrue(
             e.getCause() instanceof LorikeetException cause && ALLOWED.contains(cause.code()),

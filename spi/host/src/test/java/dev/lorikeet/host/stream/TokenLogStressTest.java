@@ -69,7 +69,7 @@ class TokenLogStressTest {
   void aTokenThatComesRightBeforeTheEndIsSeen() throws InterruptedException {
     try (Relay relay = new Relay()) {
       for (int round = 0; round < 2 * ROUNDS; round++) {
-        TokenLog log = new TokenLog(relay, new TokenBuffer(1, false), () -> {});
+        TokenLog log = new TokenLog(relay, new TokenBuffer(1, false), TestWriter.of(() -> {}));
         Reader reader = new Reader(1);
         log.subscribe(reader);
         // Demand that is renewed all the time makes the drain look all the time.
@@ -119,7 +119,8 @@ class TokenLogStressTest {
       this.length = random.nextInt(60);
       this.fails = random.nextInt(4) == 0;
       this.closesRelay = random.nextInt(10) == 0;
-      this.log = new TokenLog(relay, new TokenBuffer(60, false), () -> cancelled.set(true));
+      this.log =
+          new TokenLog(relay, new TokenBuffer(60, false), TestWriter.of(() -> cancelled.set(true)));
     }
 
     void run() {

@@ -30,7 +30,8 @@ class TokenLogTest {
   private final AtomicInteger cancels = new AtomicInteger();
   private final Relay relay = new Relay();
   private final TokenLog log =
-      new TokenLog(relay, new TokenBuffer(1_000_000, false), cancels::incrementAndGet);
+      new TokenLog(
+          relay, new TokenBuffer(1_000_000, false), TestWriter.of(cancels::incrementAndGet));
 
   @AfterEach
   void closeRelay() {
