@@ -1,17 +1,20 @@
 package dev.lorikeet.arrow;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
 import dev.lorikeet.arrow.ipc.ArrowAdapterFormat;
 import dev.lorikeet.arrow.ipc.ArrowAdapterWriter;
 import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -35,13 +38,14 @@ public final class AdapterFiles {
    * @param arrowFile where to write; the name must end in {@code .arrow}
    * @return the target modules
    * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
-   *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
-   * @throws IllegalArgumentException if the name does not end in {@code .arrow}
-   * @throws UncheckedIOException if the file can't be written
+   *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor; {@code
+   *     INVALID_REQUEST} if the name does not end in {@code .arrow}; {@code STORAGE_FULL} or {@code
+   *     IO_FAILED} if the file can't be written
    */
   public static List<TargetSpec> convert(Path adapter, ModelShape shape, Path arrowFile) {
     if (!arrowFile.toString().endsWith(ArrowAdapterFormat.SUFFIX)) {
-      throw new IllegalArgumentException(
+      throw new LorikeetException(
+          Code.INVALID_REQUEST,
           "arrowFile: expected a name that ends in "
               + ArrowAdapterFormat.SUFFIX
               + ", found "
@@ -50,11 +54,11 @@ public final class AdapterFiles {
     try (AdapterFile source = open(adapter, Optional.of(shape))) {
       Path parent = arrowFile.toAbsolutePath().getParent();
       if (parent == null) {
-        throw new IllegalArgumentException("arrowFile: expected a file, found " + arrowFile);
+        throw new LorikeetException(
+            Code.INVALID_REQUEST, "arrowFile: expected a file, found " + arrowFile);
       }
-      Path folder = Files.createTempDirectory(parent, ".lorikeet-");
-      Path unfinished = folder.resolve("adapter" + ArrowAdapterFormat.SUFFIX);
-      try {
+      try (Workplace workplace = Workplace.in(parent)) {
+        Path unfinished = workplace.path("adapter" + ArrowAdapterFormat.SUFFIX);
         ArrowAdapterWriter.write(source, unfinished);
         ArrowAdapterFile.open(unfinished, Optional.of(shape)).close();
         Files.move(
@@ -62,14 +66,11 @@ public final class AdapterFiles {
             arrowFile,
             StandardCopyOption.ATOMIC_MOVE,
             StandardCopyOption.REPLACE_EXISTING);
-      } finally {
-        Files.deleteIfExists(unfinished);
-        Files.delete(folder);
       }
+      WholeFile.sync(parent);
       return source.targets();
     } catch (IOException e) {
-      throw new UncheckedIOException(
-          "converting " + adapter + " to " + arrowFile + ": " + e.getMessage(), e);
+      throw LorikeetException.ofFiles("converting " + adapter + " to " + arrowFile, e);
     }
   }
 

@@ -197,7 +197,7 @@ class AdapterFilesTest {
     var thrown = assertThrows(LorikeetException.class, () -> AdapterFiles.inspect(arrow, other));
     Expect.mentions(thrown, "a.arrow", "row 0", "32", "24");
     assertThrows(
-        IllegalArgumentException.class,
+        LorikeetException.class,
         () -> AdapterFiles.convert(peft, SHAPE, directory.resolve("a.bin")));
     assertThrows(
         LorikeetException.class, () -> AdapterFiles.map(directory.resolve("missing.arrow")));

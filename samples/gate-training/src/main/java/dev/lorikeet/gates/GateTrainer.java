@@ -171,8 +171,7 @@ public final class GateTrainer {
             adapters.stream()
                 .map(
                     adapter ->
-                        Scores.of(
-                            model, documents, new AdapterChoice.Named(adapter), progress::step))
+                        Scores.of(model, documents, AdapterChoice.named(adapter), progress::step))
                 .toList();
         List<GateTraining.Example> examples = new ArrayList<>();
         for (int d = 0; d < documents.size(); d++) {

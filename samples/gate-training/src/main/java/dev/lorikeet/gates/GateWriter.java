@@ -4,15 +4,19 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.safetensors.SafetensorsWriter;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.RunningContext;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
@@ -22,10 +26,20 @@ import java.util.stream.LongStream;
  * router.safetensors}, described in the README of the module lorikeet-host.
  */
 final class GateWriter {
+  /*
+   * A gate becomes another in one instant: when its router.json does. A first gate has its weights in
+   * router.safetensors; one that replaces another has them in a file of another name, which its router.json tells, and
+   * what the old one named goes last. Whatever a killed process leaves is either gate, whole, and files that neither
+   * names, which the next one that is written here removes.
+   */
+  private static final String JSON = "router.json";
+  private static final String WEIGHTS = "router.safetensors";
+  private static final String OTHER_WEIGHTS = "router-*.safetensors";
+
   private GateWriter() {}
 
   /**
-   * Writes both files; the directory is made if it is not there.
+   * Writes both files, in place of a gate that is there; the directory is made if it is not there.
    *
    * @param scope where the gate decides
    * @param hidden the base model's hidden size
@@ -63,10 +77,17 @@ final class GateWriter {
       json.put("layers", gates.size());
     }
     json.put("training", training);
+    boolean replaces = Files.exists(directory.resolve(JSON));
+    String weights =
+        replaces
+            ? "router-" + UUID.randomUUID().toString().substring(0, 8) + ".safetensors"
+            : WEIGHTS;
+    if (replaces) {
+      json.put("weights", weights);
+    }
     byte[] text =
         (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
             .getBytes(UTF_8);
-    WholeFile.write(directory.resolve("router.json"), text);
 
     int rows = experts.adapters().size();
     List<Long> layers = scope == GatePlan.Scope.LAYER ? List.of((long) gates.size()) : List.of();
@@ -81,7 +102,36 @@ final class GateWriter {
     int features = weight.length / gates.size() / rows;
     tensors.add("gate.weight", shape(layers, rows, features), weight);
     tensors.add("gate.bias", shape(layers, rows), joined(gates, gate -> gate.bias));
-    tensors.write(directory.resolve("router.safetensors"));
+    try (Workplace workplace = Workplace.in(directory)) {
+      place(workplace, directory, weights, tensors::writeTo);
+      place(workplace, directory, JSON, channel -> WholeFile.fill(channel, text));
+    }
+    WholeFile.sync(directory);
+    removeOthers(directory, weights);
+  }
+
+  private static void place(
+      Workplace workplace, Path directory, String name, WholeFile.Content content)
+      throws IOException {
+    WholeFile.writeNew(workplace.path(name), content);
+    Files.move(
+        workplace.path(name),
+        directory.resolve(name),
+        StandardCopyOption.ATOMIC_MOVE,
+        StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  private static void removeOthers(Path directory, String weights) throws IOException {
+    if (!weights.equals(WEIGHTS)) {
+      Files.deleteIfExists(directory.resolve(WEIGHTS));
+    }
+    try (DirectoryStream<Path> others = Files.newDirectoryStream(directory, OTHER_WEIGHTS)) {
+      for (Path other : others) {
+        if (!other.endsWith(weights)) {
+          Files.delete(other);
+        }
+      }
+    }
   }
 
   private static float[] joined(

@@ -66,7 +66,7 @@ final class LayerFeatures implements GateFeatures {
     model.addRouter(ROUTER, new Likeliest(experts, gates, hidden));
     Scores.await(
         model.score(
-            ScoreRequest.of(new Prompt.Tokens(document.tokens()), new AdapterChoice.Routed(ROUTER)),
+            ScoreRequest.of(new Prompt.Tokens(document.tokens()), AdapterChoice.routed(ROUTER)),
             RequestObserver.hidden(
                 Set.of(HiddenPoint.LAYER_INPUT),
                 (point, layer, first, shown) -> keep(layer, first, shown))));

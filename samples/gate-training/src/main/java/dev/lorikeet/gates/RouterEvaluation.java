@@ -77,10 +77,9 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
       List<MixedDocument> documents,
       Runnable done) {
     List<Row> rows = new ArrayList<>();
-    rows.add(row(lorikeet, "base", Role.FIXED, new AdapterChoice.None(), documents, done));
+    rows.add(row(lorikeet, "base", Role.FIXED, AdapterChoice.none(), documents, done));
     for (String adapter : adapters) {
-      rows.add(
-          row(lorikeet, adapter, Role.FIXED, new AdapterChoice.Named(adapter), documents, done));
+      rows.add(row(lorikeet, adapter, Role.FIXED, AdapterChoice.named(adapter), documents, done));
     }
     float share = 1f / adapters.size();
     Mixture uniform =
@@ -90,11 +89,11 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
             lorikeet,
             "uniform mixture",
             Role.FIXED,
-            new AdapterChoice.Mixed(uniform),
+            AdapterChoice.mixed(uniform),
             documents,
             done));
     for (String router : routers) {
-      AdapterChoice routed = new AdapterChoice.Routed(router);
+      AdapterChoice routed = AdapterChoice.routed(router);
       rows.add(row(lorikeet, router, Role.ROUTER, routed, documents, done));
     }
     rows.add(oracle(lorikeet, adapters, documents, done));
@@ -130,7 +129,7 @@ public record RouterEvaluation(int documents, int tokens, List<Row> rows) {
     List<Mixture> mixtures = adapters.stream().map(Mixture::of).toList();
     for (MixedDocument document : documents) {
       AdapterChoice ofLabels =
-          new AdapterChoice.PerToken(document.labels().stream().map(mixtures::get).toList());
+          AdapterChoice.perToken(document.labels().stream().map(mixtures::get).toList());
       scores.addAll(Scores.of(lorikeet.model(), List.of(document), ofLabels, done));
     }
     return row("oracle", Role.ORACLE, scores);

@@ -43,8 +43,7 @@ final class TokenEmbeddings {
               Set.of(HiddenPoint.EMBEDDING),
               (point, layer, first, shown) -> embeddings.keep(prompt, first, shown));
       Scores.await(
-          model.score(
-              ScoreRequest.of(new Prompt.Tokens(prompt), new AdapterChoice.None()), observer));
+          model.score(ScoreRequest.of(new Prompt.Tokens(prompt), AdapterChoice.none()), observer));
     }
     if (embeddings.rows.size() != distinct.size()) {
       throw new IllegalStateException(

@@ -82,7 +82,7 @@ class LayerFeaturesTest {
       LayerRouter saved = assertInstanceOf(LayerRouter.class, plugins.router("gate").open(config));
       Spy spy = new Spy(saved, IntStream.range(0, 6).mapToObj(i -> rows()).toList());
       lorikeet.addRouter("spy", spy);
-      Scores.of(lorikeet.model(), List.of(document), new AdapterChoice.Routed("spy"), () -> {});
+      Scores.of(lorikeet.model(), List.of(document), AdapterChoice.routed("spy"), () -> {});
 
       assertEquals(6, features.gates());
       float[] x = new float[HIDDEN];
