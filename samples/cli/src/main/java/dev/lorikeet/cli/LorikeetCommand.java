@@ -26,7 +26,9 @@ import picocli.CommandLine.Spec;
       "1:failure; the message begins with a stable code",
       "2:wrong usage",
       "3:no plugin that can do this here, or no suitable JDK",
-      "130:interrupted"
+      "4:no room on a disk",
+      "130:interrupted",
+      "141:nobody reads the output any more"
     })
 final class LorikeetCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();

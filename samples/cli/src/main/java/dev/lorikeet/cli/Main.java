@@ -11,6 +11,8 @@ import dev.lorikeet.cli.plugins.ConformanceCommand;
 import dev.lorikeet.cli.plugins.PluginsCommand;
 import dev.lorikeet.cli.router.RouterCommand;
 import dev.lorikeet.cli.telemetry.TelemetrySession;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Optional;
@@ -65,8 +67,9 @@ public final class Main {
         .addSubcommand(AdaptersCommand.line(console))
         .addSubcommand(new ConformanceCommand(console));
     Errors errors = new Errors(console, top, Arrays.asList(args).contains("--json"));
+    StringWriter help = new StringWriter(); // picocli keeps to itself that it could not be written
     commands
-        .setOut(console.out())
+        .setOut(new PrintWriter(help))
         .setErr(console.err())
         .setColorScheme(CommandLine.Help.defaultColorScheme(console.ansi()))
         .setUsageHelpAutoWidth(true)
@@ -83,10 +86,16 @@ public final class Main {
                 telemetry.ifPresent(TelemetrySession::close);
               }
             });
-    int exitCode = commands.execute(args);
-    console.out().flush();
-    console.err().flush();
-    return exitCode;
+    try {
+      int exitCode = commands.execute(args);
+      console.out().print(help);
+      console.out().flush();
+      return exitCode;
+    } catch (RuntimeException e) {
+      return errors.tell(e); // the output failed where no command ran
+    } finally {
+      console.err().flush();
+    }
   }
 
   // Libraries log through java.util.logging; someone who configures it gets what they ask for.

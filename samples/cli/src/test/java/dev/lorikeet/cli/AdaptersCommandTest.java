@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -95,6 +96,19 @@ class AdaptersCommandTest {
     Run all = lorikeet("adapters", "list", String.valueOf(parent));
     assertEquals(ExitCode.OK, all.exitCode(), all::err);
     assertEquals(1 + TINY.adapterNames().size(), all.out().lines().count(), all::out);
+  }
+
+  @Test
+  void conversionClearsAwayWhatAKilledOneHasLeft() throws IOException {
+    Path left = Files.createDirectory(directory.resolve(".lorikeet-work-of-a-dead-process"));
+    Files.createFile(left.resolve("lock"));
+    Files.writeString(left.resolve("adapter.arrow"), "half an adapter");
+    Path file = directory.resolve("voyage.arrow");
+    Run run = lorikeet("adapters", "convert", adapter(), file, "--model", TINY.base());
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    try (Stream<Path> files = Files.list(directory)) {
+      assertEquals(List.of(file), files.toList());
+    }
   }
 
   @Test

@@ -6,9 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.cli.console.ExitCode;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 /** The command as a process of its own, its output in a pipe. */
@@ -39,5 +43,37 @@ class MainTest {
 
     Finished usage = lorikeet("demo", "--no-such-option");
     assertEquals(ExitCode.USAGE, usage.exitCode(), usage::output);
+  }
+
+  @Test
+  void theTableOfTheReadmeNamesEveryCommand() throws IOException {
+    Pattern row = Pattern.compile("\\| `([a-z]+(?: [a-z]+)?)` \\| .*");
+    List<String> told =
+        Files.readAllLines(Path.of("README.md")).stream()
+            .takeWhile(line -> !line.startsWith("## "))
+            .map(row::matcher)
+            .filter(Matcher::matches)
+            .map(found -> found.group(1))
+            .filter(name -> !name.equals("bench")) // a program of its own
+            .toList();
+    List<String> commands = new ArrayList<>();
+    for (String name : commandsIn(Run.of("--help").out())) {
+      List<String> below = commandsIn(Run.of(name, "--help").out());
+      below.forEach(sub -> commands.add(name + " " + sub));
+      if (below.isEmpty()) {
+        commands.add(name);
+      }
+    }
+    assertEquals(Set.copyOf(commands), Set.copyOf(told));
+  }
+
+  private static List<String> commandsIn(String help) {
+    return help.lines()
+        .dropWhile(line -> !line.startsWith("Commands:"))
+        .skip(1)
+        .takeWhile(line -> line.startsWith("  "))
+        .filter(line -> line.matches("  [a-z].*"))
+        .map(line -> line.strip().split(" ", 2)[0])
+        .toList();
   }
 }

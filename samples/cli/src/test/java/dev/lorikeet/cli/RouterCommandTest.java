@@ -1,14 +1,20 @@
 package dev.lorikeet.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.tiny.TinyModel;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -18,7 +24,10 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -124,6 +133,97 @@ class RouterCommandTest {
         List.of(
             "base", "scripture", "jargon", "uniform mixture", "gate token", "gate layer", "oracle"),
         names);
+  }
+
+  private List<String> shortTraining(TinyModel tiny, Path out) throws IOException {
+    List<String> args =
+        new ArrayList<>(List.of("router", "train", "--epochs", "1", "--top-k", "1"));
+    args.addAll(List.of("--targets", "labels", "--pool-size", "64M", "--out", out.toString()));
+    args.addAll(List.of("--model", tiny.base().toString()));
+    for (String name : List.of("scripture", "jargon")) {
+      List<String> words =
+          List.of(Files.readString(tiny.trainingText(name)).split("\\s+")).subList(0, 1500);
+      Path text = Files.writeString(directory.resolve(name + ".txt"), String.join(" ", words));
+      args.addAll(
+          List.of("--adapter", name + "=" + tiny.adapter(name), "--text", name + "=" + text));
+    }
+    return args;
+  }
+
+  private static Run answering(String answer, List<String> args) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    Console console =
+        new Console(
+            new ByteArrayInputStream(answer.getBytes(StandardCharsets.UTF_8)),
+            false,
+            new PrintWriter(out),
+            new PrintWriter(err),
+            Map.of(),
+            Plugins::discover,
+            Optional::empty);
+    int exitCode = Main.run(console, args.toArray(String[]::new));
+    return new Run(exitCode, out.toString(), err.toString());
+  }
+
+  private static Map<String, String> files(Path gate) throws IOException {
+    Map<String, String> files = new TreeMap<>();
+    try (Stream<Path> found = Files.list(gate)) {
+      for (Path file : found.toList()) {
+        files.put(
+            file.getFileName().toString(), Files.readString(file, StandardCharsets.ISO_8859_1));
+      }
+    }
+    return files;
+  }
+
+  @Test
+  void aGateThatIsThereIsReplacedOnlyWhenTold() throws IOException {
+    TinyModel tiny = TinyModel.extract();
+    Path gate = directory.resolve("gate");
+    List<String> args = shortTraining(tiny, gate);
+    Run first = answering("", args);
+    assertEquals(ExitCode.OK, first.exitCode(), first::err);
+    Map<String, String> before = files(gate);
+    assertEquals(Set.of("router.json", "router.safetensors"), before.keySet());
+
+    Run refused = Run.with(Plugins::discover, "y\n", args.toArray(String[]::new));
+    assertEquals(ExitCode.USAGE, refused.exitCode(), "nobody is there to be asked");
+    assertTrue(refused.err().contains("--force"), refused::err);
+    Run declined = answering("n\n", args);
+    assertEquals(ExitCode.USAGE, declined.exitCode());
+    assertTrue(declined.err().contains("Replace it? [y/N]"), declined::err);
+    assertEquals(before, files(gate));
+
+    args.addAll(List.of("--seed", "7"));
+    Run answered = answering("y\n", args);
+    assertEquals(ExitCode.OK, answered.exitCode(), answered::err);
+    assertReplaced(gate, before);
+    Map<String, String> between = files(gate);
+    args.addAll(List.of("--seed", "8", "--force"));
+    args.subList(args.indexOf("--seed"), args.indexOf("--seed") + 2).clear();
+    Run forced = Run.with(Plugins::discover, "x", args.toArray(String[]::new));
+    assertEquals(ExitCode.OK, forced.exitCode(), forced::err);
+    assertReplaced(gate, between);
+
+    List<String> use = new ArrayList<>(List.of("generate", "--json", "-n", "3", "-p", "And"));
+    use.addAll(List.of("--model", tiny.base().toString(), "--router", "gate"));
+    use.addAll(List.of("--router-option", "path=" + gate));
+    for (String name : List.of("scripture", "jargon")) {
+      use.add("--adapter=" + name + "=" + tiny.adapter(name));
+    }
+    Run generated = lorikeet(use.toArray(String[]::new));
+    assertEquals(ExitCode.OK, generated.exitCode(), generated::err);
+  }
+
+  /** A gate is two files, whatever it replaced. */
+  private static void assertReplaced(Path gate, Map<String, String> before) throws IOException {
+    Map<String, String> after = files(gate);
+    assertEquals(2, after.size(), () -> "files: " + after.keySet());
+    String weights =
+        new ObjectMapper().readTree(gate.resolve("router.json").toFile()).get("weights").asText();
+    assertTrue(after.containsKey(weights), () -> weights + " in " + after.keySet());
+    assertFalse(before.containsValue(after.get(weights)), "other weights");
   }
 
   @Test

@@ -60,6 +60,26 @@ class TinyModelEndToEndTest {
     assertTrue(run.json().at("/pages/adapters").asInt() > 0);
   }
 
+  @Test
+  void theDemoChatsThroughTheTemplateOfTheModel() {
+    Run run = lorikeet("demo", "--chat", "-p", "What is a whale?", "--json", "--pool-size", "64M");
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    assertEquals(5, run.json().get("generations").size());
+  }
+
+  @Test
+  void jsonHasTheLogProbabilityOfEachToken() {
+    Run run =
+        lorikeet(
+            withAdapters("generate", "--each", "-p", "The ship", "-n", "6").toArray(String[]::new));
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    for (JsonNode generation : run.json().get("generations")) {
+      JsonNode found = generation.get("log_probabilities");
+      assertEquals(generation.get("ids").size(), found.size());
+      found.forEach(value -> assertTrue(value.asDouble() < 0 && value.asDouble() > -9, run::out));
+    }
+  }
+
   // The reference ends before the first near tie, where rounding decides.
   private static void assertGreedy(JsonNode expected, JsonNode found) {
     List<Integer> wanted = ids(expected.get("greedy_ids"));

@@ -103,8 +103,7 @@ final class ListAdaptersCommand implements Callable<Integer> {
     try {
       return new Entry(path.toString(), AdapterReport.of(path, AdapterFiles.describe(path)), null);
     } catch (LorikeetException e) {
-      return new Entry(
-          path.toString(), null, new Json.Problem(e.code().name(), String.valueOf(e.getMessage())));
+      return new Entry(path.toString(), null, Json.Problem.of(e));
     }
   }
 

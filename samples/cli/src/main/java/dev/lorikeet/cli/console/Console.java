@@ -3,6 +3,9 @@ package dev.lorikeet.cli.console;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.lorikeet.Plugins;
+import java.io.BufferedOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -36,6 +39,8 @@ public record Console(
     Supplier<Plugins> plugins,
     Supplier<Optional<Terminal>> terminals) {
 
+  private static final int BUFFER = 8192;
+
   /** Returns the process's own. */
   public static Console system() {
     // Some JDKs return no console where the process isn't interactive, others one that says so.
@@ -44,7 +49,11 @@ public record Console(
     return new Console(
         System.in,
         !interactive,
-        new PrintWriter(System.out, false, charset("stdout.encoding")),
+        new PrintWriter(
+            new BufferedOutputStream(
+                new StandardOutput(new FileOutputStream(FileDescriptor.out)), BUFFER),
+            false,
+            charset("stdout.encoding")),
         new PrintWriter(System.err, true, charset("stderr.encoding")),
         System.getenv(),
         Plugins::discover,

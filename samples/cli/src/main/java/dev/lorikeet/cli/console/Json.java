@@ -6,7 +6,9 @@ import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.lorikeet.LorikeetException;
 import java.io.PrintWriter;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Prints records as JSON; their components become keys in snake case. README.md describes them for
@@ -49,6 +51,12 @@ public final class Json {
    *
    * @param code a stable code
    * @param message the reason for people
+   * @param id what tells this failure from all others in logs and traces; null for wrong usage
    */
-  public record Problem(String code, String message) {}
+  public record Problem(String code, String message, @Nullable String id) {
+    /** Returns what a failure tells. */
+    public static Problem of(LorikeetException failure) {
+      return new Problem(failure.code().name(), failure.getMessage(), failure.id());
+    }
+  }
 }

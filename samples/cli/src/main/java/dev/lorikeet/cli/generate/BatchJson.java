@@ -31,6 +31,7 @@ final class BatchJson {
       String voice,
       @Nullable String adapter,
       @Nullable List<Integer> ids,
+      @Nullable List<Float> logProbabilities,
       @Nullable List<Map<String, Float>> mixtures,
       @Nullable String text,
       @Nullable String finishReason,

@@ -52,6 +52,12 @@ public final class DemoCommand implements Callable<Integer> {
   private int maxTokens = 32;
 
   @Option(
+      names = "--chat",
+      description =
+          "Take a prompt as the user's message and apply the model's chat template; so small a model continues rather than answers.")
+  private boolean chat;
+
+  @Option(
       names = "--router",
       paramLabel = "NAME",
       description =
@@ -85,9 +91,7 @@ public final class DemoCommand implements Callable<Integer> {
     List<String> texts = prompts.isEmpty() ? PROMPTS : prompts;
     List<Sequence> sequences =
         Sequence.product(
-            texts.stream()
-                .map(text -> new PromptOptions.NamedPrompt(text, new Prompt.Text(text)))
-                .toList(),
+            texts.stream().map(text -> new PromptOptions.NamedPrompt(text, prompt(text))).toList(),
             voices);
     Plugins plugins = console.plugins().get();
     try (Lorikeet lorikeet = host.open(plugins, tiny.base())) {
@@ -110,6 +114,10 @@ public final class DemoCommand implements Callable<Integer> {
           this::settings,
           new BatchRun.Output(json, false, true, router.isPresent()));
     }
+  }
+
+  private Prompt prompt(String text) {
+    return chat ? Prompt.Chat.of(Prompt.ChatMessage.user(text)) : new Prompt.Text(text);
   }
 
   private List<Voice> voices(TinyModel tiny) {

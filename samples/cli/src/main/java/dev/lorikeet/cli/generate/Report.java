@@ -98,6 +98,7 @@ final class Report {
                     sequence.voice().label(),
                     sequence.voice().adapter(),
                     result.tokens(),
+                    result.logProbabilities(),
                     mixtures(batch.mixtures().get(i)),
                     result.text(),
                     result.finishReason().name().toLowerCase(Locale.ROOT),
@@ -114,7 +115,8 @@ final class Report {
                     null,
                     null,
                     null,
-                    new Json.Problem(failure.code().name(), String.valueOf(failure.getMessage())));
+                    null,
+                    Json.Problem.of(failure));
           });
     }
     return entries;

@@ -113,7 +113,8 @@ public final class ConformanceCommand implements Callable<Integer> {
       } else {
         Json.print(
             console.out(),
-            new Json.Failure(new Json.Problem("NOTHING_TESTED", text.toString(UTF_8).strip())));
+            new Json.Failure(
+                new Json.Problem("NOTHING_TESTED", text.toString(UTF_8).strip(), null)));
       }
       return exitCode;
     } finally {

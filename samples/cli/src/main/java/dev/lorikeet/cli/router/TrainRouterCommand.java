@@ -8,6 +8,7 @@ import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
+import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.gates.GatePlan;
 import dev.lorikeet.gates.GateQuality;
 import dev.lorikeet.gates.GateTrainer;
@@ -45,6 +46,12 @@ final class TrainRouterCommand implements Callable<Integer> {
       paramLabel = "DIR",
       description = "Directory for router.json and router.safetensors.")
   private Path out = Path.of("");
+
+  @Option(
+      names = "--force",
+      description =
+          "Replace a gate that is there. Without it, the command asks, or refuses where nobody can answer.")
+  private boolean force;
 
   @Option(
       names = "--scope",
@@ -132,13 +139,16 @@ final class TrainRouterCommand implements Callable<Integer> {
       throw new LorikeetException(
           Code.INVALID_REQUEST, "--out " + out + ": expected a directory, found a file");
     }
+    if (Files.exists(out.resolve("router.json")) && !force && !mayReplace()) {
+      throw model.usage("--out: expected no gate there, or --force, found one in " + out);
+    }
     Plugins plugins = console.plugins().get();
     GateTrainer.Outcome outcome;
     try (Lorikeet lorikeet = model.open(plugins, labelled);
         TerminalProgress progress = new TerminalProgress(console)) {
       outcome = GateTrainer.train(lorikeet, labelled.texts(), plan, out, progress);
     } catch (IOException e) {
-      throw new LorikeetException(Code.INVALID_REQUEST, "--out " + out + ": " + e, e);
+      throw LorikeetException.ofFiles("--out: writing a gate to " + out, e);
     }
     if (json) {
       Json.print(console.out(), new Training(out.toString(), labelled.names(), outcome));
@@ -146,6 +156,23 @@ final class TrainRouterCommand implements Callable<Integer> {
       print(labelled.names(), outcome);
     }
     return ExitCode.OK;
+  }
+
+  /** Asks, where there is somebody to answer. */
+  private boolean mayReplace() {
+    if (console.inputIsPiped() || json) {
+      return false;
+    }
+    console
+        .err()
+        .print("There is a gate in " + Visible.oneLine(out.toString()) + ". Replace it? [y/N] ");
+    console.err().flush();
+    try {
+      int answer = console.in().read();
+      return answer == 'y' || answer == 'Y';
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   private GatePlan plan(int adapters) {
@@ -181,7 +208,7 @@ final class TrainRouterCommand implements Callable<Integer> {
     }
     try {
       return new RunningContext.MeanEmbedding(decay.orElse(DECAY));
-    } catch (IllegalArgumentException e) {
+    } catch (LorikeetException e) {
       throw model.usage("--decay: " + e.getMessage());
     }
   }

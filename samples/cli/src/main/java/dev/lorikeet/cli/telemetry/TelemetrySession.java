@@ -37,7 +37,14 @@ public final class TelemetrySession implements AutoCloseable {
     AutoConfiguredOpenTelemetrySdk configured =
         AutoConfiguredOpenTelemetrySdk.builder()
             .addPropertiesSupplier(
-                () -> Map.of("otel.service.name", "lorikeet", "otel.logs.exporter", "none"))
+                () ->
+                    Map.of(
+                        "otel.service.name",
+                        "lorikeet",
+                        "otel.exporter.otlp.protocol",
+                        "http/protobuf",
+                        "otel.logs.exporter",
+                        "none"))
             .disableShutdownHook()
             .setResultAsGlobal()
             .build();
