@@ -35,16 +35,18 @@ public record Kernels(
 
   private static Kernels choose() {
     Kernels chosen;
+    Level level = Level.INFO;
     if (Boolean.getBoolean(FORCE_SCALAR)) {
       chosen = scalar("system property " + FORCE_SCALAR + " is set");
     } else if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+      level = Level.WARNING; // it works, but slowly
       chosen =
           scalar(
-              "module jdk.incubator.vector is missing; run with --add-modules jdk.incubator.vector");
+              "module jdk.incubator.vector is missing; run with --add-modules=jdk.incubator.vector");
     } else {
       chosen = vector();
     }
-    LOGGER.log(Level.INFO, chosen.description());
+    LOGGER.log(level, chosen.description());
     return chosen;
   }
 
