@@ -268,7 +268,7 @@ class FamiliesTest {
   void aMissingFileIsNamed() {
     var error = assertThrows(LorikeetException.class, () -> Families.read(directory));
     assertEquals(
-        directory.resolve(ConfigFile.NAME) + ": expected a file, found nothing",
+        directory.resolve(ConfigFile.NAME) + ": expected a regular file, found nothing",
         error.getMessage());
   }
 
