@@ -327,9 +327,9 @@ class RouterFaultsTest {
             Map.entry("router-timeout", "-1"),
             Map.entry("router-timeout", "soon"),
             Map.entry("router-fallback", "voyage"))) {
-      IllegalArgumentException e =
+      LorikeetException e =
           assertThrows(
-              IllegalArgumentException.class,
+              LorikeetException.class,
               () ->
                   Opened.builder(tiny)
                       .modelOption(wrong.getKey(), wrong.getValue())

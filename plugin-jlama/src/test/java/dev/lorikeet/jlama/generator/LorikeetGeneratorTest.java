@@ -395,7 +395,7 @@ class LorikeetGeneratorTest {
           free.generate(UUID.randomUUID(), prompt, 1f, 200).responseText,
           free.generate(UUID.randomUUID(), prompt, 1f, 200).responseText);
       assertThrows(
-          IllegalArgumentException.class, () -> free.generate(UUID.randomUUID(), prompt, -1f, 60));
+          LorikeetException.class, () -> free.generate(UUID.randomUUID(), prompt, -1f, 60));
     }
   }
 
