@@ -29,7 +29,6 @@ final class Contention implements AutoCloseable {
   private final Path log;
   private final Output output;
   private final Map<Contender, RemoteEngine> engines = new EnumMap<>(Contender.class);
-  private final Map<Contender, Map<String, String>> settings = new EnumMap<>(Contender.class);
   private final Map<Key, Figures> figures = new LinkedHashMap<>();
   private final Map<Situation, String> skipped = new LinkedHashMap<>();
 
@@ -117,23 +116,20 @@ final class Contention implements AutoCloseable {
     this.output = output;
   }
 
-  /** Starts a contender and warms it up; false if it is not available here. */
-  boolean add(Contender contender, Map<String, String> chosen) throws IOException {
+  /** Starts a contender and warms it up; one that is not available here is left out. */
+  void add(Contender contender) throws IOException {
     output.says("warming up " + contender);
     try {
-      engines.put(contender, warm(contender, chosen, inputs, List.of()));
-      settings.put(contender, chosen);
-      return true;
+      engines.put(contender, warm(contender, inputs, List.of()));
     } catch (NotAvailable e) {
       output.says(contender + " is not available: " + e.reason());
-      return false;
     }
   }
 
-  private RemoteEngine warm(
-      Contender contender, Map<String, String> chosen, Inputs with, List<String> prefix)
+  private RemoteEngine warm(Contender contender, Inputs with, List<String> prefix)
       throws IOException, NotAvailable {
-    RemoteEngine engine = RemoteEngine.start(contender, chosen, with, log, prefix);
+    RemoteEngine engine =
+        RemoteEngine.start(contender, contender.candidates().getFirst(), with, log, prefix);
     try {
       for (Scenario scenario : SCENARIOS) {
         new WarmUp(inputs.vocabulary(), tokens).run(engine, scenario);
@@ -171,8 +167,7 @@ final class Contention implements AutoCloseable {
       throws IOException, NotAvailable {
     try (Quota quota = Quota.of(percent)) {
       for (Contender contender : engines.keySet()) {
-        Map<String, String> chosen = settings.getOrDefault(contender, Map.of());
-        try (RemoteEngine engine = warm(contender, chosen, inputs, quota.prefix())) {
+        try (RemoteEngine engine = warm(contender, inputs, quota.prefix())) {
           measure(situation, Map.of(contender, engine), round, quiet);
         }
       }
@@ -194,8 +189,7 @@ final class Contention implements AutoCloseable {
             inputs.vocabulary(),
             count);
     for (Contender contender : engines.keySet()) {
-      Map<String, String> chosen = settings.getOrDefault(contender, Map.of());
-      try (RemoteEngine engine = warm(contender, chosen, more, List.of())) {
+      try (RemoteEngine engine = warm(contender, more, List.of())) {
         measure(situation, Map.of(contender, engine), round, quiet);
       }
     }
@@ -203,9 +197,8 @@ final class Contention implements AutoCloseable {
 
   private void beside(Situation situation, int round, Map<Contender, Map<Scenario, Double>> quiet)
       throws IOException, NotAvailable {
-    Map<String, String> chosen = settings.getOrDefault(Contender.LORIKEET, Map.of());
     AtomicBoolean over = new AtomicBoolean();
-    try (RemoteEngine twin = warm(Contender.LORIKEET, chosen, inputs, List.of())) {
+    try (RemoteEngine twin = warm(Contender.LORIKEET, inputs, List.of())) {
       Thread load =
           Thread.ofPlatform().start(() -> run(twin, over)); // until what is beside it is measured
       measure(situation, engines, round, quiet);

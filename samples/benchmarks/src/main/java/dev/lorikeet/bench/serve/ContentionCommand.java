@@ -27,27 +27,7 @@ import picocli.CommandLine.Option;
     description =
         "Measures how much of its quiet throughput Lorikeet keeps, and java-llama.cpp beside it, on a machine that does something else as well: beside 1, 2 and 4 busy processes, under quotas of 50 and 150 %% of a processor, beside a second Lorikeet, and with more threads than processors; with 1 and with 8 sequences.")
 public final class ContentionCommand implements Callable<Integer> {
-  @Option(
-      names = "--model",
-      paramLabel = "NAME|DIR",
-      defaultValue = "135m",
-      description =
-          "Random weights of a size, 8m, 135m or 1.1b, or a Hugging Face directory of a Llama model or its name, owner/name (${DEFAULT-VALUE}).")
-  private String model = "";
-
-  @Option(
-      names = "--rounds",
-      paramLabel = "N",
-      defaultValue = "5",
-      description = "Rounds; in each, every contender runs in every situation (${DEFAULT-VALUE}).")
-  private int rounds;
-
-  @Option(
-      names = "--tokens",
-      paramLabel = "N",
-      defaultValue = "64",
-      description = "Tokens that each sequence generates (${DEFAULT-VALUE}).")
-  private int tokens;
+  @Mixin private Extent extent = new Extent();
 
   @Option(
       names = "--busy",
@@ -79,14 +59,14 @@ public final class ContentionCommand implements Callable<Integer> {
     Path log = Path.of(file + ".log");
     Files.deleteIfExists(log);
     int processors = Runtime.getRuntime().availableProcessors();
-    var prepared = new Preparation(output.data(), output::says).prepare(model, processors);
+    var prepared = new Preparation(output.data(), output::says).prepare(extent.model(), processors);
     List<Situation> situations = situations(processors);
-    try (Contention contention = new Contention(prepared.inputs(), tokens, log, output)) {
+    try (Contention contention = new Contention(prepared.inputs(), extent.tokens(), log, output)) {
       for (Contender contender : contenders) {
-        contention.add(contender, contender.candidates().getFirst());
+        contention.add(contender);
       }
-      for (int round = 0; round < rounds; round++) {
-        output.says("round " + (round + 1) + " of " + rounds);
+      for (int round = 0; round < extent.rounds(); round++) {
+        output.says("round " + (round + 1) + " of " + extent.rounds());
         contention.round(situations, round);
       }
       ContentionReport report =
@@ -94,10 +74,10 @@ public final class ContentionCommand implements Callable<Integer> {
               "contention",
               started,
               Machine.here(),
-              model,
+              extent.model(),
               processors,
-              rounds,
-              tokens,
+              extent.rounds(),
+              extent.tokens(),
               contention.titles(),
               contention.rows(situations, processors));
       print(report);

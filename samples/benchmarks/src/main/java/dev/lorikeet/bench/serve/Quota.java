@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * A control group whose processes together get a share of the processors' time, as a container
@@ -59,18 +58,12 @@ final class Quota implements AutoCloseable {
         "sh", "-c", "echo $$ > " + group.resolve("cgroup.procs") + " && exec \"$@\"", "quota");
   }
 
-  /** Returns why the group can't be removed, if so. */
-  Optional<String> remove() {
-    try {
-      Files.deleteIfExists(group);
-      return Optional.empty();
-    } catch (IOException e) {
-      return Optional.of(e.toString());
-    }
-  }
-
   @Override
   public void close() {
-    remove();
+    try {
+      Files.deleteIfExists(group);
+    } catch (IOException e) {
+      return; // an empty group that stays harms nobody
+    }
   }
 }

@@ -25,36 +25,13 @@ import picocli.CommandLine.Option;
     description =
         "Measures Lorikeet, Jlama and java-llama.cpp side by side on the same weights and prompts: 1 and 8 sequences, without, with one and with 8 different adapters of rank 16, and prefill.")
 public final class ServeCommand implements Callable<Integer> {
-  @Option(
-      names = "--model",
-      paramLabel = "NAME|DIR",
-      defaultValue = "135m",
-      description =
-          "Random weights of a size, 8m, 135m or 1.1b, or a Hugging Face directory of a Llama model or its name, owner/name (${DEFAULT-VALUE}).")
-  private String model = "";
-
-  @Option(
-      names = "--rounds",
-      paramLabel = "N",
-      defaultValue = "5",
-      description = "Rounds; in each, every contender runs every scenario (${DEFAULT-VALUE}).")
-  private int rounds;
-
-  @Option(
-      names = "--tokens",
-      paramLabel = "N",
-      defaultValue = "64",
-      description = "Tokens that each sequence generates (${DEFAULT-VALUE}).")
-  private int tokens;
+  @Mixin private Extent extent = new Extent();
 
   @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads of each contender; all processors if not given.")
   private int threads = Runtime.getRuntime().availableProcessors();
-
-  @Option(names = "--quick", description = "Two rounds of 16 tokens: a look, not a measurement.")
-  private boolean quick;
 
   @Option(
       names = "--contenders",
@@ -67,15 +44,12 @@ public final class ServeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    if (quick) {
-      rounds = 2;
-      tokens = 16;
-    }
+    int tokens = extent.tokens();
     String started = Instant.now().toString();
     Path file = output.file("serve");
     Path log = Path.of(file + ".log");
     Files.deleteIfExists(log);
-    var prepared = new Preparation(output.data(), output::says).prepare(model, threads);
+    var prepared = new Preparation(output.data(), output::says).prepare(extent.model(), threads);
     StepCost cost = new StepCost(prepared.shape(), prepared.adapterBytes());
     output.says("measuring the machine");
     Roofline roofline = Roofline.measure(threads, cost.weightBytes());
@@ -102,7 +76,7 @@ public final class ServeCommand implements Callable<Integer> {
         comparison.add(choice.getKey(), choice.getValue(), log);
       }
       agreements = comparison.agreements();
-      comparison.measure(rounds);
+      comparison.measure(extent.rounds());
       scenarios = comparison.results(cost, roofline);
       choices.forEach((contender, choice) -> measured.add(comparison.result(contender, choice)));
     }
@@ -113,8 +87,8 @@ public final class ServeCommand implements Callable<Integer> {
             Machine.here(),
             roofline,
             new ServeReport.Model(
-                model, prepared.shape(), cost.weightBytes(), prepared.adapterBytes()),
-            rounds,
+                extent.model(), prepared.shape(), cost.weightBytes(), prepared.adapterBytes()),
+            extent.rounds(),
             tokens,
             measured,
             agreements,
