@@ -130,6 +130,14 @@ final class ForwardPhases implements WorkerTeam.Phases {
     return 1 + layer * PER_LAYER;
   }
 
+  private static int layerOf(int phase) {
+    return (phase - 1) / PER_LAYER;
+  }
+
+  private static int stepOf(int phase) {
+    return (phase - 1) % PER_LAYER;
+  }
+
   /** Returns the phase of a layer that follows its q, k and v. */
   static int afterQueryKeyValue(int layer) {
     return layer(layer) + ROTATE;
@@ -155,8 +163,8 @@ final class ForwardPhases implements WorkerTeam.Phases {
     if (phase == 0) {
       return byTokens(batch.tokens());
     }
-    int layer = (phase - 1) / PER_LAYER;
-    int step = (phase - 1) % PER_LAYER;
+    int layer = layerOf(phase);
+    int step = stepOf(phase);
     if (layer == layerCount) {
       return switch (step) {
         case FINAL_NORM -> byTokens(batch.tokens());
@@ -209,9 +217,11 @@ final class ForwardPhases implements WorkerTeam.Phases {
 
   @Override
   public boolean repeatable(int phase) {
-    int layer = (phase - 1) / PER_LAYER;
-    int step = (phase - 1) % PER_LAYER;
-    if (layer == layerCount) {
+    if (phase == 0) {
+      return false;
+    }
+    int step = stepOf(phase);
+    if (layerOf(phase) == layerCount) {
       return step == LOGITS;
     }
     return step == QKV || step == ATTEND || step == O || step == GATE_UP || step == DOWN;
@@ -223,8 +233,8 @@ final class ForwardPhases implements WorkerTeam.Phases {
       embed(shard);
       return;
     }
-    int layer = (phase - 1) / PER_LAYER;
-    int step = (phase - 1) % PER_LAYER;
+    int layer = layerOf(phase);
+    int step = stepOf(phase);
     if (layer == layerCount) {
       output(step, shard);
     } else {

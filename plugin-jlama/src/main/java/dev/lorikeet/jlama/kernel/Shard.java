@@ -97,16 +97,9 @@ public final class Shard {
     }
   }
 
-  /** Sets this shard to a part that nobody else can have. */
-  void take(int part, int parts) {
-    index = part;
-    count = parts;
-  }
-
   /** Takes a part that nobody has. */
   void claim(long turn, int part, int parts) {
-    take(part, parts);
-    mine = claim(turn, worker);
+    set(claim(turn, worker), part, parts);
     claims.set(at(part), mine | CLAIMED);
   }
 
@@ -120,9 +113,14 @@ public final class Shard {
     if (!claims.compareAndSet(at(part), held, stolen | CLAIMED)) {
       return false;
     }
-    take(part, parts);
-    mine = stolen;
+    set(stolen, part, parts);
     return true;
+  }
+
+  private void set(long claim, int part, int parts) {
+    mine = claim;
+    index = part;
+    count = parts;
   }
 
   /** Returns whether nobody took the part away. */
