@@ -6,6 +6,8 @@ import dev.lorikeet.files.JsonFile;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /*
  * The native library's regular expressions backtrack. On the wrong expression they take time beyond
@@ -45,9 +47,21 @@ record CheckedPattern(
   private static final int BYTES_OF_CHARACTER = 4;
   private static final String KNOWN = "an object with a String or a Regex";
 
+  /** What takes any letters, and ends at one. */
+  private static final Set<String> ANY_LETTERS =
+      Set.of(
+          " ?\\p{L}+",
+          "\\p{L}+",
+          "[\\p{L}]+",
+          "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+",
+          "[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+",
+          "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+",
+          "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+");
+
   /** What ends at a letter, since white space and punctuation are only ever taken before one. */
   private static final Set<String> OF_LETTERS =
-      Set.of(
+      with(
+          ANY_LETTERS,
           "'s",
           "'t",
           "'re",
@@ -58,13 +72,6 @@ record CheckedPattern(
           "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
           "'(?i:[sdmt]|ll|ve|re)",
           "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])",
-          " ?\\p{L}+",
-          "\\p{L}+",
-          "[\\p{L}]+",
-          "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+",
-          "[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+",
-          "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+",
-          "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+",
           "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+",
           "[一-龥぀-ゟ゠-ヿ]+",
           "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+",
@@ -92,17 +99,6 @@ record CheckedPattern(
           "\\s+",
           "\\s");
 
-  /** Of those, what takes any letters. */
-  private static final Set<String> ANY_LETTERS =
-      Set.of(
-          " ?\\p{L}+",
-          "\\p{L}+",
-          "[\\p{L}]+",
-          "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+",
-          "[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+",
-          "[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+",
-          "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+");
-
   /** How the two begin that together take any letters. */
   private static final String LETTERS_BY_CASE = "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}";
 
@@ -115,6 +111,10 @@ record CheckedPattern(
 
   /** Of those, what takes white space whenever there are two characters of it. */
   private static final String ALL_BUT_ONE = "\\s+(?!\\S)";
+
+  private static Set<String> with(Set<String> some, String... others) {
+    return Stream.concat(some.stream(), Stream.of(others)).collect(Collectors.toUnmodifiableSet());
+  }
 
   /** Checks the pattern of a component. */
   static CheckedPattern check(JsonFile component, Nesting nesting) {
