@@ -5,11 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.adapter.AdapterSource;
-import dev.lorikeet.adapter.AdapterStore;
-import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.model.GenerationRequest;
-import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.EncodingLimit;
 import dev.lorikeet.text.StreamDecoder;
 import dev.lorikeet.text.Tokenizer;
@@ -27,7 +23,7 @@ class EncodingTimeTest {
     Tokenizer slow = new SlowTokenizer(inPieces, () -> opened[0].pass(TAKEN.toNanos()));
     opened[0] =
         new SteppedServing(
-            new FakeModelWith(slow), SteppedServing.options(Policy.FCFS, 2, false), 1000);
+            new FakeModel(slow), SteppedServing.options(Policy.FCFS, 2, false), 1000);
     return opened[0];
   }
 
@@ -102,36 +98,5 @@ class EncodingTimeTest {
 
     @Override
     public void close() {}
-  }
-
-  private record FakeModelWith(FakeModel model, Tokenizer tokenizer) implements ServedModel {
-    FakeModelWith(Tokenizer tokenizer) {
-      this(new FakeModel(), tokenizer);
-    }
-
-    @Override
-    public ModelInfo info() {
-      return model.info();
-    }
-
-    @Override
-    public PagePool openPool(int pages) {
-      return model.openPool(pages);
-    }
-
-    @Override
-    public AdapterStore openStore(PagePool pool) {
-      return model.openStore(pool);
-    }
-
-    @Override
-    public AdapterSource adapter(String name, int number) {
-      return model.adapter(name, number);
-    }
-
-    @Override
-    public Opened openDecoder(PagePool pool, Limits limits) {
-      return model.openDecoder(pool, limits);
-    }
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.host.HostedModel;
+import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.model.ModelConfig;
 import java.nio.file.Path;
@@ -35,9 +36,8 @@ final class FakeHost implements AutoCloseable {
               throw new UnsupportedOperationException();
             });
     try (HostedModel.Opening opening = HostedModel.opening(config, options)) {
-      FaultyDecoder decoder =
-          opening.owns(
-              new FaultyDecoder(model.openDecoder(pool, options.limits()).decoder(), fault));
+      StepDecoder decoder =
+          opening.owns(new FakeModel(fault).openDecoder(pool, options.limits()).decoder());
       return opening.open(model.info(), decoder, model.tokenizer(), Optional.empty());
     }
   }

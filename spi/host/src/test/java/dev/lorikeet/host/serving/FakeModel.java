@@ -3,6 +3,7 @@ package dev.lorikeet.host.serving;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.conformance.pool.LentPool;
+import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelInfo;
@@ -11,8 +12,12 @@ import dev.lorikeet.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
-/** A model without files and without native code: a hash for a forward pass. */
+/**
+ * A model without files and without native code: a hash for a forward pass, and what a test puts
+ * in.
+ */
 final class FakeModel implements ServedModel {
   private static final ModelShape SHAPE =
       ModelShape.builder()
@@ -25,6 +30,23 @@ final class FakeModel implements ServedModel {
           .vocabulary(SteppedServing.VOCABULARY)
           .build();
 
+  private final Tokenizer tokenizer;
+  private final UnaryOperator<StepDecoder> decoder;
+
+  FakeModel() {
+    this(new FakeTokenizer());
+  }
+
+  FakeModel(Tokenizer tokenizer) {
+    this.tokenizer = tokenizer;
+    this.decoder = UnaryOperator.identity();
+  }
+
+  FakeModel(FaultyDecoder.Fault fault) {
+    this.tokenizer = new FakeTokenizer();
+    this.decoder = sound -> new FaultyDecoder(sound, fault);
+  }
+
   @Override
   public ModelInfo info() {
     return ModelInfo.builder(Path.of("fake"), "fake", SHAPE)
@@ -36,7 +58,7 @@ final class FakeModel implements ServedModel {
 
   @Override
   public Tokenizer tokenizer() {
-    return new FakeTokenizer();
+    return tokenizer;
   }
 
   @Override
@@ -57,6 +79,6 @@ final class FakeModel implements ServedModel {
 
   @Override
   public Opened openDecoder(PagePool pool, Limits limits) {
-    return new Opened(new FakeDecoder(SHAPE, pool, limits), List.of());
+    return new Opened(decoder.apply(new FakeDecoder(SHAPE, pool, limits)), List.of());
   }
 }

@@ -8,19 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.adapter.AdapterSource;
-import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.host.step.StepBatch;
 import dev.lorikeet.host.step.StepDecoder;
-import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Sampling;
 import dev.lorikeet.model.ScoreRequest;
-import dev.lorikeet.shape.ModelInfo;
-import dev.lorikeet.text.Tokenizer;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -72,56 +67,23 @@ class NotFiniteTest {
     }
   }
 
-  /** The fake model, with damage after marked tokens. */
-  private record DamagedModel(FakeModel fake, Damage damage) implements ServedModel {
-    @Override
-    public ModelInfo info() {
-      return fake.info();
-    }
-
-    @Override
-    public Tokenizer tokenizer() {
-      return fake.tokenizer();
-    }
-
-    @Override
-    public PagePool openPool(int pages) {
-      return fake.openPool(pages);
-    }
-
-    @Override
-    public AdapterStore openStore(PagePool pool) {
-      return fake.openStore(pool);
-    }
-
-    @Override
-    public AdapterSource adapter(String name, int number) {
-      return fake.adapter(name, number);
-    }
-
-    @Override
-    public Opened openDecoder(PagePool pool, Limits limits) {
-      FaultyDecoder.Fault fault =
-          new FaultyDecoder.Fault() {
-            @Override
-            public void after(StepBatch step, StepDecoder decoder) {
-              for (int row = 0; row < step.logits(); row++) {
-                if (step.tokenId(step.logitToken(row)) == MARKED) {
-                  damage.apply(decoder.logits(row));
-                }
-              }
-            }
-          };
-      Opened opened = fake.openDecoder(pool, limits);
-      return new Opened(new FaultyDecoder(opened.decoder(), fault), opened.lent());
-    }
+  /** Damages what follows marked tokens. */
+  private static FaultyDecoder.Fault fault(Damage damage) {
+    return new FaultyDecoder.Fault() {
+      @Override
+      public void after(StepBatch step, StepDecoder decoder) {
+        for (int row = 0; row < step.logits(); row++) {
+          if (step.tokenId(step.logitToken(row)) == MARKED) {
+            damage.apply(decoder.logits(row));
+          }
+        }
+      }
+    };
   }
 
   private static SteppedServing open(Damage damage) {
     return new SteppedServing(
-        new DamagedModel(new FakeModel(), damage),
-        SteppedServing.options(Policy.FCFS, 4, true),
-        200);
+        new FakeModel(fault(damage)), SteppedServing.options(Policy.FCFS, 4, true), 200);
   }
 
   @ParameterizedTest
