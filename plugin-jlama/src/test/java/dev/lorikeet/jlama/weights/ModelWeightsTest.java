@@ -113,7 +113,8 @@ class ModelWeightsTest {
     try (ModelWeights weights = open(model);
         JlamaForward stock = JlamaForward.open(model);
         JlamaForward mapped = JlamaForward.open(model, new MappedWeightLoader(weights.stored()))) {
-      assertArrayEquals(stock.lastLogits(tokens), mapped.lastLogits(tokens));
+      // Jlama adds the lanes of a vector in an order that changes when its kernels are compiled.
+      assertArrayEquals(stock.lastLogits(tokens), mapped.lastLogits(tokens), 1e-5f);
     }
   }
 
