@@ -7,8 +7,10 @@ import dev.lorikeet.host.HostedModel;
 import dev.lorikeet.host.serving.Limits;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.decoder.Decoder;
+import dev.lorikeet.jlama.decoder.KernelReadiness;
 import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.warmup.WarmUp;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
@@ -68,6 +70,10 @@ public final class JlamaModelProvider implements BaseModelProvider {
       ModelWeights weights =
           opening.owns(
               ModelWeights.open(config.directory(), architecture, options.copiedWeights()));
+      KernelReadiness readiness =
+          options.warmUp()
+              ? WarmUp.begin(architecture, weights.storage(), options.kvType())
+              : KernelReadiness.READY;
       WorkerTeam team = opening.owns(new WorkerTeam("lorikeet-worker", threads(options.threads())));
       LoraExecutor executor = opening.owns(config.executor().apply(team));
       if (options.switching() == Switching.MERGE && !Decoder.canMerge(weights, executor)) {
@@ -85,10 +91,8 @@ public final class JlamaModelProvider implements BaseModelProvider {
                   weights,
                   new Decoder.Resources(config.pool(), team, executor),
                   new Decoder.Settings(
-                      limits.batchTokens(),
-                      limits.logits(),
-                      options.kvType(),
-                      options.switching())));
+                      limits.batchTokens(), limits.logits(), options.kvType(), options.switching()),
+                  readiness));
       return opening.open(architecture.info(config.directory(), weights.storage()), decoder);
     }
   }

@@ -19,13 +19,15 @@ import java.util.Map;
  * @param kvType how keys and values are stored
  * @param copiedWeights whether weights are copied into huge pages rather than mapped
  * @param switching how a mixture that a whole step shares is applied
+ * @param warmUp whether kernels are compiled in the background while the model is opened
  */
 record ModelOptions(
     int threads,
     ServingOptions serving,
     ElementType kvType,
     boolean copiedWeights,
-    Switching switching) {
+    Switching switching,
+    boolean warmUp) {
   static final String OWNER = "base model plugin 'jlama'";
   private static final String THREADS = "threads";
   private static final String BATCH_SIZE = "max-batch-size";
@@ -38,6 +40,7 @@ record ModelOptions(
   private static final String ROUTER_TIMEOUT = "router-timeout";
   private static final String ROUTER_FALLBACK = "router-fallback";
   private static final String PREFIX_CACHE = "prefix-cache";
+  private static final String WARM_UP = "warm-up";
 
   private static final int DEFAULT_BATCH_SIZE = 32;
   private static final int DEFAULT_BATCH_TOKENS = 256;
@@ -66,7 +69,8 @@ record ModelOptions(
             POLICY,
             ROUTER_TIMEOUT,
             ROUTER_FALLBACK,
-            PREFIX_CACHE);
+            PREFIX_CACHE,
+            WARM_UP);
     int threads = options.number(THREADS, Runtime.getRuntime().availableProcessors(), 1, 1024);
     int sequences = options.number(BATCH_SIZE, DEFAULT_BATCH_SIZE, 1, 4096);
     int tokens =
@@ -81,7 +85,8 @@ record ModelOptions(
             options.flag(PREFIX_CACHE, true)),
         options.choice(KV_TYPE, ElementType.F16, EnumSet.of(ElementType.F16, ElementType.F32)),
         options.choice(WEIGHTS, Weights.MAPPED) == Weights.COPIED,
-        options.choice(SWITCHING, Switching.DELTA));
+        options.choice(SWITCHING, Switching.DELTA),
+        options.flag(WARM_UP, true));
   }
 
   private static RouterPolicy routers(Options options) {

@@ -61,6 +61,7 @@ public final class Decoder implements StepDecoder {
   private final AttentionScratch scratch;
   private final Logits logits;
   private final AdaptedLayers layers;
+  private final KernelReadiness readiness;
 
   // What the engine and the LoRA executor see of the activations.
   private final Tensor residual;
@@ -97,6 +98,17 @@ public final class Decoder implements StepDecoder {
    * @param model the weights; closed by the caller, after the decoder
    */
   public Decoder(Architecture architecture, ModelWeights model, Resources lent, Settings settings) {
+    this(architecture, model, lent, settings, KernelReadiness.READY);
+  }
+
+  /** Creates a decoder whose steps wait for kernels to be compiled. */
+  public Decoder(
+      Architecture architecture,
+      ModelWeights model,
+      Resources lent,
+      Settings settings,
+      KernelReadiness readiness) {
+    this.readiness = readiness;
     ModelShape shape = architecture.shape();
     this.model = model;
     this.layerCount = shape.layers();
@@ -163,6 +175,7 @@ public final class Decoder implements StepDecoder {
     team.run(phases, 0, ForwardPhases.layer(0));
     LoraBatch lora = adapters.beforeLayers(residual);
     boolean perLayer = adapters.perLayer();
+    panel.narrow(readiness.narrow(perLayer || lora.entries() > 0));
     layers.begin(lora, adapters);
     if (perLayer || adapters.wantsLayerInputs() || layers.addsDeltas(lora)) {
       for (int layer = 0; layer < layerCount; layer++) {

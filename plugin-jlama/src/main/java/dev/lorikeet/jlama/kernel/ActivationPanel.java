@@ -21,6 +21,7 @@ public final class ActivationPanel implements AutoCloseable {
   private final int maxColumns;
   private int tokens;
   private int columns;
+  private int widest = MatMul.MAX_TOKEN_BLOCK;
 
   /**
    * Allocates a panel.
@@ -59,6 +60,24 @@ public final class ActivationPanel implements AutoCloseable {
   /** Returns the number of input features that were packed last. */
   public int columns() {
     return columns;
+  }
+
+  /**
+   * Lets kernels take one token at a time, or as many as they can: the results are the same bits.
+   * Takes effect when the panel is packed next.
+   */
+  public void narrow(boolean narrow) {
+    widest = narrow ? 1 : MatMul.MAX_TOKEN_BLOCK;
+  }
+
+  /** Returns how many tokens kernels take at once: 1 or MAX_TOKEN_BLOCK. */
+  int widest() {
+    return widest;
+  }
+
+  /** Returns the number of tokens of a block of which {@code left} tokens are left. */
+  int blockWidth(int left) {
+    return widest == 1 ? 1 : MatMul.blockWidth(left);
   }
 
   /** Frees the memory. Must not overlap a kernel that uses it. */

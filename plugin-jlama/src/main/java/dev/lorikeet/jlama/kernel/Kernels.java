@@ -25,6 +25,11 @@ public record Kernels(
     return Holder.CHOSEN;
   }
 
+  /** Returns whether these are the kernels on the Vector API. */
+  public boolean onVectorApi() {
+    return matMul instanceof VectorMatMul;
+  }
+
   static Kernels scalar(String reason) {
     return new Kernels(
         new ScalarMatMul(),

@@ -73,8 +73,8 @@ final class VectorMatMul implements MatMul {
     long to = panel.packed().address();
     int end = shard.end(tokens);
     for (int token = shard.first(tokens); token < end; token++) {
-      int first = token / MAX_TOKEN_BLOCK * MAX_TOKEN_BLOCK;
-      int width = MatMul.blockWidth(tokens - first);
+      int first = token / panel.widest() * panel.widest();
+      int width = panel.blockWidth(tokens - first);
       packToken(
           from + token * x.stride(),
           columns,
@@ -169,7 +169,7 @@ final class VectorMatMul implements MatMul {
             && columns == padded;
     boolean few = end - begin <= MAX_GROUP_TOKENS;
     boolean fused =
-        weights instanceof WeightMatrix.Q4 && Q4Kernels.AVAILABLE && end - begin <= MAX_TOKEN_BLOCK;
+        weights instanceof WeightMatrix.Q4 && Q4Kernels.AVAILABLE && end - begin <= panel.widest();
     long rowBytes = bf16 ? columns * 2L : padded * Float.BYTES;
     long w =
         bf16
@@ -184,7 +184,8 @@ final class VectorMatMul implements MatMul {
         }
       }
     }
-    int group = few ? MAX_GROUP_TOKENS : MAX_TOKEN_BLOCK;
+    int most = panel.widest();
+    int group = few ? MAX_GROUP_TOKENS : most;
     // With more token blocks the touched lines would have to outlast too much else in the cache.
     boolean twoBlocks = end - begin > MAX_TOKEN_BLOCK && end - begin <= 2 * MAX_TOKEN_BLOCK;
     for (int token = begin; token < end; token += group) {
@@ -192,7 +193,7 @@ final class VectorMatMul implements MatMul {
       for (int i = 0; i < height; i++) {
         if (fused) {
           long x = panel.packed().address() + begin * padded * Float.BYTES;
-          int width = MatMul.blockWidth(tokens - begin);
+          int width = panel.blockWidth(tokens - begin);
           q4(width, (WeightMatrix.Q4) weights, row + i, step, x, scratch + i * BYTES, blocks);
           continue;
         }
@@ -202,8 +203,8 @@ final class VectorMatMul implements MatMul {
             WeightTile.widen(weights, row + stream * step + i, w + stream * rowStep);
           }
         }
-        for (int t = token; t < last; t += MAX_TOKEN_BLOCK) {
-          int width = MatMul.blockWidth(tokens - t);
+        for (int t = token; t < last; t += most) {
+          int width = panel.blockWidth(tokens - t);
           long x = panel.packed().address() + t * padded * Float.BYTES;
           long sums = scratch + (t - token) * TOKEN_SUMS + i * BYTES;
           long sumStep = TILE_HEIGHT * BYTES;

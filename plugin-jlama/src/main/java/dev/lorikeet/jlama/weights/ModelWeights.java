@@ -118,6 +118,23 @@ public final class ModelWeights implements AutoCloseable {
     }
   }
 
+  /**
+   * Returns weights that are all zero, for a model that is not there.
+   *
+   * @param storage how the matrices are stored, as {@link #storage} names it
+   */
+  public static ModelWeights blank(Architecture config, String storage) {
+    Arena arena = Arena.ofShared();
+    try {
+      Map<String, StoredTensor> blank =
+          new BlankTensors(StoredType.valueOf(storage), arena).of(config);
+      return new ModelWeights(arena, Path.of("blank"), config, blank, MappedFiles.none());
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
+  }
+
   /** Copies all tensors into one region, each on a cache line of its own. */
   private static Map<String, StoredTensor> copy(Map<String, StoredTensor> mapped, Arena arena) {
     long bytes = mapped.values().stream().mapToLong(t -> wholeLines(t.bytes().byteSize())).sum();

@@ -195,6 +195,18 @@ class MatMulTest {
               -1,
               together.segment().mismatch(RandomWeights.part(alone, first, tokens).segment()),
               () -> "seed " + seed + " " + weights);
+          Rows oneByOne = Rows.dense(arena.allocate((long) tokens * rows * 4), tokens, rows);
+          product(
+              new VectorMatMul(),
+              weights,
+              RandomWeights.part(x, first, tokens),
+              oneByOne,
+              shards,
+              true);
+          assertEquals(
+              -1,
+              oneByOne.segment().mismatch(together.segment()),
+              () -> "seed " + seed + ", one token at a time, " + weights);
         }
       }
     }
@@ -311,7 +323,13 @@ class MatMulTest {
   }
 
   private static void product(MatMul matMul, WeightMatrix weights, Rows x, Rows y, int shards) {
+    product(matMul, weights, x, y, shards, false);
+  }
+
+  private static void product(
+      MatMul matMul, WeightMatrix weights, Rows x, Rows y, int shards, boolean narrow) {
     try (ActivationPanel panel = new ActivationPanel(x.rows(), weights.columns(), shards)) {
+      panel.narrow(narrow);
       for (int shard = 0; shard < shards; shard++) {
         matMul.pack(panel, x, x.rows(), new Shard(shard, shards));
       }
