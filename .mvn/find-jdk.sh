@@ -9,7 +9,14 @@ JDK_MINIMUM=25
 jdk_version() {
   jdk_release=
   if [ -x "$1/bin/javac" ] && [ -r "$1/release" ]; then
-    jdk_release=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release")
+    while read -r jdk_line || [ -n "$jdk_line" ]; do
+      case $jdk_line in
+        JAVA_VERSION=\"[0-9]*)
+          jdk_release=${jdk_line#JAVA_VERSION=\"}
+          jdk_release=${jdk_release%%[!0-9]*}
+          ;;
+      esac
+    done <"$1/release"
   fi
   echo "${jdk_release:-0}"
 }
