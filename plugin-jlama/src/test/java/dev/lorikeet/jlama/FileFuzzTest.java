@@ -41,14 +41,15 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Random damage to every file of a model, an adapter and a router: it is refused as the API says,
- * or accepted, and leaves nothing behind. More of it with {@code -Dlorikeet.fuzz.mutations=N}.
+ * or accepted, and leaves nothing behind. More of it with {@code -Dlorikeet.fuzz.mutations=N}, the
+ * same again with {@code -Dlorikeet.fuzz.seed=N}.
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class FileFuzzTest {
   private static final int MUTATIONS = Integer.getInteger("lorikeet.fuzz.mutations", 100);
   private static final int WHOLE_OPENING = 50;
 
-  private final long seed = System.nanoTime();
+  private final long seed = Long.getLong("lorikeet.fuzz.seed", System.nanoTime());
   private final Random random = new Random(seed);
   private final Mutations mutations = new Mutations(random);
   private final JlamaModelProvider provider = new JlamaModelProvider();
@@ -111,6 +112,10 @@ class FileFuzzTest {
 
   private void describeAndSometimesServe(int mutation) {
     provider.describe(model);
+    sometimesServe(mutation);
+  }
+
+  private void sometimesServe(int mutation) {
     if (mutation % WHOLE_OPENING == 0) {
       try (Lorikeet lorikeet =
           Lorikeet.builder(model).poolBytes(4 << 20).modelOption("threads", "1").open()) {
@@ -167,7 +172,32 @@ class FileFuzzTest {
          "chat_template": [{"name": "default", "template": "{{ bos_token }}"},
                            {"name": "tool_use", "template": "{{ tools|tojson }}"}]}
         """);
-    fuzz(file, mutations::json, n -> ChatTemplate.read(model));
+    fuzz(
+        file,
+        mutations::json,
+        n -> {
+          ChatTemplate.read(model);
+          sometimesServe(n);
+        });
+  }
+
+  @Test
+  void templates() throws IOException {
+    Path file = model.resolve("chat_template.jinja");
+    Files.writeString(
+        file,
+        """
+        {%- for message in messages %}
+        {{- '<|' + message['role'] + '|>\\n' + message['content'] | trim + eos_token }}
+        {%- endfor %}{% if add_generation_prompt %}{{ '<|assistant|> é' }}{% endif %}
+        """);
+    fuzz(
+        file,
+        mutations::bytes,
+        n -> {
+          ChatTemplate.read(model);
+          sometimesServe(n);
+        });
   }
 
   @Test

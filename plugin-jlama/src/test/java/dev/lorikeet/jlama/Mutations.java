@@ -13,7 +13,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 
 /** Random damage to files: to bytes, and to JSON such that it often stays JSON. */
-final class Mutations {
+public final class Mutations {
   private static final Pattern VALUE =
       Pattern.compile("-?\\d[\\d.eE+-]*|\"[^\"]*\"|true|false|null|\\[[^\\[\\]{}]*\\]");
   private static final String[] VALUES = {
@@ -57,12 +57,12 @@ final class Mutations {
 
   private final Random random;
 
-  Mutations(Random random) {
+  public Mutations(Random random) {
     this.random = random;
   }
 
   /** Changes a JSON text once or a few times. */
-  byte[] json(byte[] original) {
+  public byte[] json(byte[] original) {
     byte[] bytes = original;
     for (int i = random.nextInt(3); i >= 0; i--) {
       bytes = random.nextInt(4) == 0 ? bytes(bytes) : value(bytes);
@@ -91,7 +91,7 @@ final class Mutations {
   }
 
   /** Changes bytes anywhere. */
-  byte[] bytes(byte[] original) {
+  public byte[] bytes(byte[] original) {
     if (original.length == 0) {
       return new byte[] {(byte) random.nextInt()};
     }

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Timeout;
 /**
  * Random templates, and real ones with random damage, rendered on random chats: nothing but the one
  * exception comes out, and what is allocated is what was counted. More of them with {@code
- * -Dlorikeet.fuzz.mutations=N}.
+ * -Dlorikeet.fuzz.mutations=N}, the same again with {@code -Dlorikeet.fuzz.seed=N}.
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class TemplateFuzzTest {
@@ -46,7 +46,7 @@ class TemplateFuzzTest {
 
   @Test
   void randomTemplatesEndInTextOrInTheirException() {
-    long seed = System.nanoTime();
+    long seed = Long.getLong("lorikeet.fuzz.seed", System.nanoTime());
     Random random = new Random(seed);
     for (int n = 0; n < MUTATIONS; n++) {
       renderOnce(seed, n, new RandomTemplate(random).make(), random);
@@ -60,7 +60,7 @@ class TemplateFuzzTest {
     new ObjectMapper()
         .readTree(RENDERED.toFile())
         .forEach(entry -> templates.add(entry.path("template").textValue()));
-    long seed = System.nanoTime();
+    long seed = Long.getLong("lorikeet.fuzz.seed", System.nanoTime());
     Random random = new Random(seed);
     for (int n = 0; n < MUTATIONS; n++) {
       String template = templates.get(random.nextInt(templates.size()));
