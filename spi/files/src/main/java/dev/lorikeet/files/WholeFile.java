@@ -7,11 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.UUID;
 
 /**
- * Files that appear whole or not at all: written beside their place, brought to the disk, and moved
- * into it. A file that was there is replaced in the same instant.
+ * Files that appear whole or not at all: written in a {@link Workplace}, brought to the disk, and
+ * moved into their place. A file that was there is replaced in the same instant.
  */
 public final class WholeFile {
   private WholeFile() {}
@@ -35,23 +34,13 @@ public final class WholeFile {
     if (folder == null) {
       throw new IOException(file + ": expected a file in a folder, found the root");
     }
-    Path unfinished = beside(whole);
-    try {
+    try (Workplace workplace = Workplace.in(folder)) {
+      Path unfinished = workplace.path("file");
       writeNew(unfinished, content);
       Files.move(
           unfinished, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       sync(folder);
-    } finally {
-      Files.deleteIfExists(unfinished);
     }
-  }
-
-  /**
-   * Returns a path in the same folder that nobody else has, for what will be moved to {@code path};
-   * unlike temporary files, what is made there has the permissions that files usually have.
-   */
-  public static Path beside(Path path) {
-    return path.resolveSibling(".lorikeet-" + UUID.randomUUID());
   }
 
   /** Writes a file of these bytes, as {@link #write(Path, Content)} does. */

@@ -6,14 +6,16 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -21,14 +23,19 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A hidden folder in which something is made that then moves into the folder around it, which is on
- * the same file system. It is gone when it is closed; what a process leaves that is killed before,
- * the next one clears away that works in the same place. For one thread.
+ * the same file system. Nobody but the user may look into it. It is gone when it is closed; what a
+ * process leaves that is killed before, the next one clears away that works in the same place. For
+ * one thread.
  */
 public final class Workplace implements AutoCloseable {
   /*
    * A process holds a lock on a file in its workplace, which the system drops with the process. Whoever gets the lock
    * may remove the place. Closing any channel of a file drops the locks that a process has on it, so a process does
    * not try its own places, which it knows. A place that was cleared away before its owner had the lock is made anew.
+   *
+   * The folder around may be one where anybody writes, such as that of temporary files. What is cleared away is reached
+   * from open folders, step by step and never through a link, so that nobody can lead it elsewhere meanwhile; the lock
+   * is opened for reading too, since opening a pipe to write alone would wait for its reader.
    */
   private static final String PREFIX = ".lorikeet-work-";
   private static final String LOCK = "lock";
@@ -64,7 +71,7 @@ public final class Workplace implements AutoCloseable {
   }
 
   private static @Nullable Workplace make(Path folder) throws IOException {
-    Files.createDirectory(folder);
+    Files.createDirectory(folder, forOne(folder));
     try {
       FileChannel channel =
           FileChannel.open(
@@ -79,6 +86,14 @@ public final class Workplace implements AutoCloseable {
     }
   }
 
+  private static FileAttribute<?>[] forOne(Path folder) {
+    return folder.getFileSystem().supportedFileAttributeViews().contains("posix")
+        ? new FileAttribute<?>[] {
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))
+        }
+        : new FileAttribute<?>[0];
+  }
+
   private static boolean locked(FileChannel channel) throws IOException {
     try {
       FileLock lock = channel.tryLock();
@@ -89,26 +104,31 @@ public final class Workplace implements AutoCloseable {
   }
 
   private static void clear(Path parent) throws IOException {
-    try (DirectoryStream<Path> places = Files.newDirectoryStream(parent, PREFIX + "*")) {
-      for (Path place : places) {
+    List<Path> places = new ArrayList<>();
+    try (DirectoryStream<Path> found = Files.newDirectoryStream(parent, PREFIX + "*")) {
+      for (Path place : found) {
         if (Files.isDirectory(place, LinkOption.NOFOLLOW_LINKS) && !OURS.contains(place)) {
-          clearIfLeft(place);
+          places.add(place);
         }
       }
     }
+    for (Path place : places) {
+      clearIfLeft(parent, place);
+    }
   }
 
-  private static void clearIfLeft(Path place) {
+  private static void clearIfLeft(Path parent, Path place) {
     Path file = place.resolve(LOCK);
-    try {
+    try (FolderEntries around = FolderEntries.of(parent)) {
       if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
         Files.delete(place); // if it is empty: its owner was killed, or makes another
         return;
       }
       try (FileChannel channel =
-          FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+          FileChannel.open(
+              file, StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
         if (locked(channel)) {
-          delete(place);
+          around.delete(place.getFileName());
         }
       }
     } catch (DirectoryNotEmptyException | NoSuchFileException e) {
@@ -123,34 +143,12 @@ public final class Workplace implements AutoCloseable {
     return folder.resolve(name);
   }
 
-  private static void delete(Path root) throws IOException {
-    Files.walkFileTree(
-        root,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(Path directory, @Nullable IOException failure)
-              throws IOException {
-            if (failure != null) {
-              throw failure;
-            }
-            Files.delete(directory);
-            return FileVisitResult.CONTINUE;
-          }
-        });
-  }
-
   /** Removes the workplace with all that is still in it. */
   @Override
   public void close() throws IOException {
-    try (lock) {
-      delete(folder);
+    try (lock;
+        FolderEntries around = FolderEntries.of(Objects.requireNonNull(folder.getParent()))) {
+      around.delete(folder.getFileName());
     } finally {
       OURS.remove(folder);
     }

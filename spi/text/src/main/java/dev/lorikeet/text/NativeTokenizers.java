@@ -3,23 +3,24 @@ package dev.lorikeet.text;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.Workplace;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /*
  * DJL packs Hugging Face's own Rust tokenizers with a JNI library for each platform. Its Java front
  * (HuggingFaceTokenizer, LibUtils) is passed by: it reports to a telemetry address, asks CUDA for
  * devices, may download a library built for them, loads whatever lies in a predictable cache
  * folder, and truncates texts to 512 tokens unless told otherwise. What remains is one class of
- * native methods. The library for them is extracted into a new folder that only this user can
- * write, loaded, and deleted at once; Windows does not delete what it runs, so the next start does.
+ * native methods. The library for them is extracted into a workplace, a new folder that only this
+ * user can write, loaded, and deleted at once; Windows does not delete what it runs, so a later
+ * start does, as it does with what a start leaves that was killed.
  */
 
 /** Loads the native half of the tokenizers, once per process. */
@@ -27,8 +28,11 @@ final class NativeTokenizers {
   /** Names the folder to extract into, for systems that do not execute from their temporary one. */
   static final String DIRECTORY_PROPERTY = "lorikeet.tokenizers.directory";
 
-  private static final String PREFIX = "lorikeet-tokenizers-";
   private static final String PLATFORMS = "linux-x86_64, linux-aarch64, osx-aarch64, win-x86_64";
+
+  /** What Windows keeps open; its lock tells the next start that somebody runs it. */
+  @SuppressWarnings("unused")
+  private static @Nullable Workplace inUse;
 
   private static final class Loaded {
     static final Optional<LorikeetException> FAILURE = load(platform());
@@ -59,18 +63,19 @@ final class NativeTokenizers {
               Path.of(
                   System.getProperty(
                       DIRECTORY_PROPERTY, System.getProperty("java.io.tmpdir", "."))));
-      if (windows) {
-        deleteLeftovers(parent);
-      }
-      Path directory = Files.createTempDirectory(parent, PREFIX);
+      Workplace workplace = Workplace.in(parent);
       try {
         for (String name : names(windows)) {
-          Path file = directory.resolve(name);
+          Path file = workplace.path(name);
           extract("native/lib/" + platform + "/cpu/" + name, file);
           System.load(file.toAbsolutePath().toString());
         }
       } finally {
-        delete(directory);
+        if (windows) {
+          inUse = workplace;
+        } else {
+          workplace.close();
+        }
       }
       return Optional.empty();
     } catch (IOException | LinkageError e) {
@@ -102,27 +107,6 @@ final class NativeTokenizers {
         throw new IOException("no resource " + resource);
       }
       Files.copy(in, file);
-    }
-  }
-
-  private static void deleteLeftovers(Path parent) throws IOException {
-    try (DirectoryStream<Path> leftovers = Files.newDirectoryStream(parent, PREFIX + "*")) {
-      for (Path leftover : leftovers) {
-        if (Files.isDirectory(leftover, LinkOption.NOFOLLOW_LINKS)) {
-          delete(leftover);
-        }
-      }
-    }
-  }
-
-  private static void delete(Path directory) {
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
-      for (Path file : files) {
-        Files.delete(file);
-      }
-      Files.delete(directory);
-    } catch (IOException e) {
-      // a process runs it: a later start tries again
     }
   }
 }

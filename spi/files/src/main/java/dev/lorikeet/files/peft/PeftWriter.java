@@ -5,6 +5,7 @@ import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.safetensors.SafetensorsWriter;
@@ -66,7 +67,8 @@ public final class PeftWriter {
   }
 
   /**
-   * Writes an adapter. The directory appears whole or not at all.
+   * Writes an adapter. The directory appears whole or not at all; what a killed process leaves of
+   * one, the next that is written into the same folder clears away.
    *
    * @param directory where; its parent must exist, and nothing or an empty directory be there
    * @param weights one entry for each target module, in host memory, in the byte order of this
@@ -91,8 +93,8 @@ public final class PeftWriter {
       throw new IOException(directory + ": expected a directory in another, found the root");
     }
     refuseFull(whole);
-    Path unfinished = Files.createDirectory(WholeFile.beside(whole));
-    try {
+    try (Workplace workplace = Workplace.in(parent)) {
+      Path unfinished = Files.createDirectory(workplace.path("adapter"));
       WholeFile.writeNew(
           unfinished.resolve(PeftAdapterFile.CONFIG), channel -> WholeFile.fill(channel, config));
       WholeFile.writeNew(unfinished.resolve(PeftAdapterFile.WEIGHTS), tensors::writeTo);
@@ -100,10 +102,6 @@ public final class PeftWriter {
       readBack(unfinished, weights);
       Files.move(unfinished, whole, StandardCopyOption.ATOMIC_MOVE);
       WholeFile.sync(parent);
-    } finally {
-      Files.deleteIfExists(unfinished.resolve(PeftAdapterFile.CONFIG));
-      Files.deleteIfExists(unfinished.resolve(PeftAdapterFile.WEIGHTS));
-      Files.deleteIfExists(unfinished);
     }
   }
 
