@@ -5,10 +5,13 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -24,12 +27,13 @@ import java.util.TreeMap;
  * them to a directory, because models are opened from files.
  *
  * <p>Extraction may run in several threads and processes at once, on one directory. A file that is
- * there with the right SHA-256 is kept, so that only the first call writes. The user owns the
- * directory.
+ * there with the right SHA-256 is kept, so that only the first call writes; what a process left
+ * that was killed, the next one clears away. The user owns the directory.
  */
 public final class TinyModel {
   private static final String RESOURCES = "/META-INF/lorikeet/tiny-model/";
   private static final String ADAPTERS = "adapters/";
+  private static final String LOCK = ".lock";
 
   private final Path directory;
   private final List<String> adapterNames;
@@ -77,10 +81,15 @@ public final class TinyModel {
 
   private static TinyModel extract(Path directory, Map<String, String> index) throws IOException {
     Path root = directory.toAbsolutePath().normalize();
-    for (Map.Entry<String, String> entry : index.entrySet()) {
-      Path file = root.resolve(entry.getKey());
-      if (!isThere(file, entry.getValue())) {
-        write(file, entry.getKey(), entry.getValue());
+    if (!isThere(root, index)) {
+      Files.createDirectories(root);
+      synchronized (TinyModel.class) { // a lock of a file keeps out other processes alone
+        try (FileChannel channel =
+                FileChannel.open(
+                    root.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            FileLock lock = channel.lock()) {
+          write(root, index);
+        }
       }
     }
     List<String> adapters =
@@ -90,6 +99,27 @@ public final class TinyModel {
             .distinct()
             .toList();
     return new TinyModel(root, adapters);
+  }
+
+  private static boolean isThere(Path root, Map<String, String> index) throws IOException {
+    for (Map.Entry<String, String> entry : index.entrySet()) {
+      if (!isThere(root.resolve(entry.getKey()), entry.getValue())) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Nobody else writes now, so parts of files are what a killed process has left. */
+  private static void write(Path root, Map<String, String> index) throws IOException {
+    for (Map.Entry<String, String> entry : index.entrySet()) {
+      Path file = root.resolve(entry.getKey());
+      Path part = file.resolveSibling(file.getFileName() + ".part");
+      Files.deleteIfExists(part);
+      if (!isThere(file, entry.getValue())) {
+        write(file, part, entry.getKey(), entry.getValue());
+      }
+    }
   }
 
   private static boolean isThere(Path file, String sha256) throws IOException {
@@ -102,14 +132,12 @@ public final class TinyModel {
   }
 
   // Readers see the whole file or none: it is written beside its place and then moved there.
-  private static void write(Path file, String name, String expected) throws IOException {
-    Path folder = Objects.requireNonNull(file.getParent());
-    Files.createDirectories(folder);
-    Path part = Files.createTempFile(folder, "", ".part");
+  private static void write(Path file, Path part, String name, String expected) throws IOException {
+    Files.createDirectories(Objects.requireNonNull(file.getParent()));
     try {
       String found;
       try (DigestInputStream in = new DigestInputStream(open(RESOURCES + name), digest())) {
-        Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
+        Files.copy(in, part);
         found = HexFormat.of().formatHex(in.getMessageDigest().digest());
       }
       if (!found.equals(expected)) {

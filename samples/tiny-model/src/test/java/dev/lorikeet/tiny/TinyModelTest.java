@@ -102,6 +102,16 @@ class TinyModelTest {
   }
 
   @Test
+  void whatAKilledProcessLeftIsClearedAway() throws IOException {
+    TinyModel tiny = TinyModel.extract(directory);
+    List<Path> whole = files(directory);
+    Files.delete(tiny.reference());
+    Files.writeString(directory.resolve("reference.json.part"), "[");
+    TinyModel.extract(directory);
+    assertEquals(whole, files(directory));
+  }
+
+  @Test
   void theDefaultDirectoryIsUsedAgain() {
     assertEquals(TinyModel.extract().base(), TinyModel.extract().base());
   }
@@ -117,7 +127,11 @@ class TinyModelTest {
   private static List<Path> files(Path root) throws IOException {
     try (Stream<Path> walk = Files.walk(root)) {
       return new ArrayList<>(
-          walk.filter(Files::isRegularFile).map(root::relativize).sorted().toList());
+          walk.filter(Files::isRegularFile)
+              .map(root::relativize)
+              .filter(file -> !file.endsWith(".lock"))
+              .sorted()
+              .toList());
     }
   }
 }
