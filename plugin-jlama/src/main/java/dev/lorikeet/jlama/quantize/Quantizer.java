@@ -1,9 +1,10 @@
 package dev.lorikeet.jlama.quantize;
 
-import com.github.tjake.jlama.safetensors.DType;
-import com.github.tjake.jlama.safetensors.SafeTensorSupport;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.Workplace;
+import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.jlama.JlamaModelProvider;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.shape.ModelShape;
@@ -11,33 +12,36 @@ import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * Quantizes a model directory to Jlama's Q4: blocks of 32 values, each of four bits, with one
- * float32 scale. The arithmetic and the files are Jlama's own, asked for as Jlama's command line
- * asks: all matrices, the embedding included; no norm and no bias.
+ * float32 scale. The arithmetic is Jlama's own and the file of weights is the one that its command
+ * line writes: all matrices, the embedding included; no norm and no bias.
  *
  * <p>Before that the source is read as {@link JlamaModelProvider} reads it, so that Jlama sees no
  * file that has not been checked. The result is written beside its place, read and compared with
- * the source, and only then moved there; nothing is left of what fails. Jlama keeps a copy of the
- * quantized weights in {@code java.io.tmpdir} until the JVM ends.
+ * the source, and only then takes its place as {@link Replacement} says; nothing is left of what
+ * fails, and what a killed process leaves, the next one clears away that quantizes into the same
+ * folder.
  */
 public final class Quantizer {
   private static final String TYPE = "Q4";
   private static final int BLOCK = 32;
 
-  /** As Jlama's command line: tensors whose names hold this stay as they are. */
-  private static final String[] NOT_QUANTIZED = {"norm"};
-
-  /** What belongs to a model and Jlama leaves behind; the last says that a download is complete. */
+  /** What belongs to a model beside its weights; the last says that a download is complete. */
   private static final List<String> COMPANIONS =
       List.of(
-          "generation_config.json", "chat_template.jinja", "special_tokens_map.json", ".finished");
+          "config.json",
+          "tokenizer.json",
+          "tokenizer_config.json",
+          "README.md",
+          "generation_config.json",
+          "chat_template.jinja",
+          "special_tokens_map.json",
+          ".finished");
 
   private Quantizer() {}
 
@@ -84,24 +88,24 @@ public final class Quantizer {
     ModelInfo info = provider.describe(source);
     Path from = absolute(info.directory());
     Path to = absolute(target);
+    Replacement replacement = new Replacement(to);
+    replacement.recover();
     checkTarget(from, to, replace);
     checkQuantizable(info);
 
-    Path scratch = Files.createTempDirectory(Objects.requireNonNull(to.getParent()), ".lorikeet-");
-    try {
-      Path made = scratch.resolve("quantized");
-      Path readable = regularFiles(from, scratch.resolve("in"));
-      SafeTensorSupport.quantizeModel(
-          readable, DType.Q4, NOT_QUANTIZED, new String[0], Optional.of(made));
+    Path around = Objects.requireNonNull(to.getParent());
+    try (Workplace workplace = Workplace.in(around)) {
+      Path made = Files.createDirectory(workplace.path("quantized"));
+      Q4Weights.write(from, workplace.path("tensors"), made.resolve(WeightFiles.SINGLE));
       for (String name : COMPANIONS) {
         if (Files.isRegularFile(from.resolve(name))) {
           Files.copy(from.resolve(name), made.resolve(name));
         }
       }
+      WholeFile.sync(made);
       checkResult(info, provider.describe(made));
-      move(made, to, scratch.resolve("replaced"));
-    } finally {
-      deleteAll(scratch);
+      replacement.by(made);
+      WholeFile.sync(around);
     }
     return provider.describe(to);
   }
@@ -151,24 +155,6 @@ public final class Quantizer {
     }
   }
 
-  /**
-   * Jlama copies files without asking whether they are any, and README.md without asking whether
-   * there is one; this makes a place where one is, and where nothing else is.
-   */
-  private static Path regularFiles(Path from, Path parent) throws IOException {
-    Path directory = Files.createDirectories(parent.resolve(from.getFileName()));
-    try (Stream<Path> files = Files.list(from)) {
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        Files.createSymbolicLink(directory.resolve(file.getFileName()), file.toRealPath());
-      }
-    }
-    Path readme = directory.resolve("README.md");
-    if (!Files.exists(readme)) {
-      Files.writeString(readme, "");
-    }
-    return directory;
-  }
-
   private static void checkResult(ModelInfo source, ModelInfo result) {
     if (!result.weightType().equals(TYPE)
         || !result.shape().equals(source.shape())
@@ -187,29 +173,6 @@ public final class Quantizer {
               + result.weightType()
               + " and "
               + result.shape());
-    }
-  }
-
-  private static void move(Path made, Path to, Path aside) throws IOException {
-    boolean replaces = Files.exists(to);
-    if (replaces) {
-      Files.move(to, aside, StandardCopyOption.ATOMIC_MOVE);
-    }
-    try {
-      Files.move(made, to, StandardCopyOption.ATOMIC_MOVE);
-    } catch (IOException e) {
-      if (replaces) {
-        Files.move(aside, to, StandardCopyOption.ATOMIC_MOVE);
-      }
-      throw e;
-    }
-  }
-
-  private static void deleteAll(Path directory) throws IOException {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted((a, b) -> b.getNameCount() - a.getNameCount()).toList()) {
-        Files.delete(file);
-      }
     }
   }
 }
