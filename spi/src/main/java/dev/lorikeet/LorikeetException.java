@@ -42,7 +42,10 @@ public final class LorikeetException extends RuntimeException {
     MODEL_INVALID,
     /** The base model is of a family or uses a feature that the plugin does not support. */
     MODEL_UNSUPPORTED,
-    /** Network, access or disk kept a download from its end; the same call may go on later. */
+    /**
+     * Network or access kept a download from its end, or a file could not be written; the same call
+     * may go on later.
+     */
     DOWNLOAD_FAILED,
     /** A file system has no space left; the same call may succeed once there is. */
     STORAGE_FULL,

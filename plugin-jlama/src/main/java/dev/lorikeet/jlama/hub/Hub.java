@@ -227,7 +227,8 @@ public final class Hub {
     try {
       long room = Files.getFileStore(directory).getUsableSpace();
       if (room > 0 && room < bytes) { // some file systems say 0 for unknown
-        throw HubFaults.failed(
+        throw new LorikeetException(
+            Code.STORAGE_FULL,
             directory + ": expected room for " + bytes + " bytes, found " + room);
       }
     } catch (IOException e) {

@@ -34,7 +34,11 @@ final class HubFaults {
     if (Thread.currentThread().isInterrupted()) {
       return cancelled(file);
     }
-    return failed(file + ": expected room for it and leave to write it, found: " + reason(e), e);
+    boolean full = LorikeetException.ofFiles("writing " + file, e).code() == Code.STORAGE_FULL;
+    return new LorikeetException(
+        full ? Code.STORAGE_FULL : Code.DOWNLOAD_FAILED,
+        file + ": expected room for it and leave to write it, found: " + reason(e),
+        e);
   }
 
   private static String reason(IOException e) {

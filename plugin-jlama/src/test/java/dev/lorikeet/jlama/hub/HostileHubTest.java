@@ -88,7 +88,7 @@ class HostileHubTest extends Downloads {
         HubServer.bytes(
             listing(file("config.json") + "," + file("tokenizer.json") + "," + large)
                 .getBytes(UTF_8)));
-    assertRefused(Code.DOWNLOAD_FAILED, "room for", "found");
+    assertRefused(Code.STORAGE_FULL, "room for", "found");
     assertEquals(1, server.requests.size());
   }
 
