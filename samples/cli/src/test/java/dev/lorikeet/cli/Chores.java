@@ -1,0 +1,588 @@
+package dev.lorikeet.cli;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.Plugins;
+import dev.lorikeet.adapter.LoraFactor;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.cli.console.ExitCode;
+import dev.lorikeet.files.peft.PeftWriter;
+import dev.lorikeet.files.safetensors.SafetensorsWriter;
+import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.Device;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tiny.TinyModel;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+
+/**
+ * All that writes files: converting, quantizing, training, downloading, exporting and unpacking.
+ * What they read lies in a folder {@code in}, and what each may write, to compare with, in {@code
+ * expected}, both made once by {@link #prepare}.
+ */
+final class Chores {
+  static final String REPOSITORY = "some/adapter";
+  private static final List<String> EXPERTS = List.of("scripture", "jargon");
+  private static final int WORDS = 400;
+  private static final int RANK = 256;
+  private static final int WIDTH = 64;
+
+  private final Path in;
+  private final Path expected;
+  private final Path work;
+  private final String endpoint;
+
+  /**
+   * Creates them.
+   *
+   * @param work where they write
+   * @param endpoint the hub's address
+   */
+  Chores(Path root, Path work, String endpoint) {
+    this.in = root.resolve("in");
+    this.expected = root.resolve("expected");
+    this.work = work;
+    this.endpoint = endpoint;
+  }
+
+  /** Makes what they read, and all that they may write. */
+  void prepare() throws IOException {
+    TinyModel tiny = TinyModel.extract();
+    for (int turn = 0; turn < 2; turn++) {
+      Path model = Files.createDirectories(in.resolve("model" + turn));
+      for (Path file : files(tiny.base())) {
+        Files.copy(file, model.resolve(file.getFileName().toString()));
+      }
+      Path config = model.resolve("config.json"); // one layer is enough, and takes less time
+      Files.writeString(
+          config,
+          Files.readString(config)
+              .replaceFirst("\"num_hidden_layers\": \\d+", "\"num_hidden_layers\": 1"));
+      keepFirstLayer(model.resolve("model.safetensors"));
+    }
+    ModelShape shape =
+        Plugins.discover().baseModel(Optional.empty()).describe(in.resolve("model0")).shape();
+    Path weights = in.resolve("model1/model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    for (int i = bytes.length / 2; i < bytes.length; i += 2) {
+      bytes[i] ^= 1;
+    }
+    Files.write(weights, bytes);
+    Files.writeString(in.resolve("model1/generation_config.json"), "{\"eos_token_id\": [2]}");
+    for (String name : EXPERTS) {
+      List<String> words = List.of(Files.readString(tiny.trainingText(name)).split("\\s+"));
+      Files.writeString(in.resolve(name + ".txt"), String.join(" ", words.subList(0, WORDS)));
+      int width = shape.inFeatures(Projection.Q);
+      LoraFactor factor = factor(RANK, width, 1e-7f * (1 + EXPERTS.indexOf(name)));
+      new PeftWriter(shape, Optional.empty())
+          .write(
+              in.resolve(name),
+              List.of(LoraWeights.of(TargetModule.of(0, Projection.Q), factor, factor, 2)));
+    }
+    for (Chore chore :
+        List.of(new Convert(expected), new Quantize(expected), new Train(expected))) {
+      for (int turn = 0; turn < 2; turn++) {
+        Alternating alternating = (Alternating) chore;
+        Files.createDirectories(alternating.folder());
+        assertEquals(ExitCode.OK, chore.run(turn), chore.name());
+        Files.move(alternating.folder(), expected.resolve(alternating.name() + turn));
+      }
+    }
+    new Export(expected).run(0);
+  }
+
+  private static void keepFirstLayer(Path file) throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    int data = 8 + Math.toIntExact(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong());
+    SafetensorsWriter writer = new SafetensorsWriter();
+    for (Map.Entry<String, JsonNode> tensor :
+        new ObjectMapper().readTree(bytes, 8, data - 8).properties()) {
+      if (!tensor.getKey().matches("__metadata__|.*\\.layers\\.[1-9]\\..*")) {
+        List<Long> shape = new ArrayList<>();
+        tensor.getValue().get("shape").forEach(size -> shape.add(size.asLong()));
+        JsonNode offsets = tensor.getValue().get("data_offsets");
+        byte[] elements =
+            Arrays.copyOfRange(bytes, data + offsets.get(0).asInt(), data + offsets.get(1).asInt());
+        writer.add(
+            tensor.getKey(),
+            StoredType.valueOf(tensor.getValue().get("dtype").asText()),
+            shape,
+            MemorySegment.ofArray(elements));
+      }
+    }
+    writer.write(file);
+  }
+
+  private static LoraFactor factor(int rank, int width, float step) {
+    float[] elements = new float[rank * width];
+    for (int i = 0; i < elements.length; i++) {
+      elements[i] = step * i;
+    }
+    long[] rows = IntStream.range(0, rank).mapToLong(r -> 4L * r * width).toArray();
+    return new LoraFactor(
+        ElementType.F32, width, 1, Device.HOST, MemorySegment.ofArray(elements), rows);
+  }
+
+  static List<Path> files(Path folder) throws IOException {
+    List<Path> files = new ArrayList<>();
+    try (DirectoryStream<Path> found = Files.newDirectoryStream(folder)) {
+      found.forEach(files::add);
+    }
+    return files;
+  }
+
+  List<Chore> all() throws IOException {
+    List<Chore> chores =
+        List.of(
+            new Convert(work),
+            new Quantize(work),
+            new Train(work),
+            new Pull(work),
+            new Export(work),
+            new Unpack(work));
+    for (Chore chore : chores) {
+      Files.createDirectories(chore.folder());
+    }
+    return chores;
+  }
+
+  private Run lorikeet(List<String> command) {
+    return Run.in(
+        Map.of(
+            "HF_ENDPOINT",
+            endpoint,
+            "JLAMA_MODEL_HOME",
+            work.resolve("pull").toString(),
+            "HF_HOME",
+            work.resolve("hf").toString()),
+        Plugins::discover,
+        command.toArray(String[]::new));
+  }
+
+  private int exitCode(List<String> command) {
+    Run run = lorikeet(command);
+    if (run.exitCode() != ExitCode.OK) {
+      System.out.println(command.getFirst() + ": " + run.err());
+    }
+    return run.exitCode();
+  }
+
+  /** Replaces one of two results by the other. */
+  private abstract class Alternating implements Chore {
+    private final String name;
+    private final Path folder;
+
+    Alternating(String name, Path around) {
+      this.name = name;
+      this.folder = around.resolve(name);
+    }
+
+    @Override
+    public String name() {
+      return name;
+    }
+
+    @Override
+    public Path folder() {
+      return folder;
+    }
+
+    @Override
+    public int run(int turn) {
+      return exitCode(command(turn));
+    }
+
+    /** Returns what a reader sees of a folder. */
+    Map<String, String> seen(Path place) throws IOException {
+      Map<String, String> seen = new TreeMap<>(Snapshot.of(place).files());
+      seen.keySet().removeIf(file -> file.startsWith("."));
+      return seen;
+    }
+
+    private List<Map<String, String>> results() throws IOException {
+      return List.of(seen(expected.resolve(name + 0)), seen(expected.resolve(name + 1)));
+    }
+
+    @Override
+    public void checkWhole() throws IOException {
+      Map<String, String> seen = seen(folder);
+      boolean neverFinished = !Files.exists(folder.resolveSibling(name + ".finished"));
+      assertTrue(
+          results().contains(seen) || (neverFinished && seen.isEmpty()),
+          () -> name + ": neither the old nor the new result, nor nothing: " + seen);
+    }
+
+    @Override
+    public void checkClean() throws IOException {
+      Map<String, String> seen = seen(folder);
+      assertTrue(results().contains(seen), () -> name + ": " + seen);
+      Set<String> there = new TreeSet<>();
+      files(folder).forEach(file -> there.add(file.getFileName().toString()));
+      assertEquals(top(), there, name + ": what is left beside the result");
+      Path finished = folder.resolveSibling(name + ".finished");
+      if (!Files.exists(finished)) {
+        Files.createFile(finished);
+      }
+    }
+
+    abstract Set<String> top() throws IOException;
+  }
+
+  private final class Convert extends Alternating {
+    Convert(Path around) {
+      super("convert", around);
+    }
+
+    @Override
+    public List<String> command(int turn) {
+      return List.of(
+          "adapters",
+          "convert",
+          in.resolve(EXPERTS.get(turn % 2)).toString(),
+          folder().resolve("adapter.arrow").toString(),
+          "--force",
+          "--model",
+          in.resolve("model0").toString());
+    }
+
+    @Override
+    Set<String> top() {
+      return Set.of("adapter.arrow");
+    }
+
+    @Override
+    public long bytes() {
+      return 700_000;
+    }
+  }
+
+  private final class Quantize extends Alternating {
+    Quantize(Path around) {
+      super("quantize", around);
+    }
+
+    @Override
+    public List<String> command(int turn) {
+      return List.of(
+          "quantize",
+          in.resolve("model" + turn % 2).toString(),
+          "--force",
+          "--output",
+          folder().resolve("model").toString());
+    }
+
+    @Override
+    Set<String> top() {
+      return Set.of("model");
+    }
+
+    @Override
+    public long bytes() {
+      return 9_000_000;
+    }
+  }
+
+  private final class Train extends Alternating {
+    private static final String WEIGHTS = "the weights";
+
+    Train(Path around) {
+      super("train", around);
+    }
+
+    @Override
+    public List<String> command(int turn) {
+      List<String> command =
+          new ArrayList<>(List.of("router", "train", "--epochs", "1", "--top-k", "1", "--force"));
+      command.addAll(List.of("--seed", String.valueOf(turn % 2), "--threads", "1"));
+      command.addAll(List.of("--targets", "labels", "--pool-size", "32M"));
+      command.addAll(List.of("--out", folder().toString()));
+      command.addAll(List.of("--model", in.resolve("model0").toString()));
+      for (String name : EXPERTS) {
+        command.add("--adapter=" + name + "=" + in.resolve(name));
+        command.add("--text=" + name + "=" + in.resolve(name + ".txt"));
+      }
+      return command;
+    }
+
+    private Optional<String> weights(Path gate) throws IOException {
+      Path json = gate.resolve("router.json");
+      return Files.exists(json)
+          ? Optional.of(
+              new ObjectMapper()
+                  .readTree(json.toFile())
+                  .path("weights")
+                  .asText("router.safetensors"))
+          : Optional.empty();
+    }
+
+    @Override
+    Map<String, String> seen(Path gate) throws IOException {
+      Optional<String> weights = weights(gate);
+      if (weights.isEmpty()) {
+        return Map.of();
+      }
+      Map<String, String> seen = new TreeMap<>();
+      ObjectNode json =
+          (ObjectNode) new ObjectMapper().readTree(gate.resolve("router.json").toFile());
+      json.remove("weights");
+      seen.put("router.json", Snapshot.checksum(json.toString().getBytes(ISO_8859_1)));
+      Path file = gate.resolve(weights.get());
+      if (Files.exists(file)) {
+        seen.put(WEIGHTS, Snapshot.checksum(Files.readAllBytes(file)));
+      }
+      return seen;
+    }
+
+    @Override
+    Set<String> top() throws IOException {
+      return Set.of("router.json", weights(folder()).orElseThrow());
+    }
+
+    @Override
+    public long bytes() {
+      return 20_000;
+    }
+  }
+
+  /** Downloads under a new name each time. */
+  private final class Pull implements Chore {
+    private final Path folder;
+
+    Pull(Path around) {
+      this.folder = around.resolve("pull");
+    }
+
+    @Override
+    public String name() {
+      return "pull";
+    }
+
+    @Override
+    public Path folder() {
+      return folder;
+    }
+
+    @Override
+    public List<String> command(int turn) {
+      return List.of("pull", "--adapter", REPOSITORY + turn);
+    }
+
+    @Override
+    public int run(int turn) {
+      return exitCode(command(turn));
+    }
+
+    private Snapshot whole() throws IOException {
+      return Snapshot.of(in.resolve(EXPERTS.getFirst()));
+    }
+
+    private static Map<String, String> shown(Path directory) throws IOException {
+      Map<String, String> shown = new TreeMap<>(Snapshot.of(directory).files());
+      shown.keySet().removeIf(file -> file.endsWith(".part") || file.startsWith(".lo"));
+      return shown;
+    }
+
+    @Override
+    public void checkWhole() throws IOException {
+      for (Path directory : files(folder)) {
+        Map<String, String> shown = shown(directory);
+        boolean finished = shown.remove(".finished") != null;
+        assertTrue(
+            finished
+                ? shown.equals(whole().files())
+                : whole().files().entrySet().containsAll(shown.entrySet()),
+            () -> directory + ": " + shown);
+      }
+    }
+
+    /** Takes up every download that was broken off, as a user does, and looks at all. */
+    @Override
+    public void checkClean() throws IOException {
+      for (Path directory : files(folder)) {
+        String name = directory.getFileName().toString().replaceFirst("_", "/");
+        assertEquals(ExitCode.OK, exitCode(List.of("pull", "--adapter", name)), name);
+        Map<String, String> there = new TreeMap<>(Snapshot.of(directory).files());
+        there.remove(".finished");
+        there.remove(".lock");
+        assertEquals(whole().files(), there, "what is left beside " + name);
+        delete(directory);
+      }
+    }
+
+    @Override
+    public long bytes() {
+      return 500_000;
+    }
+  }
+
+  static void delete(Path directory) throws IOException {
+    try (var found = Files.walk(directory)) {
+      for (Path file : found.sorted((a, b) -> b.getNameCount() - a.getNameCount()).toList()) {
+        Files.delete(file);
+      }
+    }
+  }
+
+  /** Writes an adapter as PEFT has it, which replaces none: each time under a new name. */
+  private final class Export implements Chore {
+    private static final ModelShape SHAPE =
+        ModelShape.builder()
+            .layers(1)
+            .hidden(WIDTH)
+            .intermediate(WIDTH)
+            .heads(1)
+            .kvHeads(1)
+            .headDim(WIDTH)
+            .vocabulary(100)
+            .build();
+    private final Path folder;
+
+    Export(Path around) {
+      this.folder = around.resolve("export");
+    }
+
+    @Override
+    public String name() {
+      return "export";
+    }
+
+    @Override
+    public Path folder() {
+      return folder;
+    }
+
+    @Override
+    public int run(int turn) throws IOException {
+      Path target = Files.createDirectories(folder).resolve("adapter" + turn);
+      for (int i = turn + 1; Files.exists(target); i++) {
+        target = folder.resolve("adapter" + i);
+      }
+      try {
+        new PeftWriter(SHAPE, Optional.empty())
+            .write(
+                target,
+                List.of(
+                    LoraWeights.of(
+                        TargetModule.of(0, Projection.Q),
+                        factor(RANK, WIDTH, 1),
+                        factor(RANK, WIDTH, 0.5f),
+                        2)));
+        return ExitCode.OK;
+      } catch (IOException e) {
+        return ExitCode.of(LorikeetException.ofFiles("writing " + target, e).code());
+      }
+    }
+
+    @Override
+    public void checkWhole() throws IOException {
+      for (Path directory : files(folder)) {
+        if (!directory.getFileName().toString().startsWith(".")) {
+          assertEquals(
+              Snapshot.of(expected.resolve("export/adapter0")),
+              Snapshot.of(directory),
+              directory.toString());
+        }
+      }
+    }
+
+    @Override
+    public void checkClean() throws IOException {
+      for (Path directory : files(folder)) {
+        assertTrue(
+            directory.getFileName().toString().startsWith("adapter"),
+            () -> directory + ": left by an export");
+        delete(directory);
+      }
+    }
+
+    @Override
+    public long bytes() {
+      return 200_000;
+    }
+  }
+
+  /** Unpacks the tiny model, of which one file is missing. */
+  private final class Unpack implements Chore {
+    private final Path folder;
+
+    Unpack(Path around) {
+      this.folder = around.resolve("unpack");
+    }
+
+    @Override
+    public String name() {
+      return "unpack";
+    }
+
+    @Override
+    public Path folder() {
+      return folder;
+    }
+
+    private static List<String> missing() {
+      return List.of("adapters/voyage/adapter_model.safetensors", "reference.json");
+    }
+
+    @Override
+    public int run(int turn) throws IOException {
+      Files.deleteIfExists(folder.resolve(missing().get(turn % missing().size())));
+      try {
+        TinyModel.extract(folder);
+        return ExitCode.OK;
+      } catch (UncheckedIOException e) {
+        return ExitCode.of(LorikeetException.ofFiles("unpacking", e.getCause()).code());
+      }
+    }
+
+    @Override
+    public void checkWhole() throws IOException {
+      Path whole = TinyModel.extract().base().getParent();
+      for (Map.Entry<String, String> file : Snapshot.of(folder).files().entrySet()) {
+        if (!hidden(file.getKey())) {
+          byte[] right = Files.readAllBytes(whole.resolve(file.getKey()));
+          assertEquals(Snapshot.checksum(right), file.getValue(), file.getKey());
+        }
+      }
+    }
+
+    private static boolean hidden(String file) {
+      return file.endsWith(".part") || file.equals(".lock");
+    }
+
+    @Override
+    public void checkClean() throws IOException {
+      for (String file : Snapshot.of(folder).files().keySet()) {
+        assertTrue(!file.endsWith(".part"), () -> file + ": left by an unpacking");
+      }
+    }
+
+    @Override
+    public long bytes() {
+      return 2_500_000;
+    }
+  }
+}

@@ -1,0 +1,271 @@
+package dev.lorikeet.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Processes that end at random moments, by SIGKILL and SIGTERM: no file is half written, the next
+ * run succeeds and clears away what was left. {@code -Dlorikeet.kills=500} makes it more of them,
+ * {@code -Dlorikeet.fuzz.seed=1} draws the same moments again.
+ */
+@Timeout(value = 12, unit = TimeUnit.HOURS)
+class KillTest {
+  private static final int KILLS = Integer.getInteger("lorikeet.kills", 6);
+  private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
+  private static final int SIGKILL = 128 + 9;
+  private static final int SIGTERM = 128 + 15;
+
+  /** How long a victim works at most, which is about as long as its longest chore takes. */
+  private static final int WORKING_MILLIS = 600;
+
+  /** How long a command runs at most before it is killed; most take as long. */
+  private static final int COMMAND_MILLIS = 1500;
+
+  /** More than all chores take together, and little to fill. */
+  private static final int DISK_MIB = 64;
+
+  private final long seed = Long.getLong("lorikeet.fuzz.seed", System.nanoTime());
+  private final Random random = new Random(seed);
+  private final Map<String, Integer> counts = new TreeMap<>();
+
+  @TempDir Path root;
+  private HttpServer hub;
+
+  KillTest() throws IOException {
+    hub = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+  }
+
+  @BeforeEach
+  void prepare() throws IOException {
+    hub.createContext("/", this::answer);
+    hub.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
+    hub.start();
+    Files.createDirectories(root.resolve("tmp"));
+    Files.createDirectories(root.resolve("work"));
+    chores().prepare();
+  }
+
+  @AfterEach
+  void stop() {
+    hub.stop(0);
+  }
+
+  private String endpoint() {
+    return "http://127.0.0.1:" + hub.getAddress().getPort();
+  }
+
+  private Chores chores() {
+    return new Chores(root, root.resolve("work"), endpoint());
+  }
+
+  /** Every repository is there, and the same. */
+  private void answer(HttpExchange exchange) throws IOException {
+    try (exchange) {
+      String path = exchange.getRequestURI().getPath();
+      Path folder = root.resolve("in/scripture");
+      byte[] bytes =
+          path.startsWith("/api/")
+              ? listing(folder)
+              : Files.readAllBytes(folder.resolve(path.substring(path.lastIndexOf('/') + 1)));
+      exchange.sendResponseHeaders(200, bytes.length);
+      exchange.getResponseBody().write(bytes);
+    } catch (IOException e) {
+      return; // who asked was killed
+    }
+  }
+
+  private static byte[] listing(Path folder) throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    ObjectNode answer = json.createObjectNode().put("sha", COMMIT);
+    ArrayNode siblings = answer.putArray("siblings");
+    for (Path file : Chores.files(folder)) {
+      siblings
+          .addObject()
+          .put("rfilename", file.getFileName().toString())
+          .put("size", Files.size(file));
+    }
+    return json.writeValueAsBytes(answer);
+  }
+
+  private ProcessBuilder java(Class<?> program, List<String> args) {
+    return java(List.of(), root.resolve("tmp"), program, args);
+  }
+
+  private ProcessBuilder java(
+      List<String> prefix, Path temporary, Class<?> program, List<String> args) {
+    List<String> command = new ArrayList<>(prefix);
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+        .filter(option -> !option.startsWith("-Dlorikeet.") && !option.startsWith("-agentlib"))
+        .forEach(command::add);
+    command.addAll(
+        List.of(
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-Djava.io.tmpdir=" + temporary,
+            "-XX:ErrorFile=" + root.resolve("crash-%p.log"),
+            "-cp",
+            System.getProperty("java.class.path"),
+            program.getName()));
+    command.addAll(args);
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    builder
+        .environment()
+        .putAll(
+            Map.of(
+                "HF_ENDPOINT",
+                endpoint(),
+                "JLAMA_MODEL_HOME",
+                root.resolve("work/pull").toString(),
+                "HF_HOME",
+                root.resolve("work/hf").toString()));
+    return builder;
+  }
+
+  private Process victim(int turn, String... more) throws IOException {
+    List<String> args =
+        new ArrayList<>(List.of(root.toString(), endpoint(), Integer.toString(turn)));
+    args.addAll(List.of(more));
+    return java(Victim.class, args).start();
+  }
+
+  @Test
+  void whateverIsKilledLeavesOldOrNewAndTheNextRunIsClean() throws Exception {
+    for (int kill = 0; kill < KILLS; kill++) {
+      String told = "seed " + seed + ", kill " + kill;
+      boolean gently = random.nextInt(3) == 0;
+      if (random.nextInt(3) == 0) {
+        killCommand(kill, gently, told);
+      } else {
+        killVictim(kill, gently, told);
+      }
+      for (Chore chore : chores().all()) {
+        try {
+          chore.checkWhole();
+        } catch (AssertionError e) {
+          throw new AssertionError(told, e);
+        }
+      }
+    }
+    Process last = victim(KILLS, "once");
+    assertEquals("", rest(last), "seed " + seed);
+    assertEquals(0, last.waitFor(), "seed " + seed);
+    System.out.println("killed, seed " + seed + ": " + counts);
+  }
+
+  @Test
+  void aFullDiskIsToldAndLeavesOldOrNewAndTheNextRunIsClean() throws Exception {
+    Path disk = Files.createDirectory(root.resolve(Crowded.DISK));
+    Optional<List<String>> mounted = mounting(disk);
+    assumeTrue(mounted.isPresent(), "no small disk can be mounted here (unshare, mount)");
+    List<String> args =
+        List.of(root.toString(), endpoint(), Long.toString(seed), Integer.toString(3 * KILLS));
+    Process process = java(mounted.get(), disk.resolve("tmp"), Crowded.class, args).start();
+    String said = rest(process);
+    assertEquals(0, process.waitFor(), () -> "seed " + seed + ": " + said);
+    System.out.println("seed " + seed + ": " + said);
+  }
+
+  /** Returns how a command is run with a small disk of its own, which ends with it. */
+  private static Optional<List<String>> mounting(Path disk) throws Exception {
+    String script = "mount -t tmpfs -o size=" + DISK_MIB + "m tmpfs '" + disk + "' && exec \"$@\"";
+    for (String option : List.of("-m", "-rm")) {
+      List<String> prefix = List.of("unshare", option, "sh", "-c", script, "sh");
+      List<String> probe = new ArrayList<>(prefix);
+      probe.add("true");
+      try {
+        if (new ProcessBuilder(probe).start().waitFor() == 0) {
+          return Optional.of(prefix);
+        }
+      } catch (IOException e) {
+        return Optional.empty(); // no such program
+      }
+    }
+    return Optional.empty();
+  }
+
+  private void killVictim(int turn, boolean gently, String told) throws Exception {
+    Process process = victim(turn);
+    try (BufferedReader out = process.inputReader()) {
+      List<String> said = new ArrayList<>();
+      String line = out.readLine();
+      for (; line != null && !line.equals(Victim.WORKING); line = out.readLine()) {
+        said.add(line);
+      }
+      assertEquals(Victim.WORKING, line, () -> told + ": " + String.join("\n", said));
+      process.waitFor(random.nextInt(WORKING_MILLIS), TimeUnit.MILLISECONDS);
+      end(process, gently);
+      out.lines().forEach(said::add);
+      assertEquals(gently ? SIGTERM : SIGKILL, process.waitFor(), () -> told + ": " + said);
+      count("all at once", gently);
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+
+  private void killCommand(int turn, boolean gently, String told) throws Exception {
+    List<Chore> commands =
+        chores().all().stream().filter(chore -> !chore.command(turn).isEmpty()).toList();
+    Chore chore = commands.get(random.nextInt(commands.size()));
+    Process process = java(Main.class, chore.command(turn)).start();
+    boolean ended = process.waitFor(random.nextInt(COMMAND_MILLIS), TimeUnit.MILLISECONDS);
+    end(process, gently);
+    String said = rest(process);
+    int exitCode = process.waitFor();
+    assertTrue(
+        ended ? exitCode == 0 : List.of(0, gently ? SIGTERM : SIGKILL).contains(exitCode),
+        () -> told + ", " + chore.name() + ": exit code " + exitCode + ", " + said);
+    count(ended ? chore.name() + " in time" : chore.name(), gently);
+  }
+
+  private static void end(Process process, boolean gently) {
+    List<ProcessHandle> children = process.descendants().toList();
+    if (gently) {
+      process.toHandle().destroy(); // which leaves its output to be read
+    } else {
+      process.toHandle().destroyForcibly();
+    }
+    assertEquals(List.of(), children, "processes left behind");
+  }
+
+  private void count(String what, boolean gently) {
+    counts.merge(what + (gently ? ", SIGTERM" : ", SIGKILL"), 1, Integer::sum);
+  }
+
+  private static String rest(Process process) throws IOException {
+    try (BufferedReader out = process.inputReader()) {
+      return String.join(
+          "\n",
+          out.lines()
+              .filter(line -> !line.equals(Victim.WORKING) && !line.startsWith("WARNING:"))
+              .toList());
+    }
+  }
+}
