@@ -19,7 +19,7 @@ import java.util.Arrays;
 
 /** Divides texts into pieces that can be encoded one by one. */
 final class TextPieces {
-  private static final int LONGEST = 1 << 16;
+  private static final int LONGEST = 1 << 13;
   private static final String BEGINNINGS = " \t\n\r.,:;!?)。，、：；！？）";
 
   private TextPieces() {}
