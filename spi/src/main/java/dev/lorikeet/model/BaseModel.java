@@ -60,7 +60,8 @@ public interface BaseModel extends AutoCloseable {
    *
    * @throws dev.lorikeet.LorikeetException with code {@code INVALID_REQUEST} for a text that by its
    *     length alone cannot have as few tokens as the model has positions, and for one that is too
-   *     long to be encoded at once
+   *     long to be encoded at once; {@code CANCELLED} where the thread is interrupted between two
+   *     pieces of a long text; {@code DEADLINE_EXCEEDED} where that takes more than some seconds
    */
   List<Integer> encode(String text);
 

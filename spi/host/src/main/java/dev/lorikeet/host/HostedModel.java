@@ -20,6 +20,7 @@ import dev.lorikeet.model.ScoreRequest;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
+import dev.lorikeet.text.EncodingLimit;
 import dev.lorikeet.text.HfTokenizer;
 import dev.lorikeet.text.Tokenizer;
 import java.util.Arrays;
@@ -33,6 +34,7 @@ import java.util.function.Supplier;
  * of a base model but its weights and their arithmetic, whatever the hardware.
  */
 public final class HostedModel implements BaseModel {
+  private static final long MOST_ENCODING_NANOS = 10_000_000_000L;
   private final ModelInfo info;
   private final Tokenizer tokenizer;
   private final Serving serving;
@@ -177,7 +179,23 @@ public final class HostedModel implements BaseModel {
   @Override
   public List<Integer> encode(String text) {
     tokenizer.checkLength(text, info.maxPositions());
-    return whileOpen(() -> Arrays.stream(tokenizer.encode(text, true)).boxed().toList());
+    long began = System.nanoTime();
+    EncodingLimit limit = new EncodingLimit(Integer.MAX_VALUE, () -> checkEncoding(began));
+    return whileOpen(() -> Arrays.stream(tokenizer.encode(text, true, limit)).boxed().toList());
+  }
+
+  /** Called between pieces of a text; there is no request whose time-out would end it. */
+  private void checkEncoding(long began) {
+    if (closed) {
+      throw new LorikeetException(Code.CLOSED, "the model was closed");
+    }
+    if (Thread.currentThread().isInterrupted()) {
+      throw new LorikeetException(Code.CANCELLED, "text: interrupted while it was encoded");
+    }
+    if (System.nanoTime() - began > MOST_ENCODING_NANOS) {
+      throw new LorikeetException(
+          Code.DEADLINE_EXCEEDED, "text: expected one that is encoded within 10 s");
+    }
   }
 
   @Override

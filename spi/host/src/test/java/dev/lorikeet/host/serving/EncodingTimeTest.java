@@ -2,9 +2,11 @@ package dev.lorikeet.host.serving;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.host.HostedModel;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.text.EncodingLimit;
 import dev.lorikeet.text.StreamDecoder;
@@ -57,6 +59,38 @@ class EncodingTimeTest {
       var generation = stepped.submit(within(TAKEN.multipliedBy(100)));
       stepped.finish(100);
       assertEquals(1, generation.await().usage().generatedTokens());
+    }
+  }
+
+  @Test
+  void encodingATextAloneEndsWithAnInterruption() {
+    FakeModel model =
+        new FakeModel(
+            new SlowTokenizer(
+                true,
+                () -> {
+                  if (encoded == 3) {
+                    Thread.currentThread().interrupt();
+                  }
+                }));
+    try (FakeHost host = new FakeHost();
+        HostedModel opened = host.open(model)) {
+      var error = assertThrows(LorikeetException.class, () -> opened.encode("some text"));
+      assertTrue(Thread.interrupted(), "the mark stays");
+      assertEquals(Code.CANCELLED, error.code());
+      assertEquals(3, encoded);
+    }
+  }
+
+  @Test
+  void closingTheModelEndsTheEncodingOfAText() {
+    HostedModel[] opened = new HostedModel[1];
+    FakeModel model = new FakeModel(new SlowTokenizer(true, () -> opened[0].close()));
+    try (FakeHost host = new FakeHost()) {
+      opened[0] = host.open(model);
+      var error = assertThrows(LorikeetException.class, () -> opened[0].encode("some text"));
+      assertEquals(Code.CLOSED, error.code());
+      assertEquals(1, encoded);
     }
   }
 

@@ -26,6 +26,10 @@ final class FakeHost implements AutoCloseable {
 
   /** Opens the model, which fails as the test says. */
   HostedModel open(FaultyDecoder.Fault fault) {
+    return open(new FakeModel(fault));
+  }
+
+  HostedModel open(FakeModel served) {
     ServingOptions options = SteppedServing.options(Policy.FCFS, 4, true);
     ModelConfig config =
         ModelConfig.of(
@@ -36,9 +40,8 @@ final class FakeHost implements AutoCloseable {
               throw new UnsupportedOperationException();
             });
     try (HostedModel.Opening opening = HostedModel.opening(config, options)) {
-      StepDecoder decoder =
-          opening.owns(new FakeModel(fault).openDecoder(pool, options.limits()).decoder());
-      return opening.open(model.info(), decoder, model.tokenizer(), Optional.empty());
+      StepDecoder decoder = opening.owns(served.openDecoder(pool, options.limits()).decoder());
+      return opening.open(served.info(), decoder, served.tokenizer(), Optional.empty());
     }
   }
 
