@@ -76,17 +76,12 @@ public final class JsonFile {
    * @param maxBytes the largest size that is read at all
    */
   public static JsonFile read(Path file, long maxBytes) {
-    ByteBuffer bytes = UntrustedFile.read(Faults.MODEL, file, maxBytes);
-    if (bytes.remaining() > MOST_HEAP / HEAP_PER_BYTE) {
-      throw Faults.MODEL.invalid(
-          file,
-          "at most "
-              + MOST_HEAP / HEAP_PER_BYTE
-              + " bytes of JSON with a heap of "
-              + MOST_HEAP
-              + " (-Xmx)",
-          bytes.remaining());
-    }
+    long fits = MOST_HEAP / HEAP_PER_BYTE;
+    ByteBuffer bytes =
+        fits < maxBytes
+            ? UntrustedFile.read(
+                Faults.MODEL, file, fits, " of JSON with a heap of " + MOST_HEAP + " (-Xmx)")
+            : UntrustedFile.read(Faults.MODEL, file, maxBytes);
     return parse(Faults.MODEL, file.toString(), bytes);
   }
 

@@ -97,25 +97,32 @@ public final class MappedFiles implements AutoCloseable {
    * @throws dev.lorikeet.LorikeetException if one of them was changed in place
    */
   public void check() {
-    for (int i = 0; i < files.size(); i++) {
-      checkSize(files.get(i));
+    if (!checkWhenDue()) {
+      for (int i = 0; i < files.size(); i++) {
+        checkSize(files.get(i));
+      }
     }
-    checkNowAndThen();
   }
 
   /** Looks at sizes and times alike, unless that was done in the last 100 ms. */
   public void checkNowAndThen() {
+    checkWhenDue();
+  }
+
+  private boolean checkWhenDue() {
     if (files.isEmpty()) {
-      return;
+      return true;
     }
     long now = clock.getAsLong();
-    if (now - lastTimes >= NANOS_BETWEEN_TIMES) {
-      for (Watched file : files) {
-        checkSize(file);
-        checkTime(file);
-      }
-      lastTimes = now; // not before: what has changed is an error every time
+    if (now - lastTimes < NANOS_BETWEEN_TIMES) {
+      return false;
     }
+    for (Watched file : files) {
+      checkSize(file);
+      checkTime(file);
+    }
+    lastTimes = now; // not before: what has changed is an error every time
+    return true;
   }
 
   private void checkSize(Watched file) {

@@ -61,10 +61,15 @@ public final class UntrustedFile {
    *     it is read or not readable, or if the heap is too small for it
    */
   public static ByteBuffer read(Faults faults, Path file, long maxBytes) {
+    return read(faults, file, maxBytes, "");
+  }
+
+  /** As {@link #read(Faults, Path, long)}, with a reason for the largest size. */
+  static ByteBuffer read(Faults faults, Path file, long maxBytes, String reason) {
     try (FileChannel channel = open(faults, file)) {
       long size = channel.size();
       if (size > Math.min(maxBytes, Integer.MAX_VALUE)) {
-        throw faults.invalid(file, "at most " + maxBytes + " bytes", size);
+        throw faults.invalid(file, "at most " + maxBytes + " bytes" + reason, size);
       }
       try {
         ByteBuffer bytes = ByteBuffer.allocate((int) size);
