@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.hub;
 
+import dev.lorikeet.files.Workplace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -90,10 +91,20 @@ public final class ModelFolders {
     for (Path folder : jlama) {
       Path directory = folder.resolve(name.folder());
       if (isFinished(kind, name, directory)) {
+        clear(directory);
         return Optional.of(directory);
       }
     }
     return cache.flatMap(folder -> snapshot(folder, name)).filter(kind::isIn);
+  }
+
+  /** Clears away what a download has left that was killed behind its last file. */
+  private static void clear(Path directory) {
+    try {
+      Workplace.clear(directory);
+    } catch (IOException e) {
+      return; // it may not be ours
+    }
   }
 
   /**

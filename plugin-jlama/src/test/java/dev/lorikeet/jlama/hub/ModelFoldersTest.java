@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.hub;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -64,6 +65,18 @@ class ModelFoldersTest {
     assertEquals(Optional.empty(), folders().adapter(NAME));
     assertEquals(Optional.empty(), folders().model(ModelName.parse("some/model@v2")));
     assertEquals(Optional.empty(), folders().model(ModelName.parse("some/other")));
+  }
+
+  @Test
+  void whatAKilledDownloadLeftBehindItsLastFileIsCleared() throws IOException {
+    Path directory =
+        writeModel(SafeTensorSupport.constructLocalModelPath(jlama.toString(), "some", "model"));
+    Files.createFile(directory.resolve(".finished"));
+    Path left = Files.createDirectory(directory.resolve(".lorikeet-work-left"));
+    Files.createFile(left.resolve("lock"));
+    Files.createFile(left.resolve("file"));
+    assertEquals(Optional.of(directory), folders().model(NAME));
+    assertFalse(Files.exists(left));
   }
 
   @Test

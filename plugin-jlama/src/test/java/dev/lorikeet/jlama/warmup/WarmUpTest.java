@@ -2,9 +2,9 @@ package dev.lorikeet.jlama.warmup;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lorikeet.files.family.Families;
@@ -79,7 +79,7 @@ class WarmUpTest {
     KernelReadiness first = WarmUp.begin(large, "F32", ElementType.F16);
     assertSame(first, WarmUp.begin(ofHidden(small, 8192), "F32", ElementType.F16));
     KernelReadiness other = WarmUp.begin(large, "F32", ElementType.F32);
-    assertTrue(first != other, "F32 keys and values take other kernels");
+    assertNotSame(first, other, "F32 keys and values take other kernels");
     for (KernelReadiness each : List.of(first, other)) {
       WarmUp warmUp = (WarmUp) each;
       assertDoesNotThrow(warmUp::awaitAll);

@@ -37,7 +37,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class KillTest {
-  private static final int KILLS = Integer.getInteger("lorikeet.kills", 6);
+  private static final int KILLS = Integer.getInteger("lorikeet.kills", 3);
   private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
   private static final int SIGKILL = 128 + 9;
   private static final int SIGTERM = 128 + 15;

@@ -103,7 +103,13 @@ public final class Workplace implements AutoCloseable {
     }
   }
 
-  private static void clear(Path parent) throws IOException {
+  /**
+   * Clears away the workplaces that nobody works in any more, for whoever has nothing to make
+   * there.
+   *
+   * @param parent the folder around them
+   */
+  public static void clear(Path parent) throws IOException {
     List<Path> places = new ArrayList<>();
     try (DirectoryStream<Path> found = Files.newDirectoryStream(parent, PREFIX + "*")) {
       for (Path place : found) {
