@@ -205,7 +205,7 @@ class TextLimitsTest {
       var error = assertThrows(LorikeetException.class, () -> tokenizer.encode(text, false, limit));
       assertEquals(Code.INVALID_REQUEST, error.code());
       assertTrue(error.getMessage().contains("expected at most 100000 tokens"), error.getMessage());
-      assertTrue(checks.get() < 8, "pieces: " + checks);
+      assertTrue(checks.get() < 40, "pieces, of about 77: " + checks);
     }
   }
 
