@@ -4,6 +4,7 @@ import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The numeric backend for LoRA: adds low-rank deltas for a whole batch, whatever adapters, ranks
@@ -68,6 +69,14 @@ public interface LoraExecutor extends AutoCloseable {
    *     was written
    */
   void switchMerged(MergePlan plan);
+
+  /**
+   * Returns the backward of {@link #addDelta}, with which adapters can be fine-tuned, or empty if
+   * this executor serves only. The same every time; closed with this executor.
+   */
+  default Optional<LoraGradients> gradients() {
+    return Optional.empty();
+  }
 
   /** Releases what this executor holds. Idempotent. */
   @Override
