@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.TargetGroup;
@@ -113,7 +114,7 @@ final class DeltaCall {
     shrunk[unit] = shrunkFloats;
     shrunkFloats += (long) entries * weights.rank();
     heap |= !weights.a().memory().isNative() || !weights.b().memory().isNative();
-    widestInput = Math.max(widestInput, paddedInput(weights));
+    widestInput = Math.max(widestInput, padded(weights.a()));
     fixedCost[s] += fixedCost(weights);
     entryCost[s] += entryCost(weights);
   }
@@ -291,8 +292,8 @@ final class DeltaCall {
     return cuts[shard];
   }
 
-  /** Returns the floats of an input packed for these factors. */
-  static int paddedInput(LoraWeights weights) {
-    return weights.a().blocks() * Lanes.blocks(weights.a().rowLength()) * Lanes.BLOCK;
+  /** Returns the floats of a row that is as wide as a factor, packed for it. */
+  static int padded(LoraFactor factor) {
+    return factor.blocks() * Lanes.blocks(factor.rowLength()) * Lanes.BLOCK;
   }
 }

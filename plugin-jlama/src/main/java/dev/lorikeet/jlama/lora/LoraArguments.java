@@ -48,13 +48,18 @@ final class LoraArguments {
   }
 
   private static void checkActivation(String what, LoraBatch batch, Tensor tensor) {
+    checkActivation(what, batch.tokens(), "tokens", tensor);
+  }
+
+  /** Checks an F32 tensor that has a row for each of so many tokens or entries. */
+  static void checkActivation(String what, int rows, String each, Tensor tensor) {
     if (tensor.type() != ElementType.F32 || !tensor.device().isHost()) {
       throw new IllegalArgumentException(
           what + ": expected F32 activations on the host, found " + tensor);
     }
-    if (tensor.rows() < batch.tokens()) {
+    if (tensor.rows() < rows) {
       throw new IllegalArgumentException(
-          what + ": expected a row for each of " + batch.tokens() + " tokens, found " + tensor);
+          what + ": expected a row for each of " + rows + " " + each + ", found " + tensor);
     }
     if (!tensor.segment().scope().isAlive()) {
       throw new IllegalStateException(what + ": its memory has been freed");
@@ -162,7 +167,8 @@ final class LoraArguments {
         || a.rowStrideBytes() - shift < b.columns() * b.type().bytes();
   }
 
-  private static long bytes(Tensor tensor) {
+  /** Returns the bytes from the first element to the last, of at least one row. */
+  static long bytes(Tensor tensor) {
     return (tensor.rows() - 1) * tensor.rowStrideBytes() + tensor.columns() * tensor.type().bytes();
   }
 }

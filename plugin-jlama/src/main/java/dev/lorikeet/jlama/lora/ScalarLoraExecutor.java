@@ -5,6 +5,7 @@ import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.LoraGradients;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.shape.TargetModule;
@@ -13,6 +14,7 @@ import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The readable twin: y[t] += weight * scaling * B (A x[t]) and W = W0 + sum of weight * scaling * B
@@ -21,6 +23,7 @@ import java.util.List;
  * it.
  */
 final class ScalarLoraExecutor implements LoraExecutor {
+  private final ScalarLoraGradients gradients = new ScalarLoraGradients(this::checkOpen);
   private boolean closed;
   private double[] shrunk = new double[64];
   private double[] row = new double[64];
@@ -137,6 +140,11 @@ final class ScalarLoraExecutor implements LoraExecutor {
                   .segment()
                   .asSlice(o * pristine.rowStrideBytes(), (long) in * pristine.type().bytes()));
     }
+  }
+
+  @Override
+  public Optional<LoraGradients> gradients() {
+    return Optional.of(gradients);
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.lora;
 
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.LoraGradients;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
@@ -11,6 +12,7 @@ import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -59,6 +61,7 @@ final class VectorLoraExecutor implements LoraExecutor {
   private final ShardTask rowsTask = this::runRows;
   private final ShardTask outputsTask = this::runOutputs;
   private final Merging merging;
+  private final VectorLoraGradients gradients;
   private @Nullable LoraBatch batch;
   private @Nullable Tensor x;
   private @Nullable List<Tensor> y;
@@ -74,6 +77,7 @@ final class VectorLoraExecutor implements LoraExecutor {
       works[shard] = new DeltaWork(call, arena);
     }
     merging = new Merging(workers, arena);
+    gradients = new VectorLoraGradients(workers, arena, this::checkOpen);
   }
 
   @Override
@@ -164,6 +168,11 @@ final class VectorLoraExecutor implements LoraExecutor {
     } else {
       merging.merge(plan);
     }
+  }
+
+  @Override
+  public Optional<LoraGradients> gradients() {
+    return Optional.of(gradients);
   }
 
   @Override

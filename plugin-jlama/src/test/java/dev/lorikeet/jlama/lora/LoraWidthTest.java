@@ -18,7 +18,7 @@ class LoraWidthTest {
 
   @ParameterizedTest
   @ValueSource(ints = {16, 32})
-  void deltasEqualTheReferenceOnNarrowerVectors(int bytes)
+  void deltasAndGradientsAreRightOnNarrowerVectors(int bytes)
       throws IOException, InterruptedException {
     long seed = Long.getLong("lorikeet.test.seed", System.nanoTime());
     Process process =
@@ -46,11 +46,14 @@ class LoraWidthTest {
     public static void main(String[] args) {
       long first = Long.parseLong(args[0]);
       System.out.println("lanes " + Lanes.L);
-      try (LoraExecutor vector = new VectorLoraExecutor(TestWorkers.sequential(2))) {
+      try (LoraExecutor scalar = new ScalarLoraExecutor();
+          LoraExecutor vector = new VectorLoraExecutor(TestWorkers.sequential(2))) {
         for (long seed = first; seed < first + CASES; seed++) {
           try (Arena arena = Arena.ofConfined()) {
             LoraCase drawn = LoraCase.random(arena, seed);
             drawn.assertMatchesReference(drawn.run(vector, arena));
+            GradientCase gradients = GradientCase.random(arena, seed);
+            gradients.assertClose(gradients.run(scalar, arena), gradients.run(vector, arena));
           }
         }
       }
