@@ -1,6 +1,6 @@
 package dev.lorikeet.conformance;
 
-import dev.lorikeet.conformance.executor.ExecutorRules;
+import dev.lorikeet.conformance.executor.GradientConductRules;
 import dev.lorikeet.conformance.setup.TensorPlacement;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
@@ -8,10 +8,10 @@ import dev.lorikeet.executor.Workers;
 import java.util.Optional;
 
 /**
- * Rules X1 to X23 as tests. Extend it with {@link #createExecutor}; override {@link #provider} to
- * have the provider's rules checked as well.
+ * Rules X1 to X23, and T1 to T18 of what it can learn, as tests. Extend it with {@link
+ * #createExecutor}; override {@link #provider} to have the provider's rules checked as well.
  */
-public abstract class LoraExecutorConformance extends ExecutorRules {
+public abstract class LoraExecutorConformance extends GradientConductRules {
   /** For subclasses. */
   protected LoraExecutorConformance() {}
 

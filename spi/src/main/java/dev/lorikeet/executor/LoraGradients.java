@@ -7,7 +7,7 @@ import java.util.List;
 
 /**
  * The backward of {@link LoraExecutor#addDelta}: what fine-tuning needs of an executor, for all
- * adapters of a batch in one call. Rules T of the specification.
+ * adapters of a batch in one call. Rules T1 to T18 of the specification.
  *
  * <p>With the forward {@code y[t] += w * s * B (A x[t])} for every entry {@code (t, adapter, w)} of
  * the batch and every target module of the group, {@code s} the module's scaling, and {@code dy}

@@ -243,7 +243,7 @@ abstract class DeltaRules extends ProviderRules {
     }
   }
 
-  private static String describe(LoraBatch batch) {
+  static String describe(LoraBatch batch) {
     StringBuilder text = new StringBuilder();
     for (int s = 0; s < batch.segments(); s++) {
       text.append('[').append(batch.adapter(s).spec().id()).append(']');

@@ -26,10 +26,10 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /** Rules X15, X16 and X21 to X23: refusals, workers, places and closing. */
-public abstract class ExecutorRules extends MergeRules {
-  private static final Device NOWHERE = new Device("nowhere", 7);
+abstract class ExecutorRules extends MergeRules {
+  static final Device NOWHERE = new Device("nowhere", 7);
 
-  protected ExecutorRules() {}
+  ExecutorRules() {}
 
   @Override
   protected abstract Optional<LoraExecutorProvider> provider();
@@ -127,19 +127,19 @@ public abstract class ExecutorRules extends MergeRules {
   /**
    * Puts a tensor in the place of the second output, so that the first could be written by then.
    */
-  private static List<Tensor> with(List<Tensor> y, Tensor second) {
+  static List<Tensor> with(List<Tensor> y, Tensor second) {
     return List.of(y.get(0), second, y.get(2));
   }
 
-  private static Tensor columns(Tensor t, long columns) {
+  static Tensor columns(Tensor t, long columns) {
     return new Tensor(t.segment(), t.type(), t.rows(), columns, t.rowStride(), t.device());
   }
 
-  private static Tensor rows(Tensor t, long rows) {
+  static Tensor rows(Tensor t, long rows) {
     return new Tensor(t.segment(), t.type(), rows, t.columns(), t.rowStride(), t.device());
   }
 
-  private static Tensor as(Tensor t, ElementType type) {
+  static Tensor as(Tensor t, ElementType type) {
     return new Tensor(t.segment(), type, t.rows(), t.columns(), t.rowStride(), t.device());
   }
 
@@ -207,18 +207,23 @@ public abstract class ExecutorRules extends MergeRules {
         }
         DeltaCase c = new DeltaCase(trial, Q, 600, 256, new int[] {256}, 0);
         c.all(c.adapter(32, ElementType.F32), 1f).run(executor);
-        Set<String> strangers = new HashSet<>();
-        for (Thread thread : Thread.getAllStackTraces().keySet()) {
-          boolean ofTheMachine =
-              thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system");
-          if (!before.contains(thread) && !team.threads().contains(thread) && !ofTheMachine) {
-            strangers.add(thread.getName());
-          }
-        }
-        strangers.removeIf(name -> name.startsWith("junit") || name.startsWith("surefire"));
-        assertEquals(Set.of(), strangers, "threads that the executor started");
+        expectNoOtherThreads(team, before);
       }
     }
+  }
+
+  /** Checks that no thread was started since, but the team's and the machine's own. */
+  static void expectNoOtherThreads(ThreadWorkers team, Set<Thread> before) {
+    Set<String> strangers = new HashSet<>();
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      boolean ofTheMachine =
+          thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system");
+      if (!before.contains(thread) && !team.threads().contains(thread) && !ofTheMachine) {
+        strangers.add(thread.getName());
+      }
+    }
+    strangers.removeIf(name -> name.startsWith("junit") || name.startsWith("surefire"));
+    assertEquals(Set.of(), strangers, "threads that the executor started");
   }
 
   @Test

@@ -21,6 +21,7 @@ public final class ExecutorMutants {
     list.addAll(ExecutorConductMutants.all());
     list.addAll(ExecutorMergeMutants.all());
     list.addAll(ExecutorDeviceMutants.all());
+    list.addAll(GradientMutants.all());
     return list;
   }
 }
