@@ -7,6 +7,7 @@ import dev.lorikeet.jlama.kernel.Lanes;
 import dev.lorikeet.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** Where everything of one call lies, and how it is split over shards. Made once per call. */
 final class GradientPlan {
@@ -17,6 +18,8 @@ final class GradientPlan {
   private final Optional<Tensor> dx;
   private final Optional<Tensor> weights;
   private final long[] shrunk;
+  private final long[] products;
+  private final GradientOrder[] orders;
   private final int[] cuts;
   private final long floats;
   private final int widest;
@@ -28,6 +31,7 @@ final class GradientPlan {
       Tensor x,
       List<Tensor> dy,
       GradientSums sums,
+      Optional<GradientOrder> forced,
       int shards) {
     this.batch = batch;
     this.units = units;
@@ -36,12 +40,24 @@ final class GradientPlan {
     this.dx = sums.dx();
     this.weights = sums.weights();
     shrunk = new long[units.size()];
+    products = new long[units.size()];
+    orders = new GradientOrder[units.size()];
     long next = 0;
     int most = 1;
     for (int u = 0; u < shrunk.length; u++) {
       shrunk[u] = next;
       LoraWeights w = units.get(u).weights();
+      int entries = entries(u);
       next += 2L * entries(u) * lanes(w.rank());
+      orders[u] =
+          forced
+              .or(() -> Optional.of(GradientOrder.cheapest(w, entries)))
+              .filter(order -> order.takes(w))
+              .orElse(GradientOrder.RANK);
+      products[u] = next;
+      if (throughProduct(u)) {
+        next += (long) w.b().width() * lanes(w.a().width());
+      }
       most = Math.max(most, Math.max(DeltaCall.padded(w.a()), DeltaCall.padded(w.b())));
     }
     // A vector that begins at the last rank of the last row may end beyond.
@@ -94,7 +110,7 @@ final class GradientPlan {
     return cost;
   }
 
-  /** Returns the multiply-adds of shrinking all entries, two fifths or more of the whole call. */
+  /** Returns the multiply-adds of shrinking all entries: of ranks alone, two fifths of the call. */
   double cost() {
     double cost = 0;
     for (int u = 0; u < units.size(); u = nextSegment(u)) {
@@ -108,8 +124,8 @@ final class GradientPlan {
     return batch.segmentEnd(segment) - batch.segmentStart(segment);
   }
 
-  private static int lanes(int rank) {
-    return (rank + Lanes.L - 1) / Lanes.L * Lanes.L;
+  private static int lanes(int count) {
+    return (count + Lanes.L - 1) / Lanes.L * Lanes.L;
   }
 
   /** Says where the shrunken values go: {@link #floats} of them. */
@@ -157,12 +173,36 @@ final class GradientPlan {
 
   /** Returns whether anybody needs B^T dy of a unit. */
   boolean needsOutputs(int unit) {
-    return units.get(unit).learns() || dx.isPresent() || weights.isPresent();
+    return learnsByRank(unit) || dx.isPresent() || weights.isPresent();
   }
 
   /** Returns whether anybody needs A x of a unit. */
   boolean needsInputs(int unit) {
-    return units.get(unit).learns() || weights.isPresent();
+    return learnsByRank(unit) || weights.isPresent();
+  }
+
+  private boolean learnsByRank(int unit) {
+    return units.get(unit).learns() && orders[unit] == GradientOrder.RANK;
+  }
+
+  /** Returns whether the gradients of a unit's factors go through dy^T x. */
+  boolean throughProduct(int unit) {
+    return units.get(unit).learns() && orders[unit] == GradientOrder.PRODUCT;
+  }
+
+  /** Returns whether any unit's do. */
+  boolean anyThroughProduct() {
+    return IntStream.range(0, units.size()).anyMatch(this::throughProduct);
+  }
+
+  /** Returns the address of dy^T x of a unit, {@code [out, in]}. */
+  long product(int unit) {
+    return memory + 4 * products[unit];
+  }
+
+  /** Returns bytes from one row of dy^T x to the next. */
+  long productStride(int unit) {
+    return 4L * lanes(units.get(unit).weights().a().width());
   }
 
   /** Returns bytes from one entry's shrunken values to the next one's. */
@@ -180,7 +220,7 @@ final class GradientPlan {
     return outputs(unit, entry) + entries(unit) * stride(unit);
   }
 
-  private long row(int unit, int entry) {
+  private int row(int unit, int entry) {
     return entry - batch.segmentStart(units.get(unit).segment());
   }
 

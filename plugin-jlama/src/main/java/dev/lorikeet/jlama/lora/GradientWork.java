@@ -17,25 +17,30 @@ final class GradientWork {
   private static final int TOKENS = 4;
   private static final int MAX_RUN = 8;
 
+  private final Arena arena;
   private final Scratch scratch;
   private final ShrinkKernel shrinkKernel;
   private final ExpandKernel expandKernel;
   private final OuterKernel outerKernel;
+  private final ProductGradients products;
   private final long[] inputs = new long[OuterKernel.TOKENS];
   private final long[] outputs = new long[OuterKernel.TOKENS];
   private final long[] shrunkInputs = new long[OuterKernel.TOKENS];
   private final long[] shrunkOutputs = new long[OuterKernel.TOKENS];
 
   GradientWork(Arena arena) {
+    this.arena = arena;
     scratch = new Scratch(arena);
     shrinkKernel = new ShrinkKernel(scratch);
     expandKernel = new ExpandKernel(scratch);
     outerKernel = new OuterKernel(arena);
+    products = new ProductGradients(scratch, shrinkKernel, outerKernel);
   }
 
   /** Makes room for a call; called before the shards run. */
   void reserve(GradientPlan plan) {
     scratch.reserve(plan.widest());
+    products.reserve(plan, arena);
   }
 
   /** Shrinks dy by B and x by A for the entries {@code [from, to)}, and adds to their dw. */
@@ -153,7 +158,9 @@ final class GradientWork {
       int in = weights.a().width();
       int from = share(shard, shards, in, BLOCK);
       int to = share(shard + 1, shards, in, BLOCK);
-      if (plan.unit(u).learns()) {
+      if (plan.throughProduct(u)) {
+        products.addColumns(plan, u, from, to);
+      } else if (plan.unit(u).learns()) {
         int out = weights.b().width();
         int outFrom = share(shard, shards, out, MAX_RUN);
         int outTo = share(shard + 1, shards, out, MAX_RUN);
@@ -165,8 +172,19 @@ final class GradientWork {
     }
   }
 
+  /** Adds to the gradients of B that wait for dy^T x, for this shard's rows of each. */
+  void finishProducts(GradientPlan plan, int shard, int shards) {
+    for (int u = 0; u < plan.units(); u++) {
+      if (plan.throughProduct(u)) {
+        int out = plan.unit(u).weights().b().width();
+        int from = share(shard, shards, out, MAX_RUN);
+        products.addRows(plan, u, from, share(shard + 1, shards, out, MAX_RUN));
+      }
+    }
+  }
+
   /** Returns where a shard's share of {@code count} begins, a multiple of {@code step}. */
-  private static int share(int shard, int shards, int count, int step) {
+  static int share(int shard, int shards, int count, int step) {
     long steps = Math.round((double) count * shard / shards / step);
     return shard == shards ? count : (int) Math.min(count, steps * step);
   }

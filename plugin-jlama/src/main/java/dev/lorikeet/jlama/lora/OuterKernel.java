@@ -21,7 +21,8 @@ final class OuterKernel {
    * sixteen fused multiply-adds, so that two loads and two multiply-adds a cycle are both kept busy. Machines with
    * sixteen registers take four rows. For A, p is the shrunken gradient and q the input; for B, which lies transposed,
    * p is the output's gradient and q the shrunken input, so that the lanes run over the rank and G is written as it
-   * lies. A rank below the lanes leaves lanes idle.
+   * lies. Of four or eight columns, fewer than lanes, a vector holds those of several rows (NarrowLoops), at one shuffle
+   * for each multiply-add; other ranks that do not fill their last vector leave lanes idle.
    *
    * Rows of p and q are found by tables of addresses, since tokens of one adapter may lie anywhere in the batch. A tile
    * is TOKENS tokens, counted from the first of the segment: every element is a chain of fused multiply-adds from 0 over
@@ -39,11 +40,13 @@ final class OuterKernel {
 
   private final long sums;
   private final long tail;
+  private final long narrowSums;
   private final long[] tailRows = new long[TOKENS];
 
   OuterKernel(Arena arena) {
     sums = arena.allocate(8 * 2L * BYTES, 64).address();
     tail = arena.allocate(TOKENS * BYTES, 64).address();
+    narrowSums = arena.allocate(4L * NarrowLoops.ROWS * L, 64).address();
     for (int t = 0; t < TOKENS; t++) {
       tailRows[t] = tail + t * BYTES;
     }
@@ -64,6 +67,51 @@ final class OuterKernel {
    * @param stride bytes from one row of G to the next
    */
   void add(
+      long[] p,
+      long pAt,
+      int rows,
+      long[] q,
+      long qAt,
+      int columns,
+      boolean padded,
+      int tokens,
+      long to,
+      long stride) {
+    int narrow = 0;
+    if (padded && NarrowLoops.offers(columns)) {
+      narrow = rows / NarrowLoops.ROWS * NarrowLoops.ROWS;
+      addNarrow(p, pAt, narrow, q, qAt, columns, tokens, to, stride);
+    }
+    if (narrow < rows) {
+      long rest = to + narrow * stride;
+      addWide(p, pAt + 4L * narrow, rows - narrow, q, qAt, columns, padded, tokens, rest, stride);
+    }
+  }
+
+  private void addNarrow(
+      long[] p,
+      long pAt,
+      int rows,
+      long[] q,
+      long qAt,
+      int columns,
+      int tokens,
+      long to,
+      long stride) {
+    NarrowLoops.repeat(columns, q, qAt, tokens, tail);
+    for (int i = 0; i < rows; i += NarrowLoops.ROWS) {
+      NarrowLoops.multiply(columns, p, pAt + 4L * i, tail, tokens, narrowSums);
+      if (stride == 4L * columns) {
+        addTo(to + i * stride, narrowSums, NarrowLoops.ROWS * columns);
+      } else {
+        for (int k = 0; k < NarrowLoops.ROWS; k++) {
+          addTo(to + (i + k) * stride, narrowSums + 4L * k * columns, columns);
+        }
+      }
+    }
+  }
+
+  private void addWide(
       long[] p,
       long pAt,
       int rows,

@@ -71,13 +71,20 @@ final class VectorLoraExecutor implements LoraExecutor {
   private boolean closed;
 
   VectorLoraExecutor(Workers workers) {
+    this(workers, Optional.empty());
+  }
+
+  /**
+   * @param order the order of the products behind gradients, if it is not to be the cheapest
+   */
+  VectorLoraExecutor(Workers workers, Optional<GradientOrder> order) {
     this.workers = workers;
     works = new DeltaWork[workers.parallelism()];
     for (int shard = 0; shard < works.length; shard++) {
       works[shard] = new DeltaWork(call, arena);
     }
     merging = new Merging(workers, arena);
-    gradients = new VectorLoraGradients(workers, arena, this::checkOpen);
+    gradients = new VectorLoraGradients(workers, arena, order, this::checkOpen);
   }
 
   @Override

@@ -6,15 +6,21 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraExecutorProvider;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.Options;
+import java.util.Optional;
 
 /**
  * The provider {@code cpu-vector}: the Vector API, at the width of this machine's vector unit. It
  * needs the module {@code jdk.incubator.vector}, which a JVM has only with {@code
- * --add-modules=jdk.incubator.vector}. Takes no options. This class names no type of that module,
- * so that it loads without it.
+ * --add-modules=jdk.incubator.vector}. This class names no type of that module, so that it loads
+ * without it.
+ *
+ * <p>One option, for measurements: {@code gradient-order} is {@code rank} or {@code product}, the
+ * order of the products behind the gradients of factors; by default the one with fewer
+ * multiply-adds.
  */
 public final class VectorLoraExecutorProvider implements LoraExecutorProvider {
   private static final String MODULE = "jdk.incubator.vector";
+  private static final String GRADIENT_ORDER = "gradient-order";
   private static final int NARROWEST = 4;
 
   /** Called by {@link java.util.ServiceLoader}. */
@@ -50,7 +56,12 @@ public final class VectorLoraExecutorProvider implements LoraExecutorProvider {
       throw new LorikeetException(
           LorikeetException.Code.PLUGIN_UNAVAILABLE, name() + ": " + reason);
     }
-    Options.none("LoRA executor plugin 'cpu-vector'", config.options());
-    return new VectorLoraExecutor(config.workers());
+    Options options =
+        Options.of("LoRA executor plugin 'cpu-vector'", config.options(), GRADIENT_ORDER);
+    return new VectorLoraExecutor(
+        config.workers(),
+        options.has(GRADIENT_ORDER)
+            ? Optional.of(options.choice(GRADIENT_ORDER, GradientOrder.RANK))
+            : Optional.empty());
   }
 }

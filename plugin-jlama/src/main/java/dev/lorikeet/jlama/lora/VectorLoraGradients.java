@@ -9,6 +9,7 @@ import dev.lorikeet.executor.Workers.ShardTask;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** The backward of {@link VectorLoraExecutor}, on the same threads and kernels. */
@@ -23,15 +24,16 @@ final class VectorLoraGradients implements LoraGradients {
    *   dA += g x^T     r n     OuterKernel
    *   dB += dy h^T    r m     OuterKernel
    *
-   * r (3 n + 2 m) in all, where the forward takes r (n + m). These are the cheapest orders of the products for every
-   * rank that is worth training: the other orders of Run LoRA Run (arXiv 2312.03415) go through dy^T x, n m per entry
-   * and 2 r n m per adapter instead of r (2 n + m) per entry for h, dA and dB, and win only where r (2 n + m) > n m (1 +
-   * 2 r / entries): never below a rank of a third of the width. h is computed again, as the layer is: keeping it from the
-   * forward would spare a fifth for r floats per entry and module.
+   * r (3 n + 2 m) in all, where the forward takes r (n + m). The other orders of Run LoRA Run (arXiv 2312.03415) go
+   * through dy^T x: n m per entry, then B^T (dy^T x) and (dy^T x) A^T, 2 r n m per adapter, instead of r (2 n + m) per
+   * entry for h, dA and dB. GradientOrder counts and takes the cheaper; the second wins only where the rank comes near
+   * the width (m = n: r > n / 3 with many entries). h is computed again, as the layer is: keeping it from the forward
+   * would spare a fifth of the multiply-adds for r floats per entry and module.
    *
    * Two runs of the workers. The first shrinks, split by entries; the second adds, split by the columns of x and the rows
    * of dB, so that no two threads write one element, and every sum runs over the adapter's entries in their order
-   * whoever computes it. An entry's dw is a product of g and h and belongs to the first.
+   * whoever computes it. An entry's dw is a product of g and h and belongs to the first. Where dy^T x is needed, a third
+   * run multiplies it by A, when all its columns are there.
    */
   private static final double NANOS_PER_MULTIPLY = 0.05;
   private static final double RUN_NANOS = 1200;
@@ -43,16 +45,21 @@ final class VectorLoraGradients implements LoraGradients {
   private final GradientWork[] works;
   private final ShardTask shrinkTask = this::runShrink;
   private final ShardTask expandTask = this::runExpand;
+  private final ShardTask productTask = this::runProducts;
+  private final Optional<GradientOrder> forced;
   private @Nullable GradientPlan plan;
   private long shrunk;
   private long shrunkFloats;
 
   /**
    * @param arena where scratch lives; closed by the executor
+   * @param forced the order of the products, if it is not to be the cheapest
    * @param checkOpen throws if the executor is closed
    */
-  VectorLoraGradients(Workers workers, Arena arena, Runnable checkOpen) {
+  VectorLoraGradients(
+      Workers workers, Arena arena, Optional<GradientOrder> forced, Runnable checkOpen) {
     this.workers = workers;
+    this.forced = forced;
     this.arena = arena;
     this.checkOpen = checkOpen;
     works = new GradientWork[workers.parallelism()];
@@ -75,6 +82,7 @@ final class VectorLoraGradients implements LoraGradients {
                 copies.read(x),
                 copies.read(dy),
                 copies.written(sums),
+                forced,
                 works.length));
         copies.writeBack();
       }
@@ -98,12 +106,15 @@ final class VectorLoraGradients implements LoraGradients {
     }
     plan = next;
     double spared = next.cost() * NANOS_PER_MULTIPLY * (works.length - 1) / works.length;
-    if (spared < RUN_NANOS) {
+    if (spared < RUN_NANOS && !next.anyThroughProduct()) {
       works[0].shrink(next, 0, next.batch().entries());
       works[0].expand(next, 0, 1);
     } else {
       workers.run(shrinkTask);
       workers.run(expandTask);
+      if (next.anyThroughProduct()) {
+        workers.run(productTask);
+      }
     }
   }
 
@@ -118,6 +129,13 @@ final class VectorLoraGradients implements LoraGradients {
     GradientPlan current = plan;
     if (current != null) {
       works[shard].expand(current, shard, shards);
+    }
+  }
+
+  private void runProducts(int shard, int shards) {
+    GradientPlan current = plan;
+    if (current != null) {
+      works[shard].finishProducts(current, shard, shards);
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.lora;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.FactorGradients;
 import dev.lorikeet.executor.GradientSums;
 import dev.lorikeet.executor.LoraBatch;
@@ -10,6 +11,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -34,34 +36,70 @@ class LoraGradientsTest {
 
   @Test
   void bothTwinsAgreeOnAnyShape() {
-    try (LoraExecutor scalar = new ScalarLoraExecutor();
-        LoraExecutor vector = new VectorLoraExecutor(TestWorkers.sequential(2))) {
+    List<LoraExecutor> executors = executors(TestWorkers.sequential(2));
+    try (LoraExecutor scalar = new ScalarLoraExecutor()) {
       for (long seed = SEED; seed < SEED + CASES; seed++) {
         try (Arena arena = Arena.ofConfined()) {
           GradientCase drawn = GradientCase.random(arena, seed);
-          drawn.assertClose(drawn.run(scalar, arena), drawn.run(vector, arena));
+          GradientCase.Result expected = drawn.run(scalar, arena);
+          for (LoraExecutor executor : executors) {
+            drawn.assertClose(expected, drawn.run(executor, arena));
+          }
         }
       }
+    }
+    executors.forEach(LoraExecutor::close);
+  }
+
+  /** Returns executors that take the products in every order, and in the cheapest. */
+  private static List<LoraExecutor> executors(Workers workers) {
+    return List.of(
+        new VectorLoraExecutor(workers),
+        new VectorLoraExecutor(workers, Optional.of(GradientOrder.RANK)),
+        new VectorLoraExecutor(workers, Optional.of(GradientOrder.PRODUCT)));
+  }
+
+  @Test
+  void theOrderWithFewerMultiplyAddsIsTaken() {
+    assertEquals(GradientOrder.RANK, order(576, 576, 64, 512));
+    assertEquals(GradientOrder.RANK, order(2048, 2048, 4, 64));
+    assertEquals(GradientOrder.PRODUCT, order(64, 64, 64, 512));
+    assertEquals(GradientOrder.RANK, order(64, 64, 64, 64));
+  }
+
+  private static GradientOrder order(int in, int out, int rank, int entries) {
+    try (Arena arena = Arena.ofConfined()) {
+      TestAdapter.Builder builder = TestAdapter.builder(arena, new SplittableRandom(SEED));
+      LoraWeights weights =
+          LoraWeights.of(
+              TargetModule.of(0, Projection.O),
+              builder.factor(ElementType.F32, in, rank, 1, () -> 0),
+              builder.factor(ElementType.F32, out, rank, 1, () -> 0),
+              1);
+      return GradientOrder.cheapest(weights, entries);
     }
   }
 
   @Test
   void gradientsDoNotDependOnTheNumberOfShards() {
-    List<LoraExecutor> executors = new ArrayList<>();
+    List<List<LoraExecutor>> executors = new ArrayList<>();
     for (int shards = 1; shards <= 4; shards++) {
-      executors.add(new VectorLoraExecutor(TestWorkers.sequential(shards)));
+      executors.add(executors(TestWorkers.sequential(shards)));
     }
-    executors.add(new VectorLoraExecutor(TestWorkers.concurrent(3)));
+    executors.add(executors(TestWorkers.concurrent(3)));
     for (long seed = SEED; seed < SEED + CASES; seed++) {
       try (Arena arena = Arena.ofShared()) {
         GradientCase drawn = GradientCase.random(arena, seed);
-        List<Tensor> expected = drawn.run(executors.getFirst(), arena).all();
-        for (LoraExecutor executor : executors) {
-          GradientCase.assertSameBits(expected, drawn.run(executor, arena).all(), "seed " + seed);
+        for (int order = 0; order < 3; order++) {
+          List<Tensor> expected = drawn.run(executors.getFirst().get(order), arena).all();
+          for (List<LoraExecutor> team : executors) {
+            List<Tensor> found = drawn.run(team.get(order), arena).all();
+            GradientCase.assertSameBits(expected, found, "seed " + seed + ", order " + order);
+          }
         }
       }
     }
-    executors.forEach(LoraExecutor::close);
+    executors.forEach(team -> team.forEach(LoraExecutor::close));
   }
 
   @Test
