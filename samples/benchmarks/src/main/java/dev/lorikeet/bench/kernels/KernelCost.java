@@ -1,6 +1,7 @@
 package dev.lorikeet.bench.kernels;
 
 import dev.lorikeet.bench.kernels.jmh.AttentionBenchmark;
+import dev.lorikeet.bench.kernels.jmh.GradientBenchmark;
 import dev.lorikeet.bench.kernels.jmh.LoraBenchmark;
 import dev.lorikeet.bench.model.Preset;
 import dev.lorikeet.shape.ModelShape;
@@ -37,6 +38,12 @@ record KernelCost(double bytes, double flops) {
             LoraBenchmark.adapters(batch) * parameters * BF16,
             2.0 * LoraBenchmark.tokens(batch) * parameters);
       }
+      case "GradientBenchmark" ->
+          gradient(
+              parameter.apply("pass").equals("forward"),
+              Integer.parseInt(parameter.apply("hidden")),
+              Integer.parseInt(parameter.apply("rank")),
+              Integer.parseInt(parameter.apply("tokens")));
       case "MergeBenchmark" -> {
         int adapters = Integer.parseInt(parameter.apply("adapters"));
         yield new KernelCost(
@@ -66,6 +73,19 @@ record KernelCost(double bytes, double flops) {
     double elements = 2.0 * sequences * length * SHAPE.kvWidth() * SHAPE.layers();
     return new KernelCost(
         elements * (type.equals("F32") ? 4 : 2), 4 * pairs * SHAPE.queryWidth() * SHAPE.layers());
+  }
+
+  /**
+   * Two products through the rank forward and five backward, in the cheapest order whichever is
+   * measured; activations once, and the input's gradient and outputs in and out.
+   */
+  private static KernelCost gradient(boolean forward, double hidden, double rank, double tokens) {
+    double modules = GradientBenchmark.MODULES;
+    double activations = forward ? 1 + 2 * modules : 3 + modules;
+    double factors = (forward ? 2 : 6) * modules * rank * hidden;
+    return new KernelCost(
+        4 * (activations * tokens * hidden + factors),
+        2 * (forward ? 2 : 5) * modules * tokens * rank * hidden);
   }
 
   private static double weights() {

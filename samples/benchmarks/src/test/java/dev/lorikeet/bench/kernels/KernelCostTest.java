@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.HashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -47,13 +48,24 @@ class KernelCostTest {
   }
 
   @Test
+  void theBackwardOfADeltaIsFiveProductsForTwo() {
+    Map<String, String> shape = Map.of("hidden", "576", "rank", "16", "tokens", "64");
+    Map<String, String> forward = new HashMap<>(shape);
+    forward.put("pass", "forward");
+    Map<String, String> backward = new HashMap<>(shape);
+    backward.put("pass", "rank");
+    assertEquals(2.0 * 2 * 3 * 64 * 16 * 576, cost("GradientBenchmark", forward).flops());
+    assertEquals(2.0 * 5 * 3 * 64 * 16 * 576, cost("GradientBenchmark", backward).flops());
+  }
+
+  @Test
   void everyBenchmarkHasACost() throws IOException {
     try (InputStream list = KernelCostTest.class.getResourceAsStream("/META-INF/BenchmarkList")) {
       String text =
           list == null
               ? ""
               : new String(list.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
-      for (String name : new String[] {"MatMul", "Attention", "Lora", "Merge"}) {
+      for (String name : new String[] {"MatMul", "Attention", "Lora", "Gradient", "Merge"}) {
         assertTrue(text.contains(name + "Benchmark"), name);
       }
     }
