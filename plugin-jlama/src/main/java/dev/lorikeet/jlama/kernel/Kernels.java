@@ -11,10 +11,15 @@ import java.lang.System.Logger.Level;
  * @param matMul matrix products
  * @param elementwise norms, activations and the like
  * @param attention attention over a paged KV cache
+ * @param training what fine-tuning needs beside
  * @param description which kernels these are, and why, in one line
  */
 public record Kernels(
-    MatMul matMul, Elementwise elementwise, PagedAttention attention, String description) {
+    MatMul matMul,
+    Elementwise elementwise,
+    PagedAttention attention,
+    TrainingKernels training,
+    String description) {
   /** System property that forces the scalar kernels. */
   public static final String FORCE_SCALAR = "lorikeet.kernels.scalar";
 
@@ -35,6 +40,7 @@ public record Kernels(
         new ScalarMatMul(),
         new ScalarElementwise(),
         new ScalarPagedAttention(),
+        TrainingKernels.scalar(),
         "scalar kernels: " + reason);
   }
 
@@ -63,6 +69,7 @@ public record Kernels(
         new VectorMatMul(),
         new VectorElementwise(),
         new VectorPagedAttention(),
+        TrainingKernels.vector(),
         "Vector API kernels with " + Lanes.L * Float.SIZE + "-bit vectors");
   }
 

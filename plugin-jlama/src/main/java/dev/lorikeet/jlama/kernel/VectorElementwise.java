@@ -29,19 +29,19 @@ final class VectorElementwise implements Elementwise {
    *
    * Sums across a row are kept in one vector, element i in lane i mod L, and reduced in the order of the lanes.
    */
-  private static final float EXP_LOW = -87.33654f;
-  private static final float EXP_HIGH = 88.37626f;
-  private static final float LOG2_E = 1.44269504f;
-  private static final float ROUND = 12582912f;
-  private static final float LN2_HIGH = 0.693359375f;
-  private static final float LN2_LOW = -2.12194440e-4f;
-  private static final float C1 = 5.0000001201e-1f;
-  private static final float C2 = 1.6666665459e-1f;
-  private static final float C3 = 4.1665795894e-2f;
-  private static final float C4 = 8.3334519073e-3f;
-  private static final float C5 = 1.3981999507e-3f;
-  private static final float C6 = 1.9875691500e-4f;
-  private static final int ONE_BITS = 0x3f800000;
+  static final float EXP_LOW = -87.33654f;
+  static final float EXP_HIGH = 88.37626f;
+  static final float LOG2_E = 1.44269504f;
+  static final float ROUND = 12582912f;
+  static final float LN2_HIGH = 0.693359375f;
+  static final float LN2_LOW = -2.12194440e-4f;
+  static final float C1 = 5.0000001201e-1f;
+  static final float C2 = 1.6666665459e-1f;
+  static final float C3 = 4.1665795894e-2f;
+  static final float C4 = 8.3334519073e-3f;
+  static final float C5 = 1.3981999507e-3f;
+  static final float C6 = 1.9875691500e-4f;
+  static final int ONE_BITS = 0x3f800000;
 
   /** Floats of a cache line. */
   private static final int LINE_FLOATS = 16;

@@ -64,11 +64,38 @@ final class WeightTile {
     return shifts;
   }
 
+  /**
+   * Widens a part of some rows of weights.
+   *
+   * @param row the first row
+   * @param rows how many
+   * @param column the first column, a multiple of 32
+   * @param columns how many; no more than there are
+   * @param to where the first row goes
+   * @param toStep bytes between widened rows
+   */
+  static void widenPart(
+      WeightMatrix weights, int row, int rows, int column, int columns, long to, long toStep) {
+    switch (weights) {
+      case WeightMatrix.Floats floats -> {
+        int bytes = floats.type().bytes();
+        long rowBytes = (long) weights.columns() * bytes;
+        long from = floats.segment().address() + row * rowBytes + (long) column * bytes;
+        widenRows(floats.type(), from, rowBytes, rows, columns, to, toStep);
+      }
+      case WeightMatrix.Q4 q4 -> {
+        for (int r = 0; r < rows; r++) {
+          widenQ4(q4, row + r, column / WeightMatrix.Q4_BLOCK, columns, to + r * toStep);
+        }
+      }
+    }
+  }
+
   /** Widens one row of weights to {@code to}. */
   static void widen(WeightMatrix weights, int row, long to) {
     switch (weights) {
       case WeightMatrix.Floats floats -> widen(floats, row, to);
-      case WeightMatrix.Q4 q4 -> widenQ4(q4, row, to);
+      case WeightMatrix.Q4 q4 -> widenQ4(q4, row, 0, q4.columns(), to);
     }
   }
 
@@ -229,10 +256,12 @@ final class WeightTile {
    * first, odds from the second, and the half of the byte depends on where in the block the lane
    * is.
    */
-  private static void widenQ4(WeightMatrix.Q4 weights, int row, long to) {
-    int blocks = weights.columns() / WeightMatrix.Q4_BLOCK;
-    long nibbles = weights.nibbles().address() + (long) row * blocks * Q4_BYTES;
-    long scales = weights.scales().address() + (long) row * blocks * Float.BYTES;
+  private static void widenQ4(
+      WeightMatrix.Q4 weights, int row, int firstBlock, int columns, long to) {
+    int blocks = columns / WeightMatrix.Q4_BLOCK;
+    long skipped = (long) row * (weights.columns() / WeightMatrix.Q4_BLOCK) + firstBlock;
+    long nibbles = weights.nibbles().address() + skipped * Q4_BYTES;
+    long scales = weights.scales().address() + skipped * Float.BYTES;
     switch (L) {
       case 16 -> widenQ4ByTable(nibbles, scales, blocks, to);
       case 8 -> widenQ4(nibbles, scales, blocks, to);
