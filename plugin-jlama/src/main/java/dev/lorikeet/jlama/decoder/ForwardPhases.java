@@ -8,6 +8,7 @@ import dev.lorikeet.jlama.kernel.Elementwise;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
 import dev.lorikeet.jlama.kernel.PagedAttention;
+import dev.lorikeet.jlama.kernel.Parts;
 import dev.lorikeet.jlama.kernel.RopeTable;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.Shard;
@@ -26,9 +27,6 @@ final class ForwardPhases implements WorkerTeam.Phases {
    * Phases are numbered through the whole step: the embedding, then those of each layer, then the output. What a phase
    * reads it finds by its number, never by "the layer under way", since a worker that is late may still compute a part
    * that was taken away from it.
-   *
-   * Parts. The long phases are products and attention: small parts, so that whoever is free takes one, but large enough
-   * that taking it (some 0.1 microseconds) and starting the streams of weights anew costs little.
    */
   private static final int NORM = 0;
   private static final int QKV = 1;
@@ -52,9 +50,6 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private static final int SUMMARY = 3;
   private static final int OUTPUT = 4;
 
-  private static final long PART_WORK = 1 << 18;
-  private static final int MOST_PARTS_PER_WORKER = 8;
-
   private final ModelWeights model;
   private final AdaptedLayers layers;
   private final Activations a;
@@ -67,7 +62,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private final float epsilon;
   private final int hidden;
   private final int layerCount;
-  private final int workers;
+  private final Parts parts;
   private final MatMul matMul = Kernels.get().matMul();
   private final Elementwise elementwise = Kernels.get().elementwise();
   private final PagedAttention attention = Kernels.get().attention();
@@ -116,7 +111,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
     this.epsilon = epsilon;
     this.hidden = hidden;
     this.layerCount = model.layers().size();
-    this.workers = workers;
+    this.parts = new Parts(workers);
   }
 
   /** Begins a step. */
@@ -161,58 +156,42 @@ final class ForwardPhases implements WorkerTeam.Phases {
   @Override
   public int parts(int phase) {
     if (phase == 0) {
-      return byTokens(batch.tokens());
+      return parts.byTokens(batch.tokens());
     }
     int layer = layerOf(phase);
     int step = stepOf(phase);
     if (layer == layerCount) {
       return switch (step) {
-        case FINAL_NORM -> byTokens(batch.tokens());
-        case LOGITS -> batch.logits() == 0 ? 0 : byWork(size(model.output()), batch.logits());
-        default -> byTokens(batch.logits());
+        case FINAL_NORM -> parts.byTokens(batch.tokens());
+        case LOGITS ->
+            batch.logits() == 0 ? 0 : parts.byWork(model.output().elements(), batch.logits());
+        default -> parts.byTokens(batch.logits());
       };
     }
     LayerWeights weights = layers.weights(layer);
     int tokens = batch.tokens();
     return switch (step) {
-      case QKV -> byWork(size(weights.q()) + size(weights.k()) + size(weights.v()), tokens);
+      case QKV ->
+          parts.byWork(
+              weights.q().elements() + weights.k().elements() + weights.v().elements(), tokens);
       case QKV_BIAS -> byBias(hasBias(weights.q()) || hasBias(weights.k()) || hasBias(weights.v()));
-      case ATTEND -> Math.min(MOST_PARTS_PER_WORKER * workers, WorkerTeam.MAX_PARTS);
-      case O -> byWork(size(weights.o()), tokens);
+      case ATTEND -> parts.most();
+      case O -> parts.byWork(weights.o().elements(), tokens);
       case O_BIAS -> byBias(hasBias(weights.o()));
-      case GATE_UP -> byWork(size(weights.gate()) + size(weights.up()), tokens);
+      case GATE_UP -> parts.byWork(weights.gate().elements() + weights.up().elements(), tokens);
       case GATE_UP_BIAS -> byBias(hasBias(weights.gate()) || hasBias(weights.up()));
-      case DOWN -> byWork(size(weights.down()), tokens);
+      case DOWN -> parts.byWork(weights.down().elements(), tokens);
       case DOWN_BIAS -> byBias(hasBias(weights.down()));
-      default -> byTokens(tokens);
+      default -> parts.byTokens(tokens);
     };
   }
 
-  private int byTokens(int tokens) {
-    return Math.min(workers, tokens);
-  }
-
   private int byBias(boolean present) {
-    return present ? workers : 0;
+    return present ? parts.workers() : 0;
   }
 
   private static boolean hasBias(Linear linear) {
     return linear.bias().isPresent();
-  }
-
-  private int byWork(long elements, int tokens) {
-    long each = elements * Math.max(1, tokens / 4) / PART_WORK / workers;
-    long most = Math.min(MOST_PARTS_PER_WORKER, WorkerTeam.MAX_PARTS / workers);
-    // as many for each worker, so that they end together if all run
-    return workers * (int) Math.clamp(each, 1, most);
-  }
-
-  private static long size(Linear linear) {
-    return size(linear.weight());
-  }
-
-  private static long size(WeightMatrix weights) {
-    return (long) weights.rows() * weights.columns();
   }
 
   @Override

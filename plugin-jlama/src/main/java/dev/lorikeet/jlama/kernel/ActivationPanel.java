@@ -80,6 +80,11 @@ public final class ActivationPanel implements AutoCloseable {
     return widest == 1 ? 1 : MatMul.blockWidth(left);
   }
 
+  /** Returns the bytes of the panel and of all workers' scratch memory. */
+  public long bytes() {
+    return packed.byteSize() + scratch.length * scratch[0].byteSize();
+  }
+
   /** Frees the memory. Must not overlap a kernel that uses it. */
   @Override
   public void close() {

@@ -41,6 +41,11 @@ public final class BackScratch implements AutoCloseable {
     }
   }
 
+  /** Returns the bytes of all workers. */
+  public long bytes() {
+    return scratch.length * scratch[0].byteSize();
+  }
+
   MemorySegment of(Shard shard) {
     return scratch[shard.worker()];
   }

@@ -3,8 +3,8 @@ package dev.lorikeet.jlama.kernel;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 
 /**
@@ -38,9 +38,23 @@ public record Rows(MemorySegment segment, long stride, int rows, int columns) {
   }
 
   /** Allocates rows of zeros, each of which begins on a cache line. */
-  public static Rows allocate(Arena arena, int rows, int columns) {
-    long stride = ((long) columns * Float.BYTES + LINE - 1) / LINE * LINE;
-    return new Rows(arena.allocate(rows * stride, LINE), stride, rows, columns);
+  public static Rows allocate(SegmentAllocator memory, int rows, int columns) {
+    long stride = stride(columns);
+    return new Rows(memory.allocate(rows * stride, LINE), stride, rows, columns);
+  }
+
+  /** Returns the bytes that {@link #allocate} takes. */
+  public static long bytes(int rows, int columns) {
+    return rows * stride(columns);
+  }
+
+  private static long stride(int columns) {
+    return ((long) columns * Float.BYTES + LINE - 1) / LINE * LINE;
+  }
+
+  /** Returns the first rows. */
+  public Rows first(int count) {
+    return new Rows(segment, stride, count, columns);
   }
 
   /** Returns dense rows: one follows the other without a gap. */

@@ -19,6 +19,14 @@ public sealed interface WeightMatrix {
   /** Returns the number of input features. */
   int columns();
 
+  /** Returns the number of weights. */
+  default long elements() {
+    return (long) rows() * columns();
+  }
+
+  /** Returns a view of some rows. */
+  WeightMatrix slice(int firstRow, int rows);
+
   /** Returns the bytes that one pass over all weights reads. */
   long bytes();
 
@@ -43,7 +51,14 @@ public sealed interface WeightMatrix {
 
     @Override
     public long bytes() {
-      return (long) rows * columns * type.bytes();
+      return elements() * type.bytes();
+    }
+
+    @Override
+    public WeightMatrix slice(int firstRow, int count) {
+      long rowBytes = (long) columns * type.bytes();
+      MemorySegment part = segment.asSlice(firstRow * rowBytes, count * rowBytes);
+      return new Floats(part, type, count, columns);
     }
 
     @Override
@@ -77,7 +92,18 @@ public sealed interface WeightMatrix {
 
     @Override
     public long bytes() {
-      return (long) rows * columns / 2 + (long) rows * columns / Q4_BLOCK * 4;
+      return elements() / 2 + elements() / Q4_BLOCK * 4;
+    }
+
+    @Override
+    public WeightMatrix slice(int firstRow, int count) {
+      long rowBytes = columns / 2;
+      long scaleBytes = columns / Q4_BLOCK * 4L;
+      return new Q4(
+          nibbles.asSlice(firstRow * rowBytes, count * rowBytes),
+          scales.asSlice(firstRow * scaleBytes, count * scaleBytes),
+          count,
+          columns);
     }
 
     @Override

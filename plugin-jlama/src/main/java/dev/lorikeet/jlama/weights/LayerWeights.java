@@ -44,7 +44,12 @@ public record LayerWeights(
    * @param weight {@code [out, in]}, as the file stores it
    * @param bias {@code out} float32, native order, aligned; empty where the model has none
    */
-  public record Linear(WeightMatrix weight, Optional<MemorySegment> bias) {}
+  public record Linear(WeightMatrix weight, Optional<MemorySegment> bias) {
+    /** Returns the number of weights, the bias apart. */
+    public long elements() {
+      return weight.elements();
+    }
+  }
 
   /**
    * Returns a layer.

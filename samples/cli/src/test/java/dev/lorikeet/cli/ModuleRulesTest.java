@@ -44,13 +44,14 @@ class ModuleRulesTest {
               "spi/text", Set.of("spi", "spi/files"),
               "spi/host", Set.of("spi", "spi/files", "spi/text"),
               "memory-arrow", Set.of("spi", "spi/files"),
-              "plugin-jlama", Set.of("spi", "spi/files", "spi/text", "spi/host"),
+              "spi/training", Set.of("spi", "spi/files", "spi/text", "spi/host"),
+              "plugin-jlama", Set.of("spi", "spi/files", "spi/text", "spi/host", "spi/training"),
               "plugin-cuda", Set.of("spi", "spi/files", "spi/text", "spi/host"),
               "conformance", Set.of("spi")));
 
   private static final Pattern MODULE =
       Pattern.compile(
-          "/(spi/files|spi/text|spi/host|spi|memory-arrow|plugin-jlama|plugin-cuda|conformance|samples/[^/]+)/target/");
+          "/(spi/files|spi/text|spi/host|spi/training|spi|memory-arrow|plugin-jlama|plugin-cuda|conformance|samples/[^/]+)/target/");
 
   /** Where each library may be used; the JDK and annotations may be used anywhere. */
   private static final Map<String, Set<String>> LIBRARIES =

@@ -1,0 +1,103 @@
+package dev.lorikeet.jlama.training;
+
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.RopeFrequencies;
+import dev.lorikeet.jlama.kernel.ActivationPanel;
+import dev.lorikeet.jlama.kernel.BackScratch;
+import dev.lorikeet.jlama.kernel.HugePages;
+import dev.lorikeet.jlama.kernel.Parts;
+import dev.lorikeet.jlama.kernel.RopeTable;
+import dev.lorikeet.jlama.kernel.Rows;
+import dev.lorikeet.jlama.kernel.SequenceAttention;
+import dev.lorikeet.jlama.kernel.SequenceScratch;
+import dev.lorikeet.shape.ModelShape;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+
+/**
+ * What the layers of a stage work with, one after the other: nothing in it outlives a layer.
+ * Allocated once for the largest micro-batch.
+ */
+final class StageWork implements AutoCloseable {
+  final ModelShape shape;
+  final float epsilon;
+  final boolean headNorms;
+  final Parts parts;
+  final SequenceAttention.Shape attention;
+  final SequenceScratch sequences;
+  final BackScratch back;
+  final ActivationPanel panel;
+  final RopeTable rope;
+  final long bytes;
+
+  /** Of the layer under way, where its pass does not keep its own. */
+  final LayerActivations activations;
+
+  /** The input of a block after its norm, {@code [tokens, hidden]}. */
+  final Rows normed;
+
+  /** What a block adds to the residual stream, {@code [tokens, hidden]}. */
+  final Rows block;
+
+  /** Input of the down-projection, {@code [tokens, intermediate]}. */
+  final Rows active;
+
+  // Gradients: of the above, of attention's output, of q, k and v.
+  final Rows dNormed;
+  final Rows dActive;
+  final Rows dAttention;
+  final SequenceAttention.Inputs dInputs;
+
+  private final Arena arena = Arena.ofShared();
+
+  StageWork(Architecture architecture, int maxTokens, int workers) {
+    shape = architecture.shape();
+    epsilon = (float) architecture.normEpsilon();
+    headNorms = architecture.headNorms();
+    parts = new Parts(workers);
+    attention =
+        new SequenceAttention.Shape(
+            shape.heads(),
+            shape.kvHeads(),
+            shape.headDim(),
+            architecture.slidingWindow().orElse(SequenceAttention.NO_WINDOW));
+    int longest = Math.min(maxTokens, architecture.maxPositions());
+    sequences = new SequenceScratch(attention, longest, workers);
+    back = new BackScratch(workers);
+    int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
+    panel = new ActivationPanel(maxTokens, widest, workers);
+    RopeFrequencies frequencies = RopeFrequencies.of(architecture);
+    rope = new RopeTable(frequencies.inverse(), frequencies.scale());
+    long rows =
+        LayerActivations.bytes(shape, headNorms, maxTokens)
+            + 3 * Rows.bytes(maxTokens, shape.hidden())
+            + 2 * Rows.bytes(maxTokens, shape.intermediate())
+            + 2 * Rows.bytes(maxTokens, shape.queryWidth())
+            + 2 * Rows.bytes(maxTokens, shape.kvWidth());
+    MemorySegment memory = HugePages.allocate(arena, rows);
+    SegmentAllocator slices = SegmentAllocator.slicingAllocator(memory);
+    activations = LayerActivations.allocate(slices, shape, headNorms, maxTokens);
+    normed = Rows.allocate(slices, maxTokens, shape.hidden());
+    block = Rows.allocate(slices, maxTokens, shape.hidden());
+    dNormed = Rows.allocate(slices, maxTokens, shape.hidden());
+    active = Rows.allocate(slices, maxTokens, shape.intermediate());
+    dActive = Rows.allocate(slices, maxTokens, shape.intermediate());
+    dAttention = Rows.allocate(slices, maxTokens, shape.queryWidth());
+    dInputs =
+        new SequenceAttention.Inputs(
+            Rows.allocate(slices, maxTokens, shape.queryWidth()),
+            Rows.allocate(slices, maxTokens, shape.kvWidth()),
+            Rows.allocate(slices, maxTokens, shape.kvWidth()));
+    bytes = rows + sequences.bytes() + panel.bytes() + back.bytes();
+  }
+
+  @Override
+  public void close() {
+    sequences.close();
+    back.close();
+    panel.close();
+    rope.close();
+    arena.close();
+  }
+}

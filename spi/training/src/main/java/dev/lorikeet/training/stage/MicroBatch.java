@@ -1,0 +1,285 @@
+package dev.lorikeet.training.stage;
+
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.host.step.Positions;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.function.IntFunction;
+
+/**
+ * What goes through the layers at once: sequences of one or several tasks, packed one behind the
+ * other without padding. Sequence {@code s} has the tokens {@code [start(s), start(s + 1))}, at the
+ * positions 0, 1, and so on, and belongs to {@code task(s)}. Flat arrays, so that it can be sent to
+ * another process as it is. Immutable; any number of threads may read it.
+ *
+ * <p>The label of a token is the token that is to follow it, or {@link #NO_LOSS}. What a task gets
+ * of a micro-batch does not depend on what other tasks share it, but it may depend, in the last
+ * bits, on how the task's own sequences are cut into micro-batches.
+ */
+public final class MicroBatch implements Positions {
+  /** The label of a token that carries no loss. */
+  public static final int NO_LOSS = -100;
+
+  private final int[] tokens;
+  private final int[] labels;
+  private final int[] starts;
+  private final int[] tasks;
+  private final int[] positions;
+
+  /**
+   * Creates a micro-batch of copies of arrays, such as those that came from another process.
+   *
+   * @param tokens the ids of the tokens of all sequences
+   * @param labels for each token the id that is to follow it, or {@link #NO_LOSS}
+   * @param starts the first token of each sequence, increasing from 0, and behind them the number
+   *     of tokens
+   * @param tasks the number of the task of each sequence, at least 0: whatever the caller counts by
+   */
+  public MicroBatch(int[] tokens, int[] labels, int[] starts, int[] tasks) {
+    this.tokens = tokens.clone();
+    this.labels = labels.clone();
+    this.starts = starts.clone();
+    this.tasks = tasks.clone();
+    this.positions = new int[tokens.length];
+    if (tokens.length == 0 || labels.length != tokens.length) {
+      throw new IllegalArgumentException(
+          "micro-batch: expected tokens and as many labels, found "
+              + tokens.length
+              + " and "
+              + labels.length);
+    }
+    if (tasks.length == 0
+        || starts.length != tasks.length + 1
+        || starts[0] != 0
+        || starts[tasks.length] != tokens.length) {
+      throw new IllegalArgumentException(
+          "micro-batch: expected starts of "
+              + tasks.length
+              + " sequences, at least one, from 0 to "
+              + tokens.length
+              + ", found "
+              + Arrays.toString(starts));
+    }
+    for (int s = 0; s < tasks.length; s++) {
+      if (starts[s] >= starts[s + 1] || starts[s + 1] > tokens.length || tasks[s] < 0) {
+        throw new IllegalArgumentException(
+            "micro-batch: expected sequence "
+                + s
+                + " to have tokens and a task of at least 0, found tokens "
+                + starts[s]
+                + " to "
+                + starts[s + 1]
+                + " and task "
+                + tasks[s]);
+      }
+      for (int t = starts[s]; t < starts[s + 1]; t++) {
+        positions[t] = t - starts[s];
+      }
+    }
+    for (int t = 0; t < tokens.length; t++) {
+      if (tokens[t] < 0 || (labels[t] < 0 && labels[t] != NO_LOSS)) {
+        throw new IllegalArgumentException(
+            "micro-batch: expected ids of at least 0, or the label "
+                + NO_LOSS
+                + ", found id "
+                + tokens[t]
+                + " and label "
+                + labels[t]
+                + " at token "
+                + t);
+      }
+    }
+  }
+
+  /** Returns a builder. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Returns the number of tokens of all sequences. */
+  public int tokens() {
+    return tokens.length;
+  }
+
+  /** Returns the number of sequences. */
+  public int sequences() {
+    return tasks.length;
+  }
+
+  /** Returns the id of a token. */
+  public int token(int token) {
+    return tokens[token];
+  }
+
+  /** Returns the id that is to follow a token, or {@link #NO_LOSS}. */
+  public int label(int token) {
+    return labels[token];
+  }
+
+  @Override
+  public int position(int token) {
+    return positions[token];
+  }
+
+  /**
+   * Returns the first token of a sequence; of the sequence behind the last, the number of tokens.
+   */
+  public int start(int sequence) {
+    return starts[sequence];
+  }
+
+  /** Returns the number of the task of a sequence. */
+  public int task(int sequence) {
+    return tasks[sequence];
+  }
+
+  /** Returns a copy of the ids of all tokens. */
+  public int[] copyTokens() {
+    return tokens.clone();
+  }
+
+  /** Returns a copy of the labels of all tokens. */
+  public int[] copyLabels() {
+    return labels.clone();
+  }
+
+  /** Returns a copy of where sequences begin, with the number of tokens behind. */
+  public int[] copyStarts() {
+    return starts.clone();
+  }
+
+  /** Returns a copy of the tasks of all sequences. */
+  public int[] copyTasks() {
+    return tasks.clone();
+  }
+
+  /** Returns the length of the longest sequence. */
+  public int longest() {
+    int longest = 0;
+    for (int s = 0; s < tasks.length; s++) {
+      longest = Math.max(longest, starts[s + 1] - starts[s]);
+    }
+    return longest;
+  }
+
+  /** Returns how many tokens of a task have a label. */
+  public int labelled(int task) {
+    int count = 0;
+    for (int s = 0; s < tasks.length; s++) {
+      if (tasks[s] == task) {
+        for (int t = starts[s]; t < starts[s + 1]; t++) {
+          count += labels[t] == NO_LOSS ? 0 : 1;
+        }
+      }
+    }
+    return count;
+  }
+
+  /**
+   * Returns the sum of a sequence's values over its tokens with a label, in their order.
+   *
+   * @param values one for each token of the micro-batch
+   */
+  public double sum(int sequence, double[] values) {
+    Objects.checkIndex(sequence, tasks.length);
+    double sum = 0;
+    for (int t = starts[sequence]; t < starts[sequence + 1]; t++) {
+      sum += labels[t] == NO_LOSS ? 0 : values[t];
+    }
+    return sum;
+  }
+
+  /**
+   * Fills a batch of adapters: one segment for each task, in the order in which the tasks appear
+   * here, with all tokens of the task, weight 1.
+   *
+   * @param batch is reset
+   * @param adapters gives the adapter of a task, or nothing for one that uses the base model
+   * @return the batch
+   */
+  public LoraBatch fill(LoraBatch batch, IntFunction<Optional<AdapterLease>> adapters) {
+    batch.reset(tokens.length);
+    for (int task : Arrays.stream(tasks).distinct().toArray()) {
+      Optional<AdapterLease> adapter = adapters.apply(task);
+      if (adapter.isEmpty()) {
+        continue;
+      }
+      batch.beginSegment(adapter.get());
+      for (int s = 0; s < tasks.length; s++) {
+        if (tasks[s] == task) {
+          for (int t = starts[s]; t < starts[s + 1]; t++) {
+            batch.add(t, 1);
+          }
+        }
+      }
+    }
+    return batch;
+  }
+
+  /** Packs sequences. */
+  public static final class Builder {
+    private int[] tokens = new int[64];
+    private int[] labels = new int[64];
+    private int[] starts = new int[9];
+    private int[] tasks = new int[8];
+    private int sequences;
+
+    private Builder() {}
+
+    /** Adds a sequence of which every token but the first is to be predicted. */
+    public Builder add(int task, int[] ids) {
+      return add(task, ids, ids);
+    }
+
+    /**
+     * Adds a sequence.
+     *
+     * @param task the task it belongs to
+     * @param ids its tokens
+     * @param targets for each token its own id if it is to be predicted from those before it, or
+     *     {@link #NO_LOSS}: what Hugging Face calls labels. Nothing predicts the first
+     */
+    public Builder add(int task, int[] ids, int[] targets) {
+      if (ids.length == 0 || targets.length != ids.length) {
+        throw new IllegalArgumentException(
+            "sequence: expected tokens and as many targets, found "
+                + ids.length
+                + " and "
+                + targets.length);
+      }
+      int start = starts[sequences];
+      int end = start + ids.length;
+      if (end > tokens.length) {
+        tokens = Arrays.copyOf(tokens, Math.max(2 * tokens.length, end));
+        labels = Arrays.copyOf(labels, tokens.length);
+      }
+      if (sequences == tasks.length) {
+        tasks = Arrays.copyOf(tasks, 2 * sequences);
+        starts = Arrays.copyOf(starts, 2 * sequences + 1);
+      }
+      System.arraycopy(ids, 0, tokens, start, ids.length);
+      System.arraycopy(targets, 1, labels, start, ids.length - 1);
+      labels[end - 1] = NO_LOSS;
+      tasks[sequences++] = task;
+      starts[sequences] = end;
+      return this;
+    }
+
+    /** Returns the number of tokens so far. */
+    public int tokens() {
+      return starts[sequences];
+    }
+
+    /** Returns the micro-batch; at least one sequence has to be in it. */
+    public MicroBatch build() {
+      int count = starts[sequences];
+      return new MicroBatch(
+          Arrays.copyOf(tokens, count),
+          Arrays.copyOf(labels, count),
+          Arrays.copyOf(starts, sequences + 1),
+          Arrays.copyOf(tasks, sequences));
+    }
+  }
+}

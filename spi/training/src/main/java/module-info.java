@@ -1,0 +1,10 @@
+/**
+ * Fine-tuning of many adapters over one frozen base: what a trainer asks of the hardware, and what
+ * every backend shares.
+ */
+module dev.lorikeet.training {
+  requires transitive dev.lorikeet.host;
+  requires static org.jspecify;
+
+  exports dev.lorikeet.training.stage;
+}
