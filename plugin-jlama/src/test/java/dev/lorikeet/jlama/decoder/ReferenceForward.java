@@ -64,11 +64,29 @@ public final class ReferenceForward {
   public static double[] lastLogits(Path directory, Deltas deltas, int... tokens) {
     Architecture config = Families.read(directory);
     try (ModelWeights weights = ModelWeights.open(directory, config)) {
-      return new ReferenceForward(config, weights).run(deltas, tokens);
+      return new ReferenceForward(config, weights).last(deltas, tokens);
     }
   }
 
-  private double[] run(Deltas deltas, int[] tokens) {
+  /** Returns the logits after every token, with deltas added. */
+  public static double[][] logits(
+      Architecture config, ModelWeights weights, Deltas deltas, int... tokens) {
+    ReferenceForward forward = new ReferenceForward(config, weights);
+    double[][] hidden = forward.run(deltas, tokens);
+    double[][] logits = new double[tokens.length][];
+    for (int t = 0; t < tokens.length; t++) {
+      logits[t] = multiply(weights.output(), forward.norm(hidden[t], weights.finalNorm()));
+    }
+    return logits;
+  }
+
+  private double[] last(Deltas deltas, int[] tokens) {
+    double[] hidden = run(deltas, tokens)[tokens.length - 1];
+    return multiply(weights.output(), norm(hidden, weights.finalNorm()));
+  }
+
+  /** Returns the hidden states behind the last layer. */
+  private double[][] run(Deltas deltas, int[] tokens) {
     int n = tokens.length;
     double[][] x = new double[n][shape.hidden()];
     for (int t = 0; t < n; t++) {
@@ -112,7 +130,7 @@ public final class ReferenceForward {
         add(x[t], down);
       }
     }
-    return multiply(weights.output(), norm(x[n - 1], weights.finalNorm()));
+    return x;
   }
 
   private double[] attend(double[] q, double[][] k, double[][] v, int position) {
@@ -122,7 +140,8 @@ public final class ReferenceForward {
       int kvHead = head / (shape.heads() / shape.kvHeads());
       double[] p = new double[position + 1];
       double max = Double.NEGATIVE_INFINITY;
-      for (int j = 0; j <= position; j++) {
+      int first = Math.max(0, position - config.slidingWindow().orElse(Integer.MAX_VALUE) + 1);
+      for (int j = first; j <= position; j++) {
         for (int i = 0; i < d; i++) {
           p[j] += q[head * d + i] * k[j][kvHead * d + i];
         }
@@ -130,11 +149,11 @@ public final class ReferenceForward {
         max = Math.max(max, p[j]);
       }
       double sum = 0;
-      for (int j = 0; j <= position; j++) {
+      for (int j = first; j <= position; j++) {
         p[j] = Math.exp(p[j] - max);
         sum += p[j];
       }
-      for (int j = 0; j <= position; j++) {
+      for (int j = first; j <= position; j++) {
         for (int i = 0; i < d; i++) {
           out[head * d + i] += p[j] / sum * v[j][kvHead * d + i];
         }

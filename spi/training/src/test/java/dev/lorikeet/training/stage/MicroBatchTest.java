@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import java.util.List;
 import java.util.Optional;
@@ -18,7 +20,14 @@ class MicroBatchTest {
 
   private record Lease(AdapterSpec spec) implements AdapterLease {
     static Lease of(String id) {
-      return new Lease(AdapterSpec.of(id, 1, List.of()));
+      TargetSpec target =
+          TargetSpec.builder(TargetModule.of(0, Projection.Q))
+              .rank(1)
+              .inFeatures(1)
+              .outFeatures(1)
+              .scaling(1)
+              .build();
+      return new Lease(AdapterSpec.of(id, 1, List.of(target)));
     }
 
     @Override
