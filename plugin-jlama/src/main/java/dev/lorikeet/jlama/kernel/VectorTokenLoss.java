@@ -13,12 +13,12 @@ import jdk.incubator.vector.VectorOperators;
 /** The loss of a chunk of the vocabulary on the Vector API. */
 final class VectorTokenLoss implements TokenLoss {
   /*
-   * The streaming sum of exponentials (Milakov and Gimelshein 2018) over chunks: in a chunk float32, 16 partial sums,
+   * The streaming sum of exponentials (Milakov and Gimelshein 2018) over chunks: in a chunk float32, L partial sums,
    * added in the order of the lanes; over chunks float64. A largest logit is found by comparing and choosing, so a NaN
    * is never the largest, but it is in the sum.
    */
   @Override
-  public void take(Rows logits, int row, int columns, double[] max, double[] sum) {
+  public float take(Rows logits, int row, int columns, double[] max, double[] sum) {
     logits.check("logits", row + 1, logits.columns());
     long at = logits.segment().address() + row * logits.stride() & ADDRESS;
     int vectors = columns / L;
@@ -40,7 +40,8 @@ final class VectorTokenLoss implements TokenLoss {
     for (int i = 0; i < vectors; i++) {
       sums = sums.add(FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE));
     }
-    double total = max[row] == most ? sum[row] : sum[row] * StrictMath.exp(max[row] - most);
+    double factor = max[row] == most ? 1 : StrictMath.exp(max[row] - most);
+    double total = sum[row] * factor;
     for (int i = 0; i < L; i++) {
       total += sums.lane(i);
     }
@@ -49,25 +50,32 @@ final class VectorTokenLoss implements TokenLoss {
     }
     max[row] = most;
     sum[row] = total;
+    return (float) factor;
+  }
+
+  @Override
+  public void addAndScale(Rows x, Rows y, int row, float factor) {
+    int columns = y.columns();
+    long from = x.address("x", row + 1, columns) + row * x.stride() & ADDRESS;
+    long to = y.address("y", row + 1, columns) + row * y.stride() & ADDRESS;
+    int vectors = columns / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector.fromMemorySegment(F, ALL, to + i * BYTES, LE)
+          .add(FloatVector.fromMemorySegment(F, ALL, from + i * BYTES, LE))
+          .mul(factor)
+          .intoMemorySegment(ALL, to + i * BYTES, LE);
+    }
+    for (int i = vectors * L; i < columns; i++) {
+      float sum = NativeMemory.get(to + i * 4L) + NativeMemory.get(from + i * 4L);
+      NativeMemory.set(to + i * 4L, factor * sum);
+    }
   }
 
   @Override
   public void gradient(
-      Rows logits, int row, int columns, int label, double logSumExp, float coefficient) {
-    logits.check("logits", row + 1, logits.columns());
-    long at = logits.segment().address() + row * logits.stride() & ADDRESS;
-    VectorElementwise.exp(at, columns, (float) logSumExp);
-    int vectors = columns / L;
-    for (int i = 0; i < vectors; i++) {
-      FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE)
-          .mul(-coefficient)
-          .intoMemorySegment(ALL, at + i * BYTES, LE);
-    }
-    for (int i = vectors * L; i < columns; i++) {
-      NativeMemory.set(at + i * 4L, NativeMemory.get(at + i * 4L) * -coefficient);
-    }
-    if (label >= 0) {
-      NativeMemory.set(at + label * 4L, NativeMemory.get(at + label * 4L) + coefficient);
+      WeightMatrix output, int label, Rows expected, Rows dx, int row, float coefficient) {
+    for (int i = 0; i < dx.columns(); i++) { // one row of weights, beside all of them
+      dx.set(row, i, coefficient * (output.get(label, i) - expected.get(row, i)));
     }
   }
 }

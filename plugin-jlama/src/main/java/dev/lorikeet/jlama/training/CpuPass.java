@@ -21,15 +21,16 @@ final class CpuPass implements TrainingPass {
   private final PassMemory.Piece memory;
   private final int[] starts;
 
-  /** The residual stream before each layer and behind the last. */
+  /** The residual stream before each layer and behind the last; without a backward, in turns. */
   private final List<Rows> stream = new ArrayList<>();
 
   /** Of the last layers, everything. */
   private final List<LayerActivations> kept = new ArrayList<>();
 
-  private final Rows gradient;
+  private final boolean backward;
+  private final int layers;
+  private final Optional<Rows> gradient;
   private final int[] labelled;
-  private final double[] logSumExp;
   private Optional<StageOutput> output = Optional.empty();
   private boolean wentBack;
   private boolean closed;
@@ -48,10 +49,15 @@ final class CpuPass implements TrainingPass {
     this.starts = batch.copyStarts();
     int tokens = batch.tokens();
     SegmentAllocator slices = SegmentAllocator.slicingAllocator(memory.segment());
-    for (int l = 0; l <= layout.layers; l++) {
+    backward = layout.retention.backward();
+    layers = layout.layers;
+    for (int l = 0; l < layout.streams(); l++) {
       stream.add(Rows.allocate(slices, tokens, layout.shape.hidden()));
     }
-    gradient = Rows.allocate(slices, tokens, layout.shape.hidden());
+    gradient =
+        backward
+            ? Optional.of(Rows.allocate(slices, tokens, layout.shape.hidden()))
+            : Optional.empty();
     for (int l = 0; l < layout.kept(); l++) {
       kept.add(LayerActivations.allocate(slices, layout.shape, layout.headNorms, tokens));
     }
@@ -62,7 +68,6 @@ final class CpuPass implements TrainingPass {
         labelled[next++] = t;
       }
     }
-    logSumExp = new double[labelled.length];
   }
 
   /**
@@ -78,8 +83,12 @@ final class CpuPass implements TrainingPass {
       return Math.min(layers, retention.keptLayers());
     }
 
+    int streams() {
+      return retention.backward() ? layers + 1 : 2;
+    }
+
     long bytes(int tokens) {
-      return (layers + 2L) * Rows.bytes(tokens, shape.hidden())
+      return (streams() + (retention.backward() ? 1 : 0)) * Rows.bytes(tokens, shape.hidden())
           + kept() * LayerActivations.bytes(shape, headNorms, tokens);
     }
   }
@@ -124,16 +133,17 @@ final class CpuPass implements TrainingPass {
 
   /** Returns the input of a layer of the stage, from 0; behind the last, its output. */
   Rows stream(int layer) {
-    return stream.get(layer);
+    return stream.get(layer % stream.size());
   }
 
   /** Returns what is kept of a layer of the stage, if everything is. */
   Optional<LayerActivations> kept(int layer) {
-    int place = layer - (stream.size() - 1 - kept.size());
+    int place = layer - (layers - kept.size());
     return place < 0 ? Optional.empty() : Optional.of(kept.get(place));
   }
 
-  Rows gradient() {
+  /** Returns room for a gradient of the stream, if there is a backward. */
+  Optional<Rows> gradient() {
     return gradient;
   }
 
@@ -142,18 +152,14 @@ final class CpuPass implements TrainingPass {
     return labelled;
   }
 
-  /**
-   * Returns the logarithm of the sum of exponentials of the logits of each of {@link #labelled}.
-   */
-  double[] logSumExp() {
-    return logSumExp;
-  }
-
   /** Notes that the backward begins. */
   void goBack() {
     if (closed || wentBack) {
       throw new IllegalStateException(
           closed ? "training pass: closed" : "training pass: its backward has run before");
+    }
+    if (!backward) {
+      throw new IllegalStateException("training pass: nothing was kept for a backward");
     }
     if (adapters.revision() != adaptersRevision) {
       throw new IllegalStateException(

@@ -34,9 +34,9 @@ public final class CpuTrainingStage implements TrainingStage {
    * and layer; the backward of a layer first computes the rest again, all but the down-projection, unless it was kept
    * (Retention), which takes about nine times as much memory for a Llama of 135 M.
    *
-   * Cost for each token, in parameters of the layers P and of the output matrix V: forward 2 P + 2 V; backward 2 P and
-   * 1.5 P for what is computed again (nothing for kept layers), and 4 V, since logits are computed again. The gradients
-   * of frozen weights are not computed, nor is anything below the lowest layer that learns, if the stage embeds.
+   * Cost for each token, in parameters of the layers P and of the output matrix V: forward 2 P + 4 V (2 V without
+   * backward), backward 2 P and 1.5 P for what is computed again (nothing for kept layers). The gradients of frozen
+   * weights are not computed, nor is anything below the lowest layer that learns, if the stage embeds.
    */
   private final ModelWeights model;
   private final StageSpan span;
@@ -229,7 +229,7 @@ public final class CpuTrainingStage implements TrainingStage {
       return;
     }
     int[] tokens = pass.labelled();
-    double[] found = scores.get().forward(last, tokens, labels(pass, tokens), pass.logSumExp());
+    double[] found = scores.get().forward(last, tokens, labels(pass, tokens), pass.gradient());
     double[] values = new double[pass.batch().tokens()];
     for (int r = 0; r < tokens.length; r++) {
       values[tokens[r]] = found[r];
@@ -314,7 +314,7 @@ public final class CpuTrainingStage implements TrainingStage {
   }
 
   private Optional<Tensor> back(CpuPass pass, OutputGradient gradient, LearnedGradients learned) {
-    Rows d = pass.gradient();
+    Rows d = pass.gradient().orElseThrow();
     switch (gradient) {
       case OutputGradient.OfHidden(Tensor hidden) -> copy(hidden, d);
       case OutputGradient.OfLogProbabilities(float[] coefficients) ->
@@ -342,19 +342,13 @@ public final class CpuTrainingStage implements TrainingStage {
   }
 
   private void backFromScores(CpuPass pass, float[] coefficients, Rows d) {
-    int[] places =
-        IntStream.range(0, pass.labelled().length)
-            .filter(r -> coefficients[pass.labelled()[r]] != 0)
-            .toArray();
-    int[] tokens = Arrays.stream(places).map(r -> pass.labelled()[r]).toArray();
-    float[] chosen = new float[places.length];
-    for (int r = 0; r < places.length; r++) {
+    int[] tokens = pass.labelled();
+    float[] chosen = new float[tokens.length];
+    for (int r = 0; r < tokens.length; r++) {
       chosen[r] = coefficients[tokens[r]];
     }
-    double[] logSumExp = Arrays.stream(places).mapToDouble(r -> pass.logSumExp()[r]).toArray();
-    scores
-        .orElseThrow()
-        .backward(pass.stream(layers.size()), tokens, labels(pass, tokens), logSumExp, chosen, d);
+    Rows last = pass.stream(layers.size());
+    scores.orElseThrow().backward(last, tokens, labels(pass, tokens), chosen, d);
   }
 
   void release(CpuPass pass) {

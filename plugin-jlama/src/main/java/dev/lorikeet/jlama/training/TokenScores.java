@@ -17,20 +17,25 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /** The end of a model: from hidden states to log-probabilities of labels, and back. */
 final class TokenScores implements AutoCloseable {
   /*
    * Idea. Logits of all tokens and the whole vocabulary would be the largest thing in memory: they are computed 1,024
-   * at a time, for the tokens that have a label alone, summed up, and forgotten. The backward computes them again and
-   * turns each chunk into its gradient, which the same weights take back to the hidden states while they are in the
-   * cache. So the output matrix is read once forward and once backward, and multiplied by once and twice.
+   * at a time, for the tokens that have a label alone, summed up, and forgotten. The gradient of a log-probability is
+   * the label's row of the output matrix less the expected row, sum(p_v W_v) over the vocabulary. That is attention
+   * over the rows of the matrix: like FlashAttention, one walk over the chunks gives the sum of exponentials and, while
+   * the chunk is in the cache, the expected row, rescaled when the largest logit changes. So the backward, whose
+   * coefficients nobody knows yet, needs neither logits nor the matrix any more; computing the logits again for it
+   * would cost half as much again.
+   *
+   * Cost for each token with a label: 4 * vocabulary * hidden flops, or half of it if there is no backward, and hidden
+   * floats that are kept.
    *
    * Invariance. Chunks are cut by the vocabulary alone, and a token's row is computed by kernels that look at no other.
    */
   private static final int CHUNK = 1024;
-
-  private static final int PREPARE = 0;
 
   private static final MatMul MAT_MUL = Kernels.get().matMul();
   private static final Elementwise ELEMENTWISE = Kernels.get().elementwise();
@@ -42,10 +47,10 @@ final class TokenScores implements AutoCloseable {
   private final StageWork work;
   private final WorkerTeam team;
   private final MemorySegment norm;
+  private final WeightMatrix output;
   private final List<Chunk> chunks = new ArrayList<>();
   private final Rows last;
-  private final Rows dLast;
-  private final Rows dPart;
+  private final Rows part;
   private final long bytes;
 
   /**
@@ -54,8 +59,9 @@ final class TokenScores implements AutoCloseable {
    * @param first the first id
    * @param weights their rows of the output matrix
    * @param logits room for their logits
+   * @param term both, for the expected row
    */
-  private record Chunk(int first, WeightMatrix weights, Rows logits) {
+  private record Chunk(int first, WeightMatrix weights, Rows logits, List<Term> term) {
     /** Returns the place of an id in this chunk, or -1. */
     int place(int id) {
       return id >= first && id < first + weights.rows() ? id - first : -1;
@@ -66,19 +72,20 @@ final class TokenScores implements AutoCloseable {
     this.work = work;
     this.team = team;
     this.norm = model.finalNorm();
+    this.output = model.output();
     int vocabulary = work.shape.vocabulary();
     int hidden = work.shape.hidden();
     int width = Math.min(CHUNK, vocabulary);
     Rows logits = Rows.allocate(arena, maxTokens, width);
     for (int first = 0; first < vocabulary; first += width) {
       int count = Math.min(width, vocabulary - first);
-      Rows part = new Rows(logits.segment(), logits.stride(), maxTokens, count);
-      chunks.add(new Chunk(first, model.output().slice(first, count), part));
+      Rows room = new Rows(logits.segment(), logits.stride(), maxTokens, count);
+      WeightMatrix weights = output.slice(first, count);
+      chunks.add(new Chunk(first, weights, room, List.of(new Term(weights, room))));
     }
     last = Rows.allocate(arena, maxTokens, hidden);
-    dLast = Rows.allocate(arena, maxTokens, hidden);
-    dPart = Rows.allocate(arena, maxTokens, hidden);
-    bytes = Rows.bytes(maxTokens, width) + 3 * Rows.bytes(maxTokens, hidden);
+    part = Rows.allocate(arena, maxTokens, hidden);
+    bytes = Rows.bytes(maxTokens, width) + 2 * Rows.bytes(maxTokens, hidden);
   }
 
   /** Returns the bytes it holds. */
@@ -92,190 +99,159 @@ final class TokenScores implements AutoCloseable {
    * @param hidden the output of the last layer, a row a token
    * @param tokens those with a label
    * @param labels their labels
-   * @param logSumExp receives, by place in {@code tokens}, what {@link #backward} needs
+   * @param expected receives, by place in {@code tokens}, what {@link #backward} needs; empty if
+   *     there will be none
    * @return the log-probabilities, likewise
    */
-  double[] forward(Rows hidden, int[] tokens, int[] labels, double[] logSumExp) {
-    Forward phases = new Forward(hidden, tokens, labels);
-    team.run(phases, 0, 1 + 2 * chunks.size());
+  double[] forward(Rows hidden, int[] tokens, int[] labels, Optional<Rows> expected) {
+    if (tokens.length == 0) {
+      return new double[0];
+    }
+    Forward phases = new Forward(hidden, tokens, labels, expected);
+    team.run(phases, 0, 1 + Forward.PER_CHUNK * chunks.size() + 1);
     double[] values = new double[tokens.length];
     for (int r = 0; r < tokens.length; r++) {
-      logSumExp[r] = phases.max[r] + Math.log(phases.sum[r]);
-      values[r] = phases.logits[r] - logSumExp[r];
+      values[r] = phases.logits[r] - phases.max[r] - Math.log(phases.sum[r]);
     }
     return values;
   }
 
-  /**
-   * Computes the gradient of hidden states.
-   *
-   * @param hidden as {@link #forward} had them
-   * @param tokens some of those with a label
-   * @param labels their labels
-   * @param logSumExp theirs
-   * @param coefficients the gradients of their log-probabilities
-   * @param d receives the gradient of all tokens, zero for those that are not given
-   */
-  void backward(
-      Rows hidden, int[] tokens, int[] labels, double[] logSumExp, float[] coefficients, Rows d) {
-    d.segment().fill((byte) 0);
-    Backward phases = new Backward(hidden, tokens, labels, logSumExp, coefficients, d);
-    team.run(phases, 0, 2 + 4 * chunks.size());
-  }
-
-  @Override
-  public void close() {
-    arena.close();
-  }
-
-  /** Gathers rows and norms them, for the products of all chunks. */
-  private void prepare(Rows hidden, int[] tokens, Shard shard) {
-    int count = tokens.length;
-    for (int r = shard.first(count); r < shard.end(count); r++) {
-      hidden.copyRow(tokens[r], last, r);
-    }
-    ELEMENTWISE.rmsNorm(last, norm, work.epsilon, work.normed, count, shard);
-    MAT_MUL.pack(work.panel, work.normed, count, shard);
-  }
-
-  /** The phases: preparation, then logits and sums of each chunk. */
+  /** The phases: preparation, three of each chunk, and the last sum. */
   private final class Forward implements WorkerTeam.Phases {
+    private static final int LOGITS = 0;
+    private static final int TAKE = 1;
+    private static final int EXPECT = 2;
+    private static final int PER_CHUNK = 3;
+
     private final Rows hidden;
     private final int[] tokens;
     private final int[] labels;
+    private final Optional<Rows> expected;
     private final double[] max;
     private final double[] sum;
     private final double[] logits;
 
-    Forward(Rows hidden, int[] tokens, int[] labels) {
+    Forward(Rows hidden, int[] tokens, int[] labels, Optional<Rows> expected) {
       this.hidden = hidden;
       this.tokens = tokens;
       this.labels = labels;
+      this.expected = expected;
       max = new double[tokens.length];
       Arrays.fill(max, Double.NEGATIVE_INFINITY);
       sum = new double[tokens.length];
       logits = new double[tokens.length];
     }
 
+    private boolean isOfChunk(int phase) {
+      return phase != 0 && phase <= PER_CHUNK * chunks.size();
+    }
+
+    private Chunk chunk(int phase) {
+      return chunks.get((phase - 1) / PER_CHUNK);
+    }
+
+    private static int step(int phase) {
+      return (phase - 1) % PER_CHUNK;
+    }
+
     @Override
     public int parts(int phase) {
-      return repeatable(phase) && tokens.length > 0
-          ? work.parts.byWork(chunks.get((phase - 1) / 2).weights.elements(), tokens.length)
-          : work.parts.byTokens(tokens.length);
+      if (!isOfChunk(phase) || step(phase) == TAKE) {
+        return work.parts.byTokens(tokens.length);
+      }
+      return step(phase) == EXPECT && expected.isEmpty()
+          ? 0
+          : work.parts.byWork(chunk(phase).weights.elements(), tokens.length);
     }
 
     @Override
     public boolean repeatable(int phase) {
-      return phase % 2 == 1;
+      return isOfChunk(phase) && step(phase) != TAKE;
     }
 
     @Override
     public void run(int phase, Shard shard) {
-      if (phase == PREPARE) {
-        prepare(hidden, tokens, shard);
-        return;
+      int count = tokens.length;
+      if (phase == 0) {
+        for (int r = shard.first(count); r < shard.end(count); r++) {
+          hidden.copyRow(tokens[r], last, r);
+        }
+        ELEMENTWISE.rmsNorm(last, norm, work.epsilon, work.normed, count, shard);
+        MAT_MUL.pack(work.panel, work.normed, count, shard);
+      } else if (!isOfChunk(phase)) {
+        for (int r = shard.first(count); r < shard.end(count); r++) {
+          collect(r, (float) (1 / sum[r]), false);
+        }
+      } else {
+        Chunk chunk = chunk(phase);
+        switch (step(phase)) {
+          case LOGITS -> MAT_MUL.multiply(chunk.weights, work.panel, chunk.logits, shard);
+          case TAKE -> take(chunk, shard);
+          default -> BACK_MAT_MUL.multiply(chunk.term, part, count, work.back, shard);
+        }
       }
-      Chunk chunk = chunks.get((phase - 1) / 2);
-      if (repeatable(phase)) {
-        MAT_MUL.multiply(chunk.weights, work.panel, chunk.logits, shard);
-        return;
-      }
+    }
+
+    private void take(Chunk chunk, Shard shard) {
       for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
         int place = chunk.place(labels[r]);
         if (place >= 0) {
           logits[r] = chunk.logits.get(r, place);
         }
-        LOSS.take(chunk.logits, r, chunk.weights.rows(), max, sum);
+        float factor = LOSS.take(chunk.logits, r, chunk.weights.rows(), max, sum);
+        collect(r, factor, chunk.first == 0);
+      }
+    }
+
+    /** Adds what the chunk before has given to the expected row, and scales it. */
+    private void collect(int r, float factor, boolean isFirst) {
+      if (expected.isPresent()) {
+        Rows rows = expected.get();
+        if (isFirst) {
+          zero(rows, r);
+        } else {
+          LOSS.addAndScale(part, rows, r, factor);
+        }
       }
     }
   }
 
-  /** The phases: preparation, four of each chunk, and the norm. */
-  private final class Backward implements WorkerTeam.Phases {
-    private static final int LOGITS = 0;
-    private static final int GRADIENT = 1;
-    private static final int BACK_PRODUCT = 2;
-    private static final int ADD = 3;
-    private static final int PER_CHUNK = 4;
+  private static void zero(Rows rows, int row) {
+    rows.segment().asSlice(row * rows.stride(), rows.stride()).fill((byte) 0);
+  }
 
-    private final Rows hidden;
-    private final int[] tokens;
-    private final int[] labels;
-    private final double[] logSumExp;
-    private final float[] coefficients;
-    private final Rows d;
-    private final List<List<Term>> terms;
-
-    Backward(
-        Rows hidden, int[] tokens, int[] labels, double[] logSumExp, float[] coefficients, Rows d) {
-      this.hidden = hidden;
-      this.tokens = tokens;
-      this.labels = labels;
-      this.logSumExp = logSumExp;
-      this.coefficients = coefficients;
-      this.d = d;
-      this.terms = chunks.stream().map(c -> List.of(new Term(c.weights, c.logits))).toList();
+  /**
+   * Computes the gradient of hidden states.
+   *
+   * @param hidden as {@link #forward} had them
+   * @param tokens as it had them
+   * @param labels their labels
+   * @param coefficients the gradients of their log-probabilities
+   * @param d what {@link #forward} left as {@code expected}; becomes the gradient of all tokens,
+   *     zero for those without a label
+   */
+  void backward(Rows hidden, int[] tokens, int[] labels, float[] coefficients, Rows d) {
+    team.run(
+        (index, count) ->
+            backward(hidden, tokens, labels, coefficients, d, new Shard(index, count)));
+    d.segment().fill((byte) 0);
+    for (int r = 0; r < tokens.length; r++) {
+      part.copyRow(r, d, tokens[r]);
     }
+  }
 
-    private boolean isOfChunk(int phase) {
-      return phase != PREPARE && phase <= PER_CHUNK * chunks.size();
+  private void backward(
+      Rows hidden, int[] tokens, int[] labels, float[] coefficients, Rows d, Shard shard) {
+    for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
+      hidden.copyRow(tokens[r], last, r);
+      LOSS.gradient(output, labels[r], d, work.dNormed, r, coefficients[r]);
+      zero(part, r);
     }
+    BACK.addRmsNorm(last, norm, work.epsilon, work.dNormed, part, tokens.length, shard);
+  }
 
-    @Override
-    public int parts(int phase) {
-      return repeatable(phase) && tokens.length > 0
-          ? work.parts.byWork(chunks.get((phase - 1) / PER_CHUNK).weights.elements(), tokens.length)
-          : work.parts.byTokens(tokens.length);
-    }
-
-    @Override
-    public boolean repeatable(int phase) {
-      int step = (phase - 1) % PER_CHUNK;
-      return isOfChunk(phase) && (step == LOGITS || step == BACK_PRODUCT);
-    }
-
-    @Override
-    public void run(int phase, Shard shard) {
-      if (phase == PREPARE) {
-        prepare(hidden, tokens, shard);
-        zero(dLast, shard);
-      } else if (isOfChunk(phase)) {
-        int number = (phase - 1) / PER_CHUNK;
-        chunk(chunks.get(number), terms.get(number), (phase - 1) % PER_CHUNK, shard);
-      } else {
-        zero(dPart, shard);
-        BACK.addRmsNorm(last, norm, work.epsilon, dLast, dPart, tokens.length, shard);
-        for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
-          dPart.copyRow(r, d, tokens[r]);
-        }
-      }
-    }
-
-    private void chunk(Chunk chunk, List<Term> product, int step, Shard shard) {
-      int count = tokens.length;
-      switch (step) {
-        case LOGITS -> MAT_MUL.multiply(chunk.weights, work.panel, chunk.logits, shard);
-        case GRADIENT -> {
-          for (int r = shard.first(count); r < shard.end(count); r++) {
-            LOSS.gradient(
-                chunk.logits,
-                r,
-                chunk.weights.rows(),
-                chunk.place(labels[r]),
-                logSumExp[r],
-                coefficients[r]);
-          }
-        }
-        case BACK_PRODUCT -> BACK_MAT_MUL.multiply(product, dPart, count, work.back, shard);
-        case ADD -> ELEMENTWISE.add(dPart, dLast, count, shard);
-        default -> throw new IllegalStateException("step " + step + " of a chunk");
-      }
-    }
-
-    private void zero(Rows rows, Shard shard) {
-      for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
-        rows.segment().asSlice(r * rows.stride(), rows.stride()).fill((byte) 0);
-      }
-    }
+  @Override
+  public void close() {
+    arena.close();
   }
 }

@@ -33,7 +33,7 @@ class TokenLossTest {
   }
 
   @Test
-  void bothTwinsSumAndDifferentiateAsFloat64() {
+  void bothTwinsSumAsFloat64AndLeaveWhatTheyAdded() {
     for (TokenLoss loss : List.of(new ScalarTokenLoss(), new VectorTokenLoss())) {
       for (int round = 0; round < 40; round++) {
         int vocabulary = 1 + random.nextInt(300);
@@ -47,22 +47,48 @@ class TokenLossTest {
           for (int i = 0; i < vocabulary; i++) {
             sum += Math.exp(logits.get(0, i));
           }
-          double expected = Math.log(sum);
           double found = logSumExp(loss, arena, logits, chunk);
-          assertEquals(expected, found, 1e-6, () -> "seed " + seed);
-          int label = random.nextInt(vocabulary);
-          float coefficient = (float) random.nextGaussian();
+          assertEquals(Math.log(sum), found, 1e-6, () -> "seed " + seed);
+          double[] max = {Double.NEGATIVE_INFINITY};
+          double[] total = {0};
+          double scaled = 0;
           for (int first = 0; first < vocabulary; first += chunk) {
             int columns = Math.min(chunk, vocabulary - first);
             Rows part = part(arena, logits, first, columns);
-            boolean here = label >= first && label < first + columns;
-            loss.gradient(part, 0, columns, here ? label - first : -1, found, coefficient);
+            scaled *= loss.take(part, 0, columns, max, total);
             for (int i = 0; i < columns; i++) {
-              double p = Math.exp(logits.get(0, first + i) - expected);
-              double gradient = coefficient * ((first + i == label ? 1 : 0) - p);
-              assertEquals(gradient, part.get(0, i), 2e-5, () -> "seed " + seed);
+              scaled += part.get(0, i);
+              double power = Math.exp(logits.get(0, first + i) - max[0]);
+              assertEquals(power, part.get(0, i), 2e-6, () -> "seed " + seed);
             }
           }
+          assertEquals(total[0], scaled, 1e-5 * total[0], () -> "seed " + seed);
+        }
+      }
+    }
+  }
+
+  @Test
+  void bothTwinsAddScaleAndDifferentiate() {
+    for (TokenLoss loss : List.of(new ScalarTokenLoss(), new VectorTokenLoss())) {
+      try (Arena arena = Arena.ofConfined()) {
+        int hidden = 32 * (1 + random.nextInt(3));
+        WeightMatrix output = RandomWeights.q4(arena, random, 11, hidden);
+        Rows x = RandomWeights.rows(arena, random, 3, hidden, 1);
+        Rows y = RandomWeights.rows(arena, random, 3, hidden, 2);
+        Rows before = Rows.allocate(arena, 3, hidden);
+        for (int row = 0; row < 3; row++) {
+          y.copyRow(row, before, row);
+        }
+        loss.addAndScale(x, y, 1, 0.25f);
+        Rows dx = RandomWeights.rows(arena, random, 3, hidden, 0);
+        loss.gradient(output, 7, y, dx, 1, -3);
+        for (int i = 0; i < hidden; i++) {
+          float sum = 0.25f * (before.get(1, i) + x.get(1, i));
+          assertEquals(sum, y.get(1, i), 1e-6f, () -> "seed " + seed);
+          assertEquals(-3 * (output.get(7, i) - sum), dx.get(1, i), 1e-5f, () -> "seed " + seed);
+          assertEquals(before.get(0, i), y.get(0, i));
+          assertEquals(before.get(2, i), y.get(2, i));
         }
       }
     }

@@ -87,7 +87,7 @@ class ReferenceRunTest {
     private double[] forward(MicroBatch batch, Optional<AdapterLease> lease) {
       LoraBatch lora = batch.fill(new LoraBatch(), task -> lease);
       try (TrainingPass pass =
-          opened.stage().forward(batch, lora, Optional.empty(), Retention.INPUTS)) {
+          opened.stage().forward(batch, lora, Optional.empty(), Retention.NOTHING)) {
         return ((StageOutput.LogProbabilities) pass.output()).values();
       }
     }

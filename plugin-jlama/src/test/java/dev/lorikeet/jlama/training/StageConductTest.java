@@ -88,9 +88,9 @@ class StageConductTest {
     MicroBatch batch = batch(17);
     List<TrainingPass> passes = new ArrayList<>();
     for (int i = 0; i < 5; i++) {
-      passes.add(whole().forward(batch, none(batch), Optional.empty(), new Retention(2)));
+      passes.add(whole().forward(batch, none(batch), Optional.empty(), Retention.layers(2)));
     }
-    long each = whole().passBytes(17, new Retention(2));
+    long each = whole().passBytes(17, Retention.layers(2));
     assertEquals(5 * each, whole().heldBytes());
     passes.forEach(TrainingPass::close);
     passes.forEach(TrainingPass::close);
@@ -110,14 +110,15 @@ class StageConductTest {
   @Test
   void moreIsKeptWhereMoreFits() {
     long inputs = whole().passBytes(10, Retention.INPUTS);
-    long two = whole().passBytes(10, new Retention(2));
+    long two = whole().passBytes(10, Retention.layers(2));
     long all = whole().passBytes(10, Retention.ALL);
-    assertTrue(inputs < two && two < all);
-    assertEquals(all, whole().passBytes(10, new Retention(3)));
+    long nothing = whole().passBytes(10, Retention.NOTHING);
+    assertTrue(nothing < inputs && inputs < two && two < all);
+    assertEquals(all, whole().passBytes(10, Retention.layers(3)));
     assertEquals(Retention.INPUTS, Retention.within(whole(), 10, 1, 0));
     assertEquals(Retention.INPUTS, Retention.within(whole(), 10, 2, 2 * inputs));
-    assertEquals(new Retention(2), Retention.within(whole(), 10, 3, 3 * two));
-    assertEquals(new Retention(3), Retention.within(whole(), 10, 1, Long.MAX_VALUE));
+    assertEquals(Retention.layers(2), Retention.within(whole(), 10, 3, 3 * two));
+    assertEquals(Retention.layers(3), Retention.within(whole(), 10, 1, Long.MAX_VALUE));
   }
 
   @Test
@@ -149,7 +150,7 @@ class StageConductTest {
     for (int i = 0; i < batches.size(); i++) {
       Optional<AdapterLease> lease = Optional.of(adapter);
       LoraBatch lora = batches.get(i).fill(new LoraBatch(), task -> lease);
-      Retention retention = new Retention(i);
+      Retention retention = Retention.layers(i);
       passes.add(whole().forward(batches.get(i), lora, Optional.empty(), retention));
     }
     for (int i : order) {
@@ -173,6 +174,17 @@ class StageConductTest {
     TrainingPass closed = forward(whole(), batch);
     closed.close();
     assertThrows(IllegalStateException.class, () -> whole().backward(closed, ones(4), NOTHING));
+  }
+
+  @Test
+  void aPassThatKeptNothingHasNoBackward() {
+    MicroBatch batch = batch(4);
+    try (TrainingPass pass =
+        whole().forward(batch, none(batch), Optional.empty(), Retention.NOTHING)) {
+      assertThrows(IllegalStateException.class, () -> whole().backward(pass, ones(4), NOTHING));
+    }
+    assertThrows(IllegalArgumentException.class, () -> Retention.layers(-1));
+    assertThrows(IllegalArgumentException.class, () -> new Retention(false, 1));
   }
 
   @Test

@@ -188,9 +188,14 @@ class StageIndependenceTest {
       Mix mix = new Mix(List.of(task(0, shape), task(1, shape)));
       double[] values = mix.run(Retention.INPUTS, opened);
       float[] gradients = mix.tasks.get(0).adapter.allGradients();
-      for (Retention retention : List.of(new Retention(1), new Retention(3), Retention.ALL)) {
+      for (Retention retention : List.of(Retention.layers(1), Retention.layers(3), Retention.ALL)) {
         assertArrayEquals(values, mix.run(retention, opened), "seed " + seed);
         assertArrayEquals(gradients, mix.tasks.get(0).adapter.allGradients(), "seed " + seed);
+      }
+      try (TrainingPass pass =
+          opened.stage().forward(mix.batch, mix.adapters(), Optional.empty(), Retention.NOTHING)) {
+        StageOutput output = pass.output();
+        assertArrayEquals(values, ((StageOutput.LogProbabilities) output).values(), "seed " + seed);
       }
     }
   }

@@ -2,21 +2,31 @@ package dev.lorikeet.training.stage;
 
 /**
  * What a pass keeps for its backward: of every layer its input, and of some layers all that the
- * backward needs; of the others it is computed again.
+ * backward needs; of the others it is computed again. Or nothing, if there is no backward.
  *
+ * @param backward whether there is one
  * @param keptLayers of how many layers of the stage everything is kept; more than it has is all
  */
-public record Retention(int keptLayers) {
+public record Retention(boolean backward, int keptLayers) {
+  /** Nothing, for a pass without backward: to validate, or to score a reference. */
+  public static final Retention NOTHING = new Retention(false, 0);
+
   /** Inputs alone. */
-  public static final Retention INPUTS = new Retention(0);
+  public static final Retention INPUTS = layers(0);
 
   /** Everything. */
-  public static final Retention ALL = new Retention(Integer.MAX_VALUE);
+  public static final Retention ALL = layers(Integer.MAX_VALUE);
 
   public Retention {
-    if (keptLayers < 0) {
-      throw new IllegalArgumentException("retention: expected layers >= 0, found " + keptLayers);
+    if (keptLayers < 0 || (keptLayers > 0 && !backward)) {
+      throw new IllegalArgumentException(
+          "retention: expected layers >= 0, and none without a backward, found " + keptLayers);
     }
+  }
+
+  /** Keeps inputs, and everything of so many layers. */
+  public static Retention layers(int kept) {
+    return new Retention(true, kept);
   }
 
   /**
@@ -29,12 +39,11 @@ public record Retention(int keptLayers) {
    */
   public static Retention within(TrainingStage stage, int tokens, int passes, long budget) {
     Retention most = INPUTS;
-    for (int layers = 1; layers <= stage.span().layers(); layers++) {
-      Retention next = new Retention(layers);
-      if (stage.passBytes(tokens, next) > budget / passes) {
+    for (int kept = 1; kept <= stage.span().layers(); kept++) {
+      if (stage.passBytes(tokens, layers(kept)) > budget / passes) {
         break;
       }
-      most = next;
+      most = layers(kept);
     }
     return most;
   }
