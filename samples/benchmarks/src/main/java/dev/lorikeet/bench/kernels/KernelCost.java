@@ -27,7 +27,7 @@ record KernelCost(double bytes, double flops) {
    */
   static KernelCost of(String benchmark, UnaryOperator<String> parameter) {
     return switch (benchmark) {
-      case "MatMulBenchmark" ->
+      case "MatMulBenchmark", "BackMatMulBenchmark" ->
           matMul(parameter.apply("type"), Integer.parseInt(parameter.apply("tokens")));
       case "AttentionBenchmark" ->
           attention(parameter.apply("type"), Integer.parseInt(parameter.apply("tokens")));

@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
     name = "kernels",
     sortOptions = false,
     description =
-        "Measures matrix products, attention, LoRA deltas and their gradients, and merging with JMH, and how near each comes to what memory and arithmetic allow.")
+        "Measures matrix products and LoRA deltas, forward and backward, attention and merging with JMH, and how near each comes to what memory and arithmetic allow.")
 public final class KernelsCommand implements Callable<Integer> {
   private static final String PACKAGE = "dev.lorikeet.bench.kernels.jmh.";
   private static final long STREAM_BYTES = 256L << 20;

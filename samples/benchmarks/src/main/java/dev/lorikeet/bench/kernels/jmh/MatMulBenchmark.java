@@ -10,7 +10,6 @@ import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
-import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -33,8 +32,6 @@ import org.openjdk.jmh.annotations.TearDown;
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 public class MatMulBenchmark {
-  private static final int Q4_BLOCK = 32;
-
   @Param({"BF16", "F16", "F32", "Q4"})
   public String type;
 
@@ -65,21 +62,10 @@ public class MatMulBenchmark {
         int out = shape.outFeatures(projection);
         int in = shape.inFeatures(projection);
         products.add(
-            new Product(matrix(out, in), Rows.dense(x, tokens, in), Rows.dense(y, tokens, out)));
+            new Product(
+                Operands.matrix(arena, type, out, in), Rows.dense(x, tokens, in), Rows.dense(y, tokens, out)));
       }
     }
-  }
-
-  private WeightMatrix matrix(int rows, int columns) {
-    if (!type.equals("Q4")) {
-      ElementType element = ElementType.valueOf(type);
-      return WeightMatrix.of(
-          Operands.elements(arena, element, (long) rows * columns), element, rows, columns);
-    }
-    MemorySegment nibbles = arena.allocate((long) rows * columns / 2, 64);
-    nibbles.fill((byte) 0x5a);
-    return new WeightMatrix.Q4(
-        nibbles, Operands.floats(arena, (long) rows * columns / Q4_BLOCK), rows, columns);
   }
 
   @Benchmark
