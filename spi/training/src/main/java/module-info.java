@@ -6,5 +6,7 @@ module dev.lorikeet.training {
   requires transitive dev.lorikeet.host;
   requires static org.jspecify;
 
+  exports dev.lorikeet.training.data;
   exports dev.lorikeet.training.stage;
+  exports dev.lorikeet.training.task;
 }

@@ -1,0 +1,61 @@
+package dev.lorikeet.training.task;
+
+import dev.lorikeet.shape.Projection;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What an adapter looks like that begins anew: the settings of a PEFT {@code LoraConfig} by their
+ * names.
+ *
+ * @param rank the rank of each target module, unless {@code rankPattern} names it
+ * @param alpha the numerator of the scaling, unless {@code alphaPattern} names the module
+ * @param rsLora whether the scaling is {@code alpha / sqrt(rank)} instead of {@code alpha / rank}
+ * @param targets which projections of every layer
+ * @param rankPattern other ranks by projection
+ * @param alphaPattern other alphas by projection
+ * @param blocks the diagonal blocks of A of o and down and of B of all others, for tensor parallel
+ *     serving without messages; 1 for plain LoRA. Divides the rank and those widths
+ */
+public record LoraMethod(
+    int rank,
+    double alpha,
+    boolean rsLora,
+    Set<Projection> targets,
+    Map<Projection, Integer> rankPattern,
+    Map<Projection, Double> alphaPattern,
+    int blocks) {
+  /** Rank 16 and alpha 32 on all projections. */
+  public static final LoraMethod DEFAULT =
+      new LoraMethod(16, 32, false, Set.copyOf(Projection.ofLayer()), Map.of(), Map.of(), 1);
+
+  public LoraMethod {
+    Ranges.atLeast("rank", rank, 1);
+    Ranges.above("alpha", alpha, 0);
+    Ranges.atLeast("blocks", blocks, 1);
+    targets = Set.copyOf(targets);
+    rankPattern = Map.copyOf(rankPattern);
+    alphaPattern = Map.copyOf(alphaPattern);
+    if (targets.isEmpty()) {
+      throw new IllegalArgumentException("target modules: expected at least one, found none");
+    }
+    if (!Projection.ofLayer().containsAll(targets)) {
+      throw new IllegalArgumentException(
+          "target modules: expected linear layers of a block, found " + targets);
+    }
+    rankPattern.values().forEach(r -> Ranges.atLeast("rank pattern", r, 1));
+    alphaPattern.values().forEach(a -> Ranges.above("alpha pattern", a, 0));
+  }
+
+  /** Returns the rank of a projection. */
+  public int rank(Projection projection) {
+    return rankPattern.getOrDefault(projection, rank);
+  }
+
+  /** Returns the factor of the product of a projection's factors. */
+  public float scaling(Projection projection) {
+    double numerator = alphaPattern.getOrDefault(projection, alpha);
+    int r = rank(projection);
+    return (float) (numerator / (rsLora ? Math.sqrt(r) : r));
+  }
+}
