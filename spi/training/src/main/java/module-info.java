@@ -8,5 +8,7 @@ module dev.lorikeet.training {
 
   exports dev.lorikeet.training.data;
   exports dev.lorikeet.training.stage;
+  exports dev.lorikeet.training.optimizer;
   exports dev.lorikeet.training.task;
+  exports dev.lorikeet.training.trainer;
 }

@@ -1,6 +1,9 @@
 package dev.lorikeet.training.task;
 
 import dev.lorikeet.shape.Projection;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.Map;
 import java.util.Set;
 
@@ -33,18 +36,25 @@ public record LoraMethod(
     Ranges.atLeast("rank", rank, 1);
     Ranges.above("alpha", alpha, 0);
     Ranges.atLeast("blocks", blocks, 1);
-    targets = Set.copyOf(targets);
-    rankPattern = Map.copyOf(rankPattern);
-    alphaPattern = Map.copyOf(alphaPattern);
     if (targets.isEmpty()) {
       throw new IllegalArgumentException("target modules: expected at least one, found none");
     }
+    // In the order of the projections, so that equal methods print alike in every process.
+    targets = Collections.unmodifiableSet(EnumSet.copyOf(targets));
+    rankPattern = ordered(rankPattern);
+    alphaPattern = ordered(alphaPattern);
     if (!Projection.ofLayer().containsAll(targets)) {
       throw new IllegalArgumentException(
           "target modules: expected linear layers of a block, found " + targets);
     }
     rankPattern.values().forEach(r -> Ranges.atLeast("rank pattern", r, 1));
     alphaPattern.values().forEach(a -> Ranges.above("alpha pattern", a, 0));
+  }
+
+  private static <V> Map<Projection, V> ordered(Map<Projection, V> pattern) {
+    EnumMap<Projection, V> copy = new EnumMap<>(Projection.class);
+    copy.putAll(pattern);
+    return Collections.unmodifiableMap(copy);
   }
 
   /** Returns the rank of a projection. */

@@ -35,28 +35,4 @@ public sealed interface OptimizerSpec {
       Ranges.atLeast("weight decay", weightDecay, 0);
     }
   }
-
-  /**
-   * LoRA-RITE (Yen et al., arXiv 2410.20625): steps that do not depend on how the product B A is
-   * split into its factors.
-   *
-   * @param beta1 decay of the first moment, from 0 to below 1
-   * @param beta2 decay of the second moment, from 0 to below 1
-   * @param epsilon added to the root of the second moment, above 0
-   * @param weightDecay as {@link AdamW} has it
-   */
-  record LoraRite(double beta1, double beta2, double epsilon, double weightDecay)
-      implements OptimizerSpec {
-    /** The paper's settings. */
-    public static final LoraRite DEFAULT = new LoraRite(0.9, 0.999, 1e-8, 0);
-
-    public LoraRite {
-      Ranges.atLeast("beta1", beta1, 0);
-      Ranges.below("beta1", beta1, 1);
-      Ranges.atLeast("beta2", beta2, 0);
-      Ranges.below("beta2", beta2, 1);
-      Ranges.above("epsilon", epsilon, 0);
-      Ranges.atLeast("weight decay", weightDecay, 0);
-    }
-  }
 }

@@ -1,0 +1,5 @@
+/** How gradients become changes of weights. */
+@NullMarked
+package dev.lorikeet.training.optimizer;
+
+import org.jspecify.annotations.NullMarked;

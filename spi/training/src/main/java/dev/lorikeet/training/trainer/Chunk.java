@@ -1,0 +1,56 @@
+package dev.lorikeet.training.trainer;
+
+import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.stage.MicroBatch;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Examples of one task that go through the model together. How a task's examples are cut into
+ * chunks depends on the task alone, so that its results do not depend on others.
+ *
+ * @param examples at least one
+ * @param tokens how many tokens they have
+ */
+record Chunk(List<Example> examples, int tokens) {
+  static Chunk of(List<Example> examples) {
+    return new Chunk(List.copyOf(examples), examples.stream().mapToInt(Example::tokens).sum());
+  }
+
+  /** Adds the sequences; of a preference the chosen and then the rejected. */
+  void addTo(MicroBatch.Builder batch, int task) {
+    for (Example example : examples) {
+      switch (example) {
+        case Example.Text(int[] ids, int[] labels) -> batch.add(task, ids, labels);
+        case Example.Preference(int[] prompt, int[] chosen, int[] rejected) -> {
+          add(batch, task, prompt, chosen);
+          add(batch, task, prompt, rejected);
+        }
+      }
+    }
+  }
+
+  private static void add(MicroBatch.Builder batch, int task, int[] prompt, int[] answer) {
+    int[] ids = Arrays.copyOf(prompt, prompt.length + answer.length);
+    System.arraycopy(answer, 0, ids, prompt.length, answer.length);
+    int[] labels = ids.clone();
+    Arrays.fill(labels, 0, prompt.length, MicroBatch.NO_LOSS);
+    batch.add(task, ids, labels);
+  }
+
+  /** Returns how many tokens are to be predicted. */
+  long labels() {
+    long count = 0;
+    for (Example example : examples) {
+      count +=
+          switch (example) {
+            case Example.Text(int[] ids, int[] labels) ->
+                Arrays.stream(labels, 1, labels.length)
+                    .filter(l -> l != MicroBatch.NO_LOSS)
+                    .count();
+            case Example.Preference p -> p.chosen().length + p.rejected().length;
+          };
+    }
+    return count;
+  }
+}

@@ -1,0 +1,222 @@
+package dev.lorikeet.training.trainer;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.executor.FactorGradients;
+import dev.lorikeet.files.adapter.AdapterFile;
+import dev.lorikeet.files.adapter.FiniteCheck;
+import dev.lorikeet.files.adapter.WeightSink;
+import dev.lorikeet.files.peft.PeftAdapterFile;
+import dev.lorikeet.files.peft.PeftPlans;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.training.optimizer.FactorMemory;
+import dev.lorikeet.training.task.LoraMethod;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SplittableRandom;
+
+/**
+ * An adapter whose weights change between steps. A lease that is its own owner: open until the task
+ * ends. Used by the trainer's thread.
+ */
+final class LearningAdapter implements AdapterLease {
+  private final Arena arena = Arena.ofShared();
+  private final AdapterSpec spec;
+  private final List<LearningModule> modules = new ArrayList<>();
+  private final Map<TargetModule, LearningModule> byTarget = new HashMap<>();
+
+  private LearningAdapter(String name, List<TargetSpec> targets, int slots) {
+    this.spec = AdapterSpec.of(name, 1, targets);
+    for (TargetSpec target : targets) {
+      LearningModule module = new LearningModule(target, slots, arena);
+      modules.add(module);
+      byTarget.put(target.target(), module);
+    }
+  }
+
+  /**
+   * Returns an adapter that begins as PEFT's do: A uniform within the inverse root of its width, B
+   * zero.
+   *
+   * @param slots of the optimizer's state
+   * @throws IllegalArgumentException if the blocks divide a rank or a width not
+   */
+  static LearningAdapter begin(
+      String name, LoraMethod method, ModelShape shape, int slots, long seed) {
+    LearningAdapter adapter = new LearningAdapter(name, targets(method, shape), slots);
+    SplittableRandom seeds = new SplittableRandom(seed);
+    for (LearningModule module : adapter.modules) {
+      SplittableRandom random = seeds.split();
+      FactorMemory a = module.a();
+      double bound = 1 / Math.sqrt(a.columns());
+      for (long i = 0; i < a.count(); i++) {
+        float value = (float) ((2 * random.nextDouble() - 1) * bound);
+        a.values().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+      }
+    }
+    adapter.publish();
+    return adapter;
+  }
+
+  private static List<TargetSpec> targets(LoraMethod method, ModelShape shape) {
+    List<TargetSpec> targets = new ArrayList<>();
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      for (Projection projection : Projection.ofLayer()) {
+        if (!method.targets().contains(projection)) {
+          continue;
+        }
+        boolean splitsA = projection == Projection.O || projection == Projection.DOWN;
+        int in = shape.inFeatures(projection);
+        int out = shape.outFeatures(projection);
+        int rank = method.rank(projection);
+        int split = splitsA ? in : out;
+        if (rank % method.blocks() != 0 || split % method.blocks() != 0) {
+          throw new IllegalArgumentException(
+              "blocks: expected a number that divides the rank "
+                  + rank
+                  + " and the width "
+                  + split
+                  + " of "
+                  + projection.moduleName()
+                  + ", found "
+                  + method.blocks());
+        }
+        targets.add(
+            TargetSpec.builder(TargetModule.of(layer, projection))
+                .rank(rank)
+                .inFeatures(in)
+                .outFeatures(out)
+                .scaling(method.scaling(projection))
+                .aBlocks(splitsA ? method.blocks() : 1)
+                .bBlocks(splitsA ? 1 : method.blocks())
+                .build());
+      }
+    }
+    return targets;
+  }
+
+  /**
+   * Returns an adapter that goes on from a PEFT directory.
+   *
+   * @throws LorikeetException if it can't be read, or does not fit the model
+   */
+  static LearningAdapter read(String name, Path directory, ModelShape shape, int slots)
+      throws IOException {
+    try (AdapterFile file = PeftAdapterFile.open(directory, new PeftPlans(Optional.of(shape)))) {
+      List<TargetSpec> targets = file.targets().stream().map(LearningAdapter::inFloats).toList();
+      LearningAdapter adapter = new LearningAdapter(name, targets, slots);
+      try {
+        FiniteCheck finite = new FiniteCheck(file.path());
+        file.read(
+            (target, stored, factor, firstLine, lines, data) -> {
+              finite.accept(target, stored, factor, firstLine, lines, data);
+              adapter.take(target, stored, factor, firstLine, data);
+            });
+        adapter.publish();
+        return adapter;
+      } catch (IOException | RuntimeException | Error e) {
+        adapter.close();
+        throw e;
+      }
+    }
+  }
+
+  private static TargetSpec inFloats(TargetSpec t) {
+    return TargetSpec.builder(t.target())
+        .rank(t.rank())
+        .inFeatures(t.inFeatures())
+        .outFeatures(t.outFeatures())
+        .scaling(t.scaling())
+        .aBlocks(t.aBlocks())
+        .bBlocks(t.bBlocks())
+        .build();
+  }
+
+  private void take(
+      int target, TargetSpec stored, WeightSink.Factor factor, int firstLine, MemorySegment data) {
+    LearningModule module = modules.get(target);
+    FactorMemory to =
+        switch (factor) {
+          case A -> module.a();
+          case B_BY_OUTPUT -> module.b();
+          case B_BY_ROW -> throw new IllegalStateException("B of a PEFT file by rows");
+        };
+    ElementType type = stored.type();
+    long at = (long) firstLine * to.columns();
+    long count = data.byteSize() / type.bytes();
+    for (long i = 0; i < count; i++) {
+      to.values().setAtIndex(ValueLayout.JAVA_FLOAT, at + i, type.read(data, i * type.bytes()));
+    }
+  }
+
+  @Override
+  public AdapterSpec spec() {
+    return spec;
+  }
+
+  @Override
+  public Optional<LoraWeights> weights(TargetModule target) {
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException("adapter '" + spec.id() + "': its task has ended");
+    }
+    return Optional.ofNullable(byTarget.get(target)).map(LearningModule::weights);
+  }
+
+  /** Returns where the gradients of a module go. */
+  Optional<FactorGradients.Sums> sums(TargetModule target) {
+    return Optional.ofNullable(byTarget.get(target)).map(LearningModule::sums);
+  }
+
+  List<LearningModule> modules() {
+    return modules;
+  }
+
+  /** Lets executors see the weights as they are now. */
+  void publish() {
+    modules.forEach(LearningModule::publish);
+  }
+
+  void clearGradients() {
+    modules.forEach(LearningModule::clearGradients);
+  }
+
+  /** Returns the norm of all gradients together, added up in the order of the modules. */
+  double gradientNorm() {
+    double sum = 0;
+    for (LearningModule module : modules) {
+      sum += squares(module.a()) + squares(module.b());
+    }
+    return Math.sqrt(sum);
+  }
+
+  private static double squares(FactorMemory factor) {
+    double sum = 0;
+    long count = factor.count();
+    for (long i = 0; i < count; i++) {
+      double g = factor.gradients().getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      sum += g * g;
+    }
+    return sum;
+  }
+
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}

@@ -1,0 +1,42 @@
+package dev.lorikeet.training.trainer;
+
+import dev.lorikeet.adapter.LoraFactor;
+import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.tensor.ElementType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The weights of an adapter in the element type in which they are to be stored. */
+final class StoredWeights {
+  private StoredWeights() {}
+
+  /** Returns the weights themselves for F32, rounded copies otherwise. */
+  static List<LoraWeights> of(LearningAdapter adapter, ElementType type) {
+    List<LoraWeights> stored = new ArrayList<>();
+    for (LearningModule module : adapter.modules()) {
+      LoraWeights w = module.weights();
+      stored.add(
+          type == ElementType.F32
+              ? w
+              : LoraWeights.of(
+                  w.target(), rounded(w.a(), type), rounded(w.b(), type), w.scaling()));
+    }
+    return stored;
+  }
+
+  private static LoraFactor rounded(LoraFactor factor, ElementType type) {
+    long count = factor.memory().byteSize() / Float.BYTES;
+    MemorySegment memory = Arena.ofAuto().allocate(count * type.bytes(), 64);
+    for (long i = 0; i < count; i++) {
+      type.write(memory, i * type.bytes(), factor.memory().getAtIndex(ValueLayout.JAVA_FLOAT, i));
+    }
+    long[] rows = new long[factor.rank()];
+    for (int row = 0; row < rows.length; row++) {
+      rows[row] = factor.rowOffset(row) / Float.BYTES * type.bytes();
+    }
+    return new LoraFactor(type, factor.width(), factor.blocks(), factor.device(), memory, rows);
+  }
+}

@@ -1,0 +1,328 @@
+package dev.lorikeet.training.trainer;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.peft.PeftWriter;
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.task.Objective;
+import dev.lorikeet.training.task.TaskSpec;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.LongFunction;
+
+/** A task on its way, step by step. All but the state is the trainer's thread's alone. */
+final class TaskRun implements TrainingTask {
+  private final int number;
+  private final TaskSpec spec;
+  private final ModelShape shape;
+  private final LongFunction<Example> examples;
+  private final TrainingObserver observer;
+  private final Optional<TaskOutput> output;
+  private final Runnable changed;
+  private final Optimizer optimizer;
+  private final LearningAdapter adapter;
+  private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
+  private final Deque<Chunk> chunks = new ArrayDeque<>();
+  private final Map<Example, double[]> references = new IdentityHashMap<>();
+  private volatile State state = State.RUNNING;
+
+  private int made;
+  private StepLoss loss;
+  private long tokens;
+  private long labels;
+
+  TaskRun(
+      int number,
+      TaskSpec spec,
+      ModelShape shape,
+      LongFunction<Example> examples,
+      TrainingObserver observer,
+      Optional<TaskOutput> output,
+      Runnable changed)
+      throws IOException {
+    this.number = number;
+    this.spec = spec;
+    this.shape = shape;
+    this.examples = examples;
+    this.observer = observer;
+    this.output = output;
+    this.changed = changed;
+    this.optimizer = Optimizer.of(spec.optimizer());
+    this.loss = new StepLoss(spec.objective(), 1);
+    if (output.isPresent() && Files.exists(output.get().adapter())) {
+      throw new LorikeetException(
+          Code.INVALID_CONFIG,
+          output.get().adapter() + ": expected nothing where the adapter is to go, found a file");
+    }
+    this.adapter =
+        spec.start().isPresent()
+            ? LearningAdapter.read(spec.name(), spec.start().get(), shape, optimizer.slots())
+            : LearningAdapter.begin(
+                spec.name(), spec.method(), shape, optimizer.slots(), spec.seed());
+    try {
+      if (output.isPresent()) {
+        made = Checkpoint.resume(output.get().checkpoints(), spec, adapter);
+      }
+    } catch (IOException | RuntimeException | Error e) {
+      adapter.close();
+      throw e;
+    }
+  }
+
+  int number() {
+    return number;
+  }
+
+  TaskSpec spec() {
+    return spec;
+  }
+
+  LearningAdapter adapter() {
+    return adapter;
+  }
+
+  /** Returns the next chunk, which stays the next until {@link #took}. */
+  Chunk next(int maxTokens) {
+    if (chunks.isEmpty()) {
+      beginStep(maxTokens);
+    }
+    return chunks.getFirst();
+  }
+
+  private void beginStep(int maxTokens) {
+    adapter.clearGradients();
+    tokens = 0;
+    labels = 0;
+    long pairs = 0;
+    long first = (long) made * spec.examplesPerStep();
+    for (int batch = 0; batch < spec.accumulate(); batch++) {
+      List<Example> together = new ArrayList<>();
+      int size = 0;
+      for (int i = 0; i < spec.batchSize(); i++) {
+        Example example = examples.apply(first + (long) batch * spec.batchSize() + i);
+        if (spec.objective().takesPreferences() != (example instanceof Example.Preference)) {
+          throw new LorikeetException(
+              Code.INVALID_CONFIG,
+              "task '"
+                  + spec.name()
+                  + "': expected "
+                  + (spec.objective().takesPreferences() ? "preferences" : "texts")
+                  + " for this objective, found the other kind of example");
+        }
+        if (example.tokens() > maxTokens) {
+          throw new LorikeetException(
+              Code.TOO_LARGE,
+              "task '"
+                  + spec.name()
+                  + "': expected examples of at most "
+                  + maxTokens
+                  + " tokens, those of a micro-batch, found one of "
+                  + example.tokens());
+        }
+        if (size + example.tokens() > maxTokens) {
+          chunks.add(Chunk.of(together));
+          together.clear();
+          size = 0;
+        }
+        together.add(example);
+        size += example.tokens();
+        pairs += example instanceof Example.Preference ? 1 : 0;
+      }
+      chunks.add(Chunk.of(together));
+    }
+    for (Chunk chunk : chunks) {
+      tokens += chunk.tokens();
+      labels += chunk.labels();
+    }
+    loss =
+        new StepLoss(
+            spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : labels));
+  }
+
+  /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
+  List<Example> withoutReference(Chunk chunk) {
+    return spec.objective() instanceof Objective.Dpo
+        ? chunk.examples().stream().filter(e -> !references.containsKey(e)).distinct().toList()
+        : List.of();
+  }
+
+  /** Takes the log-probabilities by the base model of both answers of a preference. */
+  void reference(Example example, double chosen, double rejected) {
+    references.put(example, new double[] {chosen, rejected});
+  }
+
+  /**
+   * Takes the outcome of the next chunk.
+   *
+   * @return whether it is finite
+   */
+  boolean took(MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
+    Chunk chunk = chunks.removeFirst();
+    double[] reference = new double[0];
+    if (spec.objective() instanceof Objective.Dpo) {
+      reference =
+          chunk.examples().stream()
+              .flatMapToDouble(e -> java.util.Arrays.stream(references.get(e)))
+              .toArray();
+    }
+    return loss.add(batch, first, end, values, reference, coefficients);
+  }
+
+  /** Makes the step if all its chunks are through. */
+  void stepIfComplete() throws IOException {
+    if (!chunks.isEmpty()) {
+      return;
+    }
+    double norm = adapter.gradientNorm();
+    if (!Double.isFinite(norm)) {
+      throw notFinite("gradient norm", norm);
+    }
+    float scale = 1;
+    if (spec.maxGradNorm().isPresent()) {
+      scale = (float) Math.min(1, spec.maxGradNorm().getAsDouble() / (norm + 1e-6));
+    }
+    double rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
+    made++;
+    for (LearningModule module : adapter.modules()) {
+      optimizer.step(module.a(), rate, scale, made);
+      optimizer.step(module.b(), rate * spec.loraPlusRatio(), scale, made);
+    }
+    adapter.publish();
+    boolean pairs = spec.objective().takesPreferences();
+    StepReport report =
+        new StepReport(
+            spec.name(),
+            made,
+            spec.steps(),
+            loss.loss(),
+            tokens,
+            labels,
+            norm,
+            rate,
+            pairs ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
+            pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty());
+    observer.stepped(report);
+    if (made == spec.steps()) {
+      finish(report);
+    } else if (spec.checkpointEvery() > 0 && made % spec.checkpointEvery() == 0) {
+      save();
+    }
+  }
+
+  private void save() throws IOException {
+    if (output.isPresent()) {
+      Path saved = Checkpoint.write(output.get().checkpoints(), spec, adapter, made);
+      observer.saved(made, saved);
+    }
+  }
+
+  private void finish(StepReport report) throws IOException {
+    if (output.isPresent()) {
+      TaskOutput to = output.get();
+      new PeftWriter(shape, to.baseModel())
+          .write(to.adapter(), StoredWeights.of(adapter, spec.storedType()));
+      Checkpoint.removeAll(to.checkpoints());
+    }
+    end(State.FINISHED);
+    completion.complete(report);
+  }
+
+  LorikeetException notFinite(String what, double found) {
+    return new LorikeetException(
+        Code.NOT_FINITE,
+        "task '"
+            + spec.name()
+            + "': expected a finite "
+            + what
+            + " at step "
+            + (made + 1)
+            + ", found "
+            + found
+            + "; a smaller learning rate or a bound of the gradient norm may help");
+  }
+
+  /** Ends the task with a failure. */
+  void fail(Throwable failure) {
+    end(State.FAILED);
+    completion.completeExceptionally(failure);
+  }
+
+  private void end(State ended) {
+    synchronized (this) {
+      if (state != State.CANCELLED) {
+        state = ended;
+      }
+    }
+    chunks.clear();
+  }
+
+  /** Releases what the task holds, after its end; on the trainer's thread. */
+  void release() {
+    adapter.close();
+    if (state == State.CANCELLED) {
+      completion.completeExceptionally(
+          new LorikeetException(Code.CANCELLED, "task '" + spec.name() + "' was cancelled"));
+    }
+  }
+
+  boolean hasEnded() {
+    return state == State.FINISHED || state == State.FAILED || state == State.CANCELLED;
+  }
+
+  @Override
+  public String name() {
+    return spec.name();
+  }
+
+  @Override
+  public State state() {
+    return state;
+  }
+
+  @Override
+  public void pause() {
+    change(State.RUNNING, State.PAUSED);
+  }
+
+  @Override
+  public void resume() {
+    change(State.PAUSED, State.RUNNING);
+  }
+
+  private void change(State from, State to) {
+    synchronized (this) {
+      if (state == from) {
+        state = to;
+      }
+    }
+    changed.run();
+  }
+
+  @Override
+  public void cancel() {
+    synchronized (this) {
+      if (!hasEnded()) {
+        state = State.CANCELLED;
+      }
+    }
+    changed.run();
+  }
+
+  @Override
+  public CompletableFuture<StepReport> completion() {
+    return completion;
+  }
+}
