@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -122,6 +123,7 @@ final class TaskRun implements TrainingTask {
                   + (spec.objective().takesPreferences() ? "preferences" : "texts")
                   + " for this objective, found the other kind of example");
         }
+        checkIds(example);
         if (example.tokens() > maxTokens) {
           throw new LorikeetException(
               Code.TOO_LARGE,
@@ -152,6 +154,28 @@ final class TaskRun implements TrainingTask {
             spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : labels));
   }
 
+  private void checkIds(Example example) {
+    int[][] all =
+        switch (example) {
+          case Example.Text text -> new int[][] {text.ids()};
+          case Example.Preference p -> new int[][] {p.prompt(), p.chosen(), p.rejected()};
+        };
+    for (int[] ids : all) {
+      for (int id : ids) {
+        if (id < 0 || id >= shape.vocabulary()) {
+          throw new LorikeetException(
+              Code.INVALID_CONFIG,
+              "task '"
+                  + spec.name()
+                  + "': expected token ids of 0 to "
+                  + (shape.vocabulary() - 1)
+                  + ", found "
+                  + id);
+        }
+      }
+    }
+  }
+
   /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
   List<Example> withoutReference(Chunk chunk) {
     return spec.objective() instanceof Objective.Dpo
@@ -167,15 +191,17 @@ final class TaskRun implements TrainingTask {
   /**
    * Takes the outcome of the next chunk.
    *
+   * @param chunk the next chunk
    * @return whether it is finite
    */
-  boolean took(MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
-    Chunk chunk = chunks.removeFirst();
+  boolean took(
+      Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
+    chunks.remove(chunk);
     double[] reference = new double[0];
     if (spec.objective() instanceof Objective.Dpo) {
       reference =
           chunk.examples().stream()
-              .flatMapToDouble(e -> java.util.Arrays.stream(references.get(e)))
+              .flatMapToDouble(e -> Arrays.stream(references.get(e)))
               .toArray();
     }
     return loss.add(batch, first, end, values, reference, coefficients);

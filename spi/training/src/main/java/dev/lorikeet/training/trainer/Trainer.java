@@ -123,12 +123,7 @@ public final class Trainer implements AutoCloseable {
   private void loop() {
     List<TaskRun> ready = new ArrayList<>();
     while (awaitWork(ready)) {
-      try {
-        microBatch(ready);
-      } catch (RuntimeException | Error e) {
-        // The stage itself failed: nobody's part of this micro-batch is known.
-        ready.forEach(run -> run.fail(told(run, e)));
-      }
+      compute(chosen(ready));
     }
   }
 
@@ -162,52 +157,79 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** A task's part of a micro-batch. */
-  private record Part(TaskRun run, int first, int end) {}
+  private record Part(TaskRun run, Chunk chunk) {}
 
-  private void microBatch(List<TaskRun> ready) {
-    MicroBatch.Builder builder = MicroBatch.builder();
+  /** Returns whose chunks go into the next micro-batch. */
+  private List<Part> chosen(List<TaskRun> ready) {
     List<Part> parts = new ArrayList<>();
-    int sequences = 0;
+    int tokens = 0;
     for (TaskRun run : ready) {
       Optional<Chunk> chunk = next(run);
-      if (chunk.isEmpty() || builder.tokens() + chunk.get().tokens() > stage.maxTokens()) {
-        continue;
+      if (chunk.isPresent() && tokens + chunk.get().tokens() <= stage.maxTokens()) {
+        parts.add(new Part(run, chunk.get()));
+        tokens += chunk.get().tokens();
       }
-      chunk.get().addTo(builder, run.number());
-      int end = sequences + sequencesOf(chunk.get());
-      parts.add(new Part(run, sequences, end));
-      sequences = end;
     }
+    served(parts);
+    return parts;
+  }
+
+  /** Computes a micro-batch; if it can't be, each task alone, so that others go on. */
+  private void compute(List<Part> parts) {
     if (parts.isEmpty()) {
       return;
     }
-    served(parts);
+    MicroBatch.Builder builder = MicroBatch.builder();
+    parts.forEach(part -> part.chunk().addTo(builder, part.run().number()));
     MicroBatch batch = builder.build();
     batch.fill(lora, task -> Optional.of(runOf(parts, task).adapter()));
-    try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), retention)) {
-      double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
-      float[] coefficients = new float[batch.tokens()];
-      for (Part part : parts) {
-        if (!part.run().took(batch, part.first(), part.end(), values, coefficients)) {
-          part.run().fail(part.run().notFinite("loss", Double.NaN));
-        }
+    TrainingPass pass;
+    try {
+      pass = stage.forward(batch, lora, Optional.empty(), retention);
+    } catch (RuntimeException | Error e) {
+      if (parts.size() == 1) {
+        parts.getFirst().run().fail(told(parts.getFirst().run(), e));
+      } else {
+        parts.forEach(part -> compute(List.of(part)));
       }
-      stage.backward(
-          pass,
-          new OutputGradient.OfLogProbabilities(coefficients),
-          LearnedGradients.of(Trainer::sums));
+      return;
     }
+    try (pass) {
+      backward(parts, batch, pass);
+    } catch (RuntimeException | Error e) {
+      // What of the gradients was added nobody knows.
+      parts.forEach(part -> part.run().fail(told(part.run(), e)));
+    }
+    parts.forEach(part -> step(part.run()));
+  }
+
+  private void backward(List<Part> parts, MicroBatch batch, TrainingPass pass) {
+    double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
+    float[] coefficients = new float[batch.tokens()];
+    int first = 0;
     for (Part part : parts) {
-      TaskRun run = part.run();
-      if (!run.hasEnded()) {
-        try {
-          run.stepIfComplete();
-        } catch (IOException e) {
-          run.fail(failed(run.spec(), e));
-        } catch (RuntimeException | Error e) {
-          run.fail(told(run, e));
-        }
+      int end = first + sequencesOf(part.chunk());
+      if (!part.run().took(part.chunk(), batch, first, end, values, coefficients)) {
+        part.run().fail(part.run().notFinite("loss", Double.NaN));
       }
+      first = end;
+    }
+    stage.backward(
+        pass,
+        new OutputGradient.OfLogProbabilities(coefficients),
+        LearnedGradients.of(Trainer::sums));
+  }
+
+  private static void step(TaskRun run) {
+    if (run.hasEnded()) {
+      return;
+    }
+    try {
+      run.stepIfComplete();
+    } catch (IOException e) {
+      run.fail(failed(run.spec(), e));
+    } catch (RuntimeException | Error e) {
+      run.fail(told(run, e));
     }
   }
 

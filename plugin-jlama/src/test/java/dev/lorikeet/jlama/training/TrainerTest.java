@@ -1,0 +1,337 @@
+package dev.lorikeet.jlama.training;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.tiny.TinyModel;
+import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.task.LoraMethod;
+import dev.lorikeet.training.task.Objective;
+import dev.lorikeet.training.task.TaskSpec;
+import dev.lorikeet.training.trainer.StepReport;
+import dev.lorikeet.training.trainer.TaskOutput;
+import dev.lorikeet.training.trainer.Trainer;
+import dev.lorikeet.training.trainer.TrainingObserver;
+import dev.lorikeet.training.trainer.TrainingTask;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongFunction;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+
+/** The trainer on the CPU: PyTorch's runs alone and together, and tasks that come and go. */
+@Timeout(value = 300, unit = TimeUnit.SECONDS)
+class TrainerTest {
+  private static final int MAX_TOKENS = 1024;
+
+  @SuppressWarnings("unused") // by name
+  private static final List<String> RUNS = TrainingRun.NAMES;
+
+  @TempDir Path folder;
+
+  private OpenedStage opened;
+
+  TrainerTest() {
+
+    opened = OpenedStage.whole(TinyModel.extract().base(), 2, MAX_TOKENS);
+  }
+
+  @AfterEach
+  void close() {
+    opened.close();
+  }
+
+  private Trainer trainer() {
+    return new Trainer(opened.stage(), opened.architecture().shape(), Retention.ALL);
+  }
+
+  private TrainingTask submit(Trainer trainer, TrainingRun run, TaskSpec spec, Path to) {
+    return trainer.submit(
+        spec,
+        inOrder(run.examples()),
+        run::check,
+        Optional.of(new TaskOutput(to, Optional.empty())));
+  }
+
+  private static LongFunction<Example> inOrder(List<Example> examples) {
+    return n -> examples.get((int) (n % examples.size()));
+  }
+
+  @ParameterizedTest
+  @FieldSource("RUNS")
+  void aRunAloneIsPytorchs(String name) {
+    TrainingRun run = TrainingRun.of(name);
+    Path to = folder.resolve(name);
+    try (Trainer trainer = trainer()) {
+      StepReport last = submit(trainer, run, run.task().build(), to).completion().join();
+      assertEquals(run.steps(), last.step());
+    }
+    assertEquals(0, run.distance(to), 1e-2, name);
+  }
+
+  @Test
+  void allRunsTogetherArePytorchsAndTheSameBitsAsAlone() throws IOException {
+    Map<String, Path> together = new HashMap<>();
+    try (Trainer trainer = trainer()) {
+      List<TrainingTask> tasks = new ArrayList<>();
+      for (String name : RUNS) {
+        TrainingRun run = TrainingRun.of(name);
+        Path to = folder.resolve("together-" + name);
+        together.put(name, to);
+        tasks.add(submit(trainer, run, run.task().build(), to));
+      }
+      tasks.forEach(task -> task.completion().join());
+    }
+    for (String name : RUNS) {
+      TrainingRun run = TrainingRun.of(name);
+      assertEquals(0, run.distance(together.get(name)), 1e-2, name);
+      Path alone = folder.resolve("alone-" + name);
+      try (Trainer trainer = trainer()) {
+        submit(trainer, run, run.task().build(), alone).completion().join();
+      }
+      assertArrayEquals(weights(alone), weights(together.get(name)), name);
+    }
+  }
+
+  private static byte[] weights(Path adapter) throws IOException {
+    return Files.readAllBytes(adapter.resolve("adapter_model.safetensors"));
+  }
+
+  @Test
+  void aResumedTaskEndsInTheSameBits() throws IOException {
+    TrainingRun run = TrainingRun.of("loraplus");
+    TaskSpec spec = run.task().checkpointEvery(3).build();
+    Path whole = folder.resolve("whole");
+    try (Trainer trainer = trainer()) {
+      submit(trainer, run, spec, whole).completion().join();
+    }
+    Path parts = folder.resolve("parts");
+    for (int stop : new int[] {4, 9, 14}) {
+      CompletableFuture<StepReport> reached = new CompletableFuture<>();
+      try (Trainer trainer = trainer()) {
+        TrainingTask task =
+            trainer.submit(
+                spec,
+                inOrder(run.examples()),
+                report -> {
+                  run.check(report);
+                  if (report.step() == stop) {
+                    reached.complete(report);
+                    throw new IllegalStateException("stopped");
+                  }
+                },
+                Optional.of(new TaskOutput(parts, Optional.empty())));
+        assertThrows(CompletionException.class, () -> task.completion().join());
+        assertTrue(reached.isDone());
+      }
+      assertFalse(Files.exists(parts));
+    }
+    List<Integer> steps = Collections.synchronizedList(new ArrayList<>());
+    try (Trainer trainer = trainer()) {
+      trainer
+          .submit(
+              spec,
+              inOrder(run.examples()),
+              report -> steps.add(report.step()),
+              Optional.of(new TaskOutput(parts, Optional.empty())))
+          .completion()
+          .join();
+    }
+    assertEquals(13, steps.getFirst());
+    assertArrayEquals(weights(whole), weights(parts));
+    assertFalse(Files.exists(new TaskOutput(parts, Optional.empty()).checkpoints()));
+  }
+
+  @Test
+  void aCheckpointOfOtherSettingsIsRefused() {
+    TrainingRun run = TrainingRun.of("sgd");
+    TaskSpec spec = run.task().checkpointEvery(1).build();
+    Path to = folder.resolve("adapter");
+    try (Trainer trainer = trainer()) {
+      TrainingTask task =
+          trainer.submit(
+              spec,
+              inOrder(run.examples()),
+              report -> {
+                if (report.step() == 3) {
+                  throw new IllegalStateException("stopped");
+                }
+              },
+              Optional.of(new TaskOutput(to, Optional.empty())));
+      assertThrows(CompletionException.class, () -> task.completion().join());
+      LorikeetException e =
+          assertThrows(
+              LorikeetException.class,
+              () -> submit(trainer, run, run.task().learningRate(0.1).build(), to));
+      assertEquals(Code.INVALID_CONFIG, e.code());
+      assertTrue(e.getMessage().contains("learning rate 0.2"), e::getMessage);
+    }
+  }
+
+  @Test
+  void tasksComeAndGoAndOthersDoNotNotice() throws IOException {
+    TrainingRun run = TrainingRun.of("masked-ragged");
+    Path alone = folder.resolve("alone");
+    Path among = folder.resolve("among");
+    try (Trainer trainer = trainer()) {
+      submit(trainer, run, run.task().build(), alone).completion().join();
+    }
+    try (Trainer trainer = trainer()) {
+      TrainingTask cancelled =
+          trainer.submit(
+              endless("cancelled"),
+              inOrder(run.examples()),
+              TrainingObserver.NONE,
+              Optional.empty());
+      TrainingTask paused =
+          trainer.submit(
+              endless("paused"), inOrder(run.examples()), TrainingObserver.NONE, Optional.empty());
+      TrainingTask failing =
+          trainer.submit(
+              endless("failing"),
+              n -> new Example.Text(new int[] {1, 2, 1 << 20}, new int[] {1, 2, 3}),
+              TrainingObserver.NONE,
+              Optional.empty());
+      TrainingTask tooLong =
+          trainer.submit(
+              endless("too-long"),
+              n -> new Example.Text(new int[MAX_TOKENS + 1], new int[MAX_TOKENS + 1]),
+              TrainingObserver.NONE,
+              Optional.empty());
+      TrainingTask watched =
+          trainer.submit(
+              run.task().build(),
+              inOrder(run.examples()),
+              report -> {
+                run.check(report);
+                switch (report.step()) {
+                  case 3 -> cancelled.cancel();
+                  case 5 -> paused.pause();
+                  case 9 -> paused.resume();
+                  default -> {}
+                }
+              },
+              Optional.of(new TaskOutput(among, Optional.empty())));
+      assertEquals(Code.CANCELLED, codeOf(cancelled));
+      assertEquals(Code.TOO_LARGE, codeOf(tooLong));
+      assertEquals(Code.INVALID_CONFIG, codeOf(failing));
+      assertEquals(run.steps(), watched.completion().join().step());
+      assertEquals(TrainingTask.State.FINISHED, watched.state());
+      assertEquals(TrainingTask.State.RUNNING, paused.state());
+    }
+    assertArrayEquals(weights(alone), weights(among));
+  }
+
+  private static Code codeOf(TrainingTask task) {
+    CompletionException e = assertThrows(CompletionException.class, () -> task.completion().join());
+    return assertInstanceOf(LorikeetException.class, e.getCause()).code();
+  }
+
+  private static TaskSpec endless(String name) {
+    return TaskSpec.builder(name)
+        .method(new LoraMethod(4, 8, false, LoraMethod.DEFAULT.targets(), Map.of(), Map.of(), 2))
+        .steps(Integer.MAX_VALUE)
+        .build();
+  }
+
+  @Test
+  void aTaskThatDivergesEndsAndOthersGoOn() {
+    TrainingRun run = TrainingRun.of("rslora-decay");
+    Path to = folder.resolve("sound");
+    try (Trainer trainer = trainer()) {
+      TrainingTask diverging =
+          trainer.submit(
+              TaskSpec.builder("diverging").learningRate(1e30).steps(1000).build(),
+              inOrder(run.examples()),
+              TrainingObserver.NONE,
+              Optional.empty());
+      TrainingTask sound = submit(trainer, run, run.task().build(), to);
+      assertEquals(Code.NOT_FINITE, codeOf(diverging));
+      assertEquals(run.steps(), sound.completion().join().step());
+    }
+    assertEquals(0, run.distance(to), 1e-2);
+  }
+
+  @Test
+  void preferencesCanDoWithoutAReference() {
+    TrainingRun run = TrainingRun.of("dpo");
+    List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
+    try (Trainer trainer = trainer()) {
+      trainer
+          .submit(
+              TaskSpec.builder("cpo")
+                  .objective(new Objective.Cpo(0.1, 1))
+                  .learningRate(1e-3)
+                  .steps(20)
+                  .build(),
+              inOrder(run.examples().subList(0, 4)),
+              reports::add,
+              Optional.empty())
+          .completion()
+          .join();
+    }
+    assertTrue(
+        reports.getLast().loss() < reports.getFirst().loss() - 0.5,
+        () -> reports.getFirst() + " to " + reports.getLast());
+    assertTrue(reports.getLast().margin().orElseThrow() > 0);
+  }
+
+  @Test
+  void wrongExamplesAndOutputsAreRefused() throws IOException {
+    try (Trainer trainer = trainer()) {
+      Example.Text text = new Example.Text(new int[] {1, 2}, new int[] {1, 2});
+      TrainingTask task =
+          trainer.submit(
+              TaskSpec.builder("dpo").objective(new Objective.Dpo(0.1)).build(),
+              n -> text,
+              TrainingObserver.NONE,
+              Optional.empty());
+      assertEquals(Code.INVALID_CONFIG, codeOf(task));
+      Path taken = Files.createDirectory(folder.resolve("taken"));
+      LorikeetException e =
+          assertThrows(
+              LorikeetException.class,
+              () ->
+                  trainer.submit(
+                      TaskSpec.builder("text").build(),
+                      n -> text,
+                      TrainingObserver.NONE,
+                      Optional.of(new TaskOutput(taken, Optional.empty()))));
+      assertTrue(e.getMessage().contains(taken.toString()), e::getMessage);
+    }
+    Trainer closed = trainer();
+    closed.close();
+    closed.close();
+    LorikeetException e =
+        assertThrows(
+            LorikeetException.class,
+            () ->
+                closed.submit(
+                    TaskSpec.builder("late").build(),
+                    n -> new Example.Text(new int[2], new int[2]),
+                    TrainingObserver.NONE,
+                    Optional.empty()));
+    assertEquals(Code.CLOSED, e.code());
+  }
+}
