@@ -11,4 +11,6 @@ module dev.lorikeet.training {
   exports dev.lorikeet.training.optimizer;
   exports dev.lorikeet.training.task;
   exports dev.lorikeet.training.trainer;
+
+  uses dev.lorikeet.training.stage.TrainableModelProvider;
 }

@@ -246,6 +246,11 @@ public final class ModelWeights implements AutoCloseable {
     return storage;
   }
 
+  /** Returns how many bytes all tensors take. */
+  public long bytes() {
+    return stored.values().stream().mapToLong(tensor -> tensor.bytes().byteSize()).sum();
+  }
+
   /** Returns the mapped tensors by name; valid until this object is closed. */
   Map<String, StoredTensor> stored() {
     return stored;

@@ -1,0 +1,105 @@
+package dev.lorikeet.jlama.training;
+
+import dev.lorikeet.executor.ExecutorConfig;
+import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.files.family.Families;
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.jlama.hub.ModelFolders;
+import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.lora.ScalarLoraExecutorProvider;
+import dev.lorikeet.jlama.lora.VectorLoraExecutorProvider;
+import dev.lorikeet.jlama.weights.ModelWeights;
+import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.Options;
+import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.training.stage.StageSpan;
+import dev.lorikeet.training.stage.TrainableModel;
+import dev.lorikeet.training.stage.TrainableModelProvider;
+import dev.lorikeet.training.stage.TrainingStage;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Map;
+
+/** Opens the models that {@code JlamaModelProvider} opens, for fine-tuning on the CPU. */
+public final class JlamaTrainableModelProvider implements TrainableModelProvider {
+  private static final String OWNER = "training plugin 'jlama'";
+  private static final String THREADS = "threads";
+
+  /** For {@link java.util.ServiceLoader}. */
+  public JlamaTrainableModelProvider() {}
+
+  @Override
+  public String name() {
+    return "jlama";
+  }
+
+  @Override
+  public int priority() {
+    return 50;
+  }
+
+  @Override
+  public Availability availability() {
+    return Availability.available(Families.modelTypes());
+  }
+
+  @Override
+  public TrainableModel open(Path path, int maxTokens, Map<String, String> values) {
+    Options options = Options.of(OWNER, values, THREADS);
+    int processors = Runtime.getRuntime().availableProcessors();
+    int threads = Math.min(processors, options.number(THREADS, processors, 1, 1024));
+    Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
+    Architecture architecture = Families.read(directory);
+    Deque<AutoCloseable> owned = new ArrayDeque<>();
+    try {
+      ModelWeights weights = ModelWeights.open(directory, architecture);
+      owned.push(weights);
+      WorkerTeam team = new WorkerTeam("lorikeet-trainer-worker", threads);
+      owned.push(team);
+      LoraExecutor executor = executor(ExecutorConfig.of(team));
+      owned.push(executor);
+      CpuTrainingStage stage =
+          new CpuTrainingStage(
+              architecture,
+              weights,
+              StageSpan.whole(architecture.shape()),
+              new CpuTrainingStage.Resources(team, executor),
+              maxTokens);
+      owned.push(stage);
+      return new Opened(
+          architecture.info(directory, weights.storage()), weights.bytes(), stage, owned);
+    } catch (RuntimeException | Error e) {
+      close(owned);
+      throw e;
+    }
+  }
+
+  private static LoraExecutor executor(ExecutorConfig config) {
+    VectorLoraExecutorProvider vector = new VectorLoraExecutorProvider();
+    return vector.availability() instanceof Availability.Available
+        ? vector.open(config)
+        : new ScalarLoraExecutorProvider().open(config);
+  }
+
+  private static void close(Deque<AutoCloseable> owned) {
+    while (!owned.isEmpty()) {
+      try {
+        owned.pop().close();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new IllegalStateException("closing a training model", e);
+      }
+    }
+  }
+
+  private record Opened(
+      ModelInfo info, long weightBytes, TrainingStage stage, Deque<AutoCloseable> owned)
+      implements TrainableModel {
+    @Override
+    public void close() {
+      JlamaTrainableModelProvider.close(owned);
+    }
+  }
+}

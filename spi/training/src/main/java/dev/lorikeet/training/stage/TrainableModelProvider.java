@@ -1,0 +1,64 @@
+package dev.lorikeet.training.stage;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.plugin.Availability;
+import dev.lorikeet.plugin.PluginProvider;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.ServiceLoader;
+
+/**
+ * Opens base models for fine-tuning. Listed in {@code
+ * META-INF/services/dev.lorikeet.training.stage.TrainableModelProvider}.
+ */
+public interface TrainableModelProvider extends PluginProvider {
+  /**
+   * Opens a model.
+   *
+   * @param directory a Hugging Face model directory
+   * @param maxTokens the most tokens of a micro-batch, at least 1
+   * @param options settings of the provider, such as {@code threads}
+   * @throws LorikeetException with code {@code MODEL_NOT_FOUND}, {@code MODEL_INVALID} or {@code
+   *     MODEL_UNSUPPORTED}; nothing is left open then
+   * @throws IllegalArgumentException if an option is unknown or out of range
+   */
+  TrainableModel open(Path directory, int maxTokens, Map<String, String> options);
+
+  /**
+   * Finds a provider that the class loader of this interface sees.
+   *
+   * @param name which one; empty for the available one of the highest priority
+   * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, with the reasons of those found
+   */
+  static TrainableModelProvider find(Optional<String> name) {
+    List<TrainableModelProvider> found = new ArrayList<>();
+    ServiceLoader.load(TrainableModelProvider.class, TrainableModelProvider.class.getClassLoader())
+        .forEach(found::add);
+    found.sort(
+        Comparator.comparingInt(TrainableModelProvider::priority)
+            .reversed()
+            .thenComparing(TrainableModelProvider::name));
+    List<String> reasons = new ArrayList<>();
+    for (TrainableModelProvider provider : found) {
+      if (name.isPresent() && !provider.name().equals(name.get())) {
+        continue;
+      }
+      Availability availability = provider.availability();
+      if (availability instanceof Availability.Available) {
+        return provider;
+      }
+      reasons.add(provider.name() + ": " + availability);
+    }
+    throw new LorikeetException(
+        Code.PLUGIN_UNAVAILABLE,
+        "training plugin"
+            + name.map(n -> " '" + n + "'").orElse("")
+            + ": expected one that can work here, found "
+            + (reasons.isEmpty() ? "none" : String.join("; ", reasons)));
+  }
+}

@@ -1,0 +1,57 @@
+package dev.lorikeet.training.trainer;
+
+import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.stage.TrainableModel;
+import dev.lorikeet.training.task.LoraMethod;
+import dev.lorikeet.training.task.TaskSpec;
+import java.util.List;
+
+/**
+ * What memory a run takes, in bytes, before it begins.
+ *
+ * @param base the weights of the base model, mapped or in memory
+ * @param adapters the weights of all tasks, and B once more for executors
+ * @param gradients of all tasks
+ * @param optimizers what they remember
+ * @param activations of a micro-batch of the largest size, and scratch memory
+ */
+public record MemoryPlan(
+    long base, long adapters, long gradients, long optimizers, long activations) {
+  /**
+   * Returns the plan of a run. Tasks that go on from an adapter are counted as their method would
+   * be.
+   */
+  public static MemoryPlan of(TrainableModel model, Retention retention, List<TaskSpec> tasks) {
+    long adapters = 0;
+    long gradients = 0;
+    long optimizers = 0;
+    for (TaskSpec task : tasks) {
+      long a = weights(task.method(), model.info().shape(), true) * Float.BYTES;
+      long b = weights(task.method(), model.info().shape(), false) * Float.BYTES;
+      adapters += a + 2 * b;
+      gradients += a + b;
+      optimizers += (a + b) * Optimizer.of(task.optimizer()).slots();
+    }
+    long activations =
+        model.stage().workBytes() + model.stage().passBytes(model.stage().maxTokens(), retention);
+    return new MemoryPlan(model.weightBytes(), adapters, gradients, optimizers, activations);
+  }
+
+  private static long weights(LoraMethod method, ModelShape shape, boolean a) {
+    long count = 0;
+    for (Projection projection : method.targets()) {
+      boolean splitsA = projection == Projection.O || projection == Projection.DOWN;
+      int width = a ? shape.inFeatures(projection) : shape.outFeatures(projection);
+      count += (long) method.rank(projection) * width / (a == splitsA ? method.blocks() : 1);
+    }
+    return count * shape.layers();
+  }
+
+  /** Returns the sum. */
+  public long total() {
+    return base + adapters + gradients + optimizers + activations;
+  }
+}
