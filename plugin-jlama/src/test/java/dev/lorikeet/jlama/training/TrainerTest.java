@@ -16,6 +16,7 @@ import dev.lorikeet.training.task.LoraMethod;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.TaskSpec;
 import dev.lorikeet.training.trainer.StepReport;
+import dev.lorikeet.training.trainer.TaskExamples;
 import dev.lorikeet.training.trainer.TaskOutput;
 import dev.lorikeet.training.trainer.Trainer;
 import dev.lorikeet.training.trainer.TrainingObserver;
@@ -32,7 +33,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.LongFunction;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -74,8 +74,8 @@ class TrainerTest {
         Optional.of(new TaskOutput(to, Optional.empty())));
   }
 
-  private static LongFunction<Example> inOrder(List<Example> examples) {
-    return n -> examples.get((int) (n % examples.size()));
+  private static TaskExamples inOrder(List<Example> examples) {
+    return TaskExamples.of(n -> examples.get((int) (n % examples.size())));
   }
 
   @ParameterizedTest
@@ -210,13 +210,15 @@ class TrainerTest {
       TrainingTask failing =
           trainer.submit(
               endless("failing"),
-              n -> new Example.Text(new int[] {1, 2, 1 << 20}, new int[] {1, 2, 3}),
+              TaskExamples.of(
+                  n -> new Example.Text(new int[] {1, 2, 1 << 20}, new int[] {1, 2, 3})),
               TrainingObserver.NONE,
               Optional.empty());
       TrainingTask tooLong =
           trainer.submit(
               endless("too-long"),
-              n -> new Example.Text(new int[MAX_TOKENS + 1], new int[MAX_TOKENS + 1]),
+              TaskExamples.of(
+                  n -> new Example.Text(new int[MAX_TOKENS + 1], new int[MAX_TOKENS + 1])),
               TrainingObserver.NONE,
               Optional.empty());
       TrainingTask watched =
@@ -274,6 +276,40 @@ class TrainerTest {
   }
 
   @Test
+  void whatATaskIsJudgedByIsNotLearned() {
+    TrainingRun run = TrainingRun.of("lora");
+    List<Example> examples = run.examples();
+    List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
+    TaskSpec spec = run.task().steps(7).validateEvery(3).build();
+    try (Trainer trainer = trainer()) {
+      trainer
+          .submit(
+              spec,
+              new TaskExamples(inOrder(examples).training(), examples.subList(0, 4)),
+              reports::add,
+              Optional.empty())
+          .completion()
+          .join();
+      assertEquals(
+          List.of(false, false, true, false, false, true, true),
+          reports.stream().map(report -> report.validationLoss().isPresent()).toList());
+      // The loss after six steps is that of a step on the same examples.
+      List<Example> sameFour = examples.subList(0, 4);
+      List<StepReport> seventh = Collections.synchronizedList(new ArrayList<>());
+      trainer
+          .submit(
+              spec,
+              TaskExamples.of(n -> n < 24 ? examples.get((int) n) : sameFour.get((int) n - 24)),
+              seventh::add,
+              Optional.empty())
+          .completion()
+          .join();
+      assertEquals(
+          reports.get(5).validationLoss().orElseThrow(), seventh.get(6).loss(), 1e-6, "loss");
+    }
+  }
+
+  @Test
   void preferencesCanDoWithoutAReference() {
     TrainingRun run = TrainingRun.of("dpo");
     List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
@@ -304,7 +340,7 @@ class TrainerTest {
       TrainingTask task =
           trainer.submit(
               TaskSpec.builder("dpo").objective(new Objective.Dpo(0.1)).build(),
-              n -> text,
+              TaskExamples.of(n -> text),
               TrainingObserver.NONE,
               Optional.empty());
       assertEquals(Code.INVALID_CONFIG, codeOf(task));
@@ -315,7 +351,7 @@ class TrainerTest {
               () ->
                   trainer.submit(
                       TaskSpec.builder("text").build(),
-                      n -> text,
+                      TaskExamples.of(n -> text),
                       TrainingObserver.NONE,
                       Optional.of(new TaskOutput(taken, Optional.empty()))));
       assertTrue(e.getMessage().contains(taken.toString()), e::getMessage);
@@ -329,7 +365,7 @@ class TrainerTest {
             () ->
                 closed.submit(
                     TaskSpec.builder("late").build(),
-                    n -> new Example.Text(new int[2], new int[2]),
+                    TaskExamples.of(n -> new Example.Text(new int[2], new int[2])),
                     TrainingObserver.NONE,
                     Optional.empty()));
     assertEquals(Code.CLOSED, e.code());

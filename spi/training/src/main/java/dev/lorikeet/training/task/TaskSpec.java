@@ -27,7 +27,9 @@ import java.util.OptionalDouble;
  * @param shuffle whether each pass over the examples has an order of its own
  * @param storedType element type of the adapter's files
  * @param priority among tasks that share a trainer: those with a higher one go first
- * @param checkpointEvery after how many steps the state is saved; 0 for at the end alone
+ * @param checkpointEvery after how many steps the state is saved; 0 for never
+ * @param validateEvery after how many steps the loss of the examples to judge by is computed; 0 for
+ *     at the end alone
  */
 public record TaskSpec(
     String name,
@@ -46,7 +48,8 @@ public record TaskSpec(
     boolean shuffle,
     ElementType storedType,
     int priority,
-    int checkpointEvery) {
+    int checkpointEvery,
+    int validateEvery) {
   public TaskSpec {
     if (!name.matches("[A-Za-z0-9._-]{1,128}") || name.startsWith(".")) {
       throw new IllegalArgumentException(
@@ -61,6 +64,7 @@ public record TaskSpec(
     Ranges.atLeast("batch size", batchSize, 1);
     Ranges.atLeast("accumulate", accumulate, 1);
     Ranges.atLeast("checkpoint every", checkpointEvery, 0);
+    Ranges.atLeast("validate every", validateEvery, 0);
   }
 
   /** Returns a builder with defaults for all but the name. */
@@ -92,6 +96,7 @@ public record TaskSpec(
     private ElementType storedType = ElementType.F32;
     private int priority;
     private int checkpointEvery;
+    private int validateEvery;
 
     private Builder(String name) {
       this.name = Objects.requireNonNull(name, "name");
@@ -193,6 +198,12 @@ public record TaskSpec(
       return this;
     }
 
+    /** Sets after how many steps the loss of the examples to judge by is computed. */
+    public Builder validateEvery(int value) {
+      validateEvery = value;
+      return this;
+    }
+
     /** Returns the task. */
     public TaskSpec build() {
       return new TaskSpec(
@@ -212,7 +223,8 @@ public record TaskSpec(
           shuffle,
           storedType,
           priority,
-          checkpointEvery);
+          checkpointEvery,
+          validateEvery);
     }
   }
 }

@@ -15,6 +15,7 @@ import java.util.OptionalDouble;
  * @param learningRate of A; that of B is the task's ratio times as large
  * @param margin of preferences: the mean of what the loss is a sigmoid's logarithm of
  * @param accuracy of preferences: the share of pairs whose margin is above 0
+ * @param validationLoss the loss of the examples that it is judged by, if it was computed
  */
 public record StepReport(
     String task,
@@ -26,4 +27,5 @@ public record StepReport(
     double gradientNorm,
     double learningRate,
     OptionalDouble margin,
-    OptionalDouble accuracy) {}
+    OptionalDouble accuracy,
+    OptionalDouble validationLoss) {}

@@ -19,17 +19,17 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.LongFunction;
 
 /** A task on its way, step by step. All but the state is the trainer's thread's alone. */
 final class TaskRun implements TrainingTask {
   private final int number;
   private final TaskSpec spec;
   private final ModelShape shape;
-  private final LongFunction<Example> examples;
+  private final TaskExamples examples;
   private final TrainingObserver observer;
   private final Optional<TaskOutput> output;
   private final Runnable changed;
@@ -44,12 +44,14 @@ final class TaskRun implements TrainingTask {
   private StepLoss loss;
   private long tokens;
   private long labels;
+  private double norm;
+  private double rate;
 
   TaskRun(
       int number,
       TaskSpec spec,
       ModelShape shape,
-      LongFunction<Example> examples,
+      TaskExamples examples,
       TrainingObserver observer,
       Optional<TaskOutput> output,
       Runnable changed)
@@ -107,33 +109,13 @@ final class TaskRun implements TrainingTask {
     adapter.clearGradients();
     tokens = 0;
     labels = 0;
-    long pairs = 0;
     long first = (long) made * spec.examplesPerStep();
     for (int batch = 0; batch < spec.accumulate(); batch++) {
       List<Example> together = new ArrayList<>();
       int size = 0;
       for (int i = 0; i < spec.batchSize(); i++) {
-        Example example = examples.apply(first + (long) batch * spec.batchSize() + i);
-        if (spec.objective().takesPreferences() != (example instanceof Example.Preference)) {
-          throw new LorikeetException(
-              Code.INVALID_CONFIG,
-              "task '"
-                  + spec.name()
-                  + "': expected "
-                  + (spec.objective().takesPreferences() ? "preferences" : "texts")
-                  + " for this objective, found the other kind of example");
-        }
-        checkIds(example);
-        if (example.tokens() > maxTokens) {
-          throw new LorikeetException(
-              Code.TOO_LARGE,
-              "task '"
-                  + spec.name()
-                  + "': expected examples of at most "
-                  + maxTokens
-                  + " tokens, those of a micro-batch, found one of "
-                  + example.tokens());
-        }
+        Example example = examples.training().apply(first + (long) batch * spec.batchSize() + i);
+        check(example, maxTokens);
         if (size + example.tokens() > maxTokens) {
           chunks.add(Chunk.of(together));
           together.clear();
@@ -141,7 +123,6 @@ final class TaskRun implements TrainingTask {
         }
         together.add(example);
         size += example.tokens();
-        pairs += example instanceof Example.Preference ? 1 : 0;
       }
       chunks.add(Chunk.of(together));
     }
@@ -149,9 +130,30 @@ final class TaskRun implements TrainingTask {
       tokens += chunk.tokens();
       labels += chunk.labels();
     }
-    loss =
-        new StepLoss(
-            spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : labels));
+    loss = lossOf(List.copyOf(chunks));
+  }
+
+  private void check(Example example, int maxTokens) {
+    if (spec.objective().takesPreferences() != (example instanceof Example.Preference)) {
+      throw new LorikeetException(
+          Code.INVALID_CONFIG,
+          "task '"
+              + spec.name()
+              + "': expected "
+              + (spec.objective().takesPreferences() ? "preferences" : "texts")
+              + " for this objective, found the other kind of example");
+    }
+    if (example.tokens() > maxTokens) {
+      throw new LorikeetException(
+          Code.TOO_LARGE,
+          "task '"
+              + spec.name()
+              + "': expected examples of at most "
+              + maxTokens
+              + " tokens, those of a micro-batch, found one of "
+              + example.tokens());
+    }
+    checkIds(example);
   }
 
   private void checkIds(Example example) {
@@ -197,22 +199,26 @@ final class TaskRun implements TrainingTask {
   boolean took(
       Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
     chunks.remove(chunk);
-    double[] reference = new double[0];
-    if (spec.objective() instanceof Objective.Dpo) {
-      reference =
-          chunk.examples().stream()
-              .flatMapToDouble(e -> Arrays.stream(references.get(e)))
-              .toArray();
-    }
-    return loss.add(batch, first, end, values, reference, coefficients);
+    return loss.add(batch, first, end, values, referenceOf(chunk), coefficients);
   }
 
-  /** Makes the step if all its chunks are through. */
-  void stepIfComplete() throws IOException {
-    if (!chunks.isEmpty()) {
-      return;
-    }
-    double norm = adapter.gradientNorm();
+  /** Returns the log-probabilities by the base model of a chunk's sequences, if they are needed. */
+  double[] referenceOf(Chunk chunk) {
+    return spec.objective() instanceof Objective.Dpo
+        ? chunk.examples().stream()
+            .flatMapToDouble(e -> Arrays.stream(Objects.requireNonNull(references.get(e))))
+            .toArray()
+        : new double[0];
+  }
+
+  /** Returns whether all chunks of the step are through. */
+  boolean isStepComplete() {
+    return chunks.isEmpty();
+  }
+
+  /** Changes the weights by the gradients of the step. */
+  void makeStep() {
+    norm = adapter.gradientNorm();
     if (!Double.isFinite(norm)) {
       throw notFinite("gradient norm", norm);
     }
@@ -220,13 +226,50 @@ final class TaskRun implements TrainingTask {
     if (spec.maxGradNorm().isPresent()) {
       scale = (float) Math.min(1, spec.maxGradNorm().getAsDouble() / (norm + 1e-6));
     }
-    double rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
+    rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
     made++;
     for (LearningModule module : adapter.modules()) {
       optimizer.step(module.a(), rate, scale, made);
       optimizer.step(module.b(), rate * spec.loraPlusRatio(), scale, made);
     }
     adapter.publish();
+  }
+
+  /** Returns whether the adapter is to be judged after this step. */
+  boolean isValidationDue() {
+    return !examples.validation().isEmpty()
+        && (made == spec.steps() || (spec.validateEvery() > 0 && made % spec.validateEvery() == 0));
+  }
+
+  /** Returns the examples to judge by, in chunks. */
+  List<Chunk> validation(int maxTokens) {
+    List<Chunk> cut = new ArrayList<>();
+    List<Example> together = new ArrayList<>();
+    int size = 0;
+    for (Example example : examples.validation()) {
+      check(example, maxTokens);
+      if (size + example.tokens() > maxTokens) {
+        cut.add(Chunk.of(together));
+        together.clear();
+        size = 0;
+      }
+      together.add(example);
+      size += example.tokens();
+    }
+    cut.add(Chunk.of(together));
+    return cut;
+  }
+
+  /** Returns an empty sum of the loss over chunks. */
+  StepLoss lossOf(List<Chunk> of) {
+    long pairs = of.stream().mapToLong(chunk -> chunk.examples().size()).sum();
+    long all = of.stream().mapToLong(Chunk::labels).sum();
+    return new StepLoss(
+        spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : all));
+  }
+
+  /** Tells of the step that was made, and ends the task or saves it where that is due. */
+  void report(OptionalDouble validationLoss) throws IOException {
     boolean pairs = spec.objective().takesPreferences();
     StepReport report =
         new StepReport(
@@ -239,7 +282,8 @@ final class TaskRun implements TrainingTask {
             norm,
             rate,
             pairs ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
-            pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty());
+            pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
+            validationLoss);
     observer.stepped(report);
     if (made == spec.steps()) {
       finish(report);

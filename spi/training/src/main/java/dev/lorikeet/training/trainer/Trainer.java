@@ -21,8 +21,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.LongFunction;
 
 /**
  * Learns many adapters at once over one frozen base. Tasks join and leave at any time; each gets
@@ -79,7 +79,7 @@ public final class Trainer implements AutoCloseable {
    * Adds a task. If there are checkpoints of it, it goes on from the last.
    *
    * @param spec what is to be learned
-   * @param examples gives the n-th example that is taken, from 0; the same for the same n
+   * @param examples what it learns from
    * @param observer is told how it goes
    * @param output where its files go; empty if only the observer is to know
    * @throws LorikeetException with code {@code INVALID_CONFIG} if the output is there already, or
@@ -88,7 +88,7 @@ public final class Trainer implements AutoCloseable {
    */
   public TrainingTask submit(
       TaskSpec spec,
-      LongFunction<Example> examples,
+      TaskExamples examples,
       TrainingObserver observer,
       Optional<TaskOutput> output) {
     TaskRun run;
@@ -220,17 +220,39 @@ public final class Trainer implements AutoCloseable {
         LearnedGradients.of(Trainer::sums));
   }
 
-  private static void step(TaskRun run) {
-    if (run.hasEnded()) {
+  private void step(TaskRun run) {
+    if (run.hasEnded() || !run.isStepComplete()) {
       return;
     }
     try {
-      run.stepIfComplete();
+      run.makeStep();
+      run.report(run.isValidationDue() ? OptionalDouble.of(validate(run)) : OptionalDouble.empty());
     } catch (IOException e) {
       run.fail(failed(run.spec(), e));
     } catch (RuntimeException | Error e) {
       run.fail(told(run, e));
     }
+  }
+
+  /** Returns the loss of the examples that a task is judged by. */
+  private double validate(TaskRun run) {
+    List<Chunk> chunks = run.validation(stage.maxTokens());
+    StepLoss loss = run.lossOf(chunks);
+    for (Chunk chunk : chunks) {
+      reference(run, run.withoutReference(chunk));
+      MicroBatch.Builder builder = MicroBatch.builder();
+      chunk.addTo(builder, run.number());
+      MicroBatch batch = builder.build();
+      batch.fill(lora, task -> Optional.of(run.adapter()));
+      try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.INPUTS)) {
+        double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
+        float[] unused = new float[batch.tokens()];
+        if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
+          throw run.notFinite("validation loss", Double.NaN);
+        }
+      }
+    }
+    return loss.loss();
   }
 
   private static int sequencesOf(Chunk chunk) {
@@ -255,10 +277,7 @@ public final class Trainer implements AutoCloseable {
   private Optional<Chunk> next(TaskRun run) {
     try {
       Chunk chunk = run.next(stage.maxTokens());
-      List<Example> unknown = run.withoutReference(chunk);
-      if (!unknown.isEmpty()) {
-        reference(run, unknown);
-      }
+      reference(run, run.withoutReference(chunk));
       return Optional.of(chunk);
     } catch (RuntimeException e) {
       run.fail(told(run, e));
@@ -266,7 +285,11 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
+  /** Computes what the base model says to preferences. */
   private void reference(TaskRun run, List<Example> examples) {
+    if (examples.isEmpty()) {
+      return;
+    }
     MicroBatch.Builder builder = MicroBatch.builder();
     Chunk.of(examples).addTo(builder, run.number());
     MicroBatch batch = builder.build();
