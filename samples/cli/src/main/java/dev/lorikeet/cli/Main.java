@@ -11,6 +11,7 @@ import dev.lorikeet.cli.plugins.ConformanceCommand;
 import dev.lorikeet.cli.plugins.PluginsCommand;
 import dev.lorikeet.cli.router.RouterCommand;
 import dev.lorikeet.cli.telemetry.TelemetrySession;
+import dev.lorikeet.cli.train.TrainCommand;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.time.Duration;
@@ -60,6 +61,7 @@ public final class Main {
         .addSubcommand(new DemoCommand(console))
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
+        .addSubcommand(new TrainCommand(console))
         .addSubcommand(RouterCommand.line(console))
         .addSubcommand(new PullCommand(console))
         .addSubcommand(new QuantizeCommand(console))

@@ -1,0 +1,340 @@
+package dev.lorikeet.cli.train;
+
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.cli.console.ByteSize;
+import dev.lorikeet.cli.console.Console;
+import dev.lorikeet.cli.console.ExitCode;
+import dev.lorikeet.cli.console.Json;
+import dev.lorikeet.cli.console.Table;
+import dev.lorikeet.cli.console.Visible;
+import dev.lorikeet.cli.options.Directories;
+import dev.lorikeet.text.ChatTemplate;
+import dev.lorikeet.text.HfTokenizer;
+import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.data.ExampleOrder;
+import dev.lorikeet.training.data.ExampleReader;
+import dev.lorikeet.training.data.ExampleSet;
+import dev.lorikeet.training.data.ExampleSplit;
+import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.stage.TrainableModel;
+import dev.lorikeet.training.stage.TrainableModelProvider;
+import dev.lorikeet.training.task.TaskFile;
+import dev.lorikeet.training.task.TaskSpec;
+import dev.lorikeet.training.trainer.MemoryPlan;
+import dev.lorikeet.training.trainer.StepReport;
+import dev.lorikeet.training.trainer.TaskExamples;
+import dev.lorikeet.training.trainer.TaskOutput;
+import dev.lorikeet.training.trainer.Trainer;
+import dev.lorikeet.training.trainer.TrainingTask;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Fine-tunes adapters over one base model, all at once. */
+@Command(
+    name = "train",
+    sortOptions = false,
+    description =
+        "Learns LoRA adapters over a frozen base model: one by options, or all tasks of a file at once. Writes PEFT directories. A task that was interrupted goes on from its last checkpoint.")
+public final class TrainCommand implements Callable<Integer> {
+  private final Console console;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Option(
+      names = {"-m", "--model"},
+      required = true,
+      paramLabel = "DIR",
+      description = "Hugging Face model directory, or a model's name: owner/name.")
+  private Path model = Path.of("");
+
+  @Option(
+      names = {"-o", "--out"},
+      required = true,
+      paramLabel = "DIR",
+      description =
+          "Directory in which each task's adapter is written, by its name, with a log NAME.jsonl beside it.")
+  private Path out = Path.of("");
+
+  @ArgGroup(multiplicity = "1")
+  private Choice choice = new Choice();
+
+  @Option(
+      names = "--micro-batch-tokens",
+      paramLabel = "N",
+      description =
+          "The most tokens that go through the model at once, of all tasks together (${DEFAULT-VALUE}).")
+  private int maxTokens = 1024;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads; as many as processors if not given.")
+  private OptionalInt threads = OptionalInt.empty();
+
+  @Option(
+      names = "--activation-memory",
+      paramLabel = "SIZE",
+      converter = ByteSize.class,
+      description =
+          "What may be kept of a forward pass for its backward; what does not fit is computed again (${DEFAULT-VALUE}).")
+  private long activationMemory = 1L << 30;
+
+  @Option(
+      names = "--backend",
+      paramLabel = "NAME",
+      description = "Training plugin to use; the best one if not given.")
+  private Optional<String> backend = Optional.empty();
+
+  @Option(names = "--json", description = "Print what came of the tasks as JSON.")
+  private boolean json;
+
+  /** Creates the command. */
+  public TrainCommand(Console console) {
+    this.console = console;
+  }
+
+  /** Tasks of a file, or one by options. */
+  private static final class Choice {
+    @Option(
+        names = "--tasks",
+        required = true,
+        paramLabel = "FILE",
+        description = "Tasks in YAML or JSON; lorikeet-training's README lists its keys.")
+    private Optional<Path> file = Optional.empty();
+
+    @ArgGroup(exclusive = false)
+    private TaskOptions one = new TaskOptions();
+  }
+
+  /** A task with its examples. */
+  private record Prepared(TaskSpec spec, TaskExamples examples) {}
+
+  /**
+   * What came of a task, and its keys in JSON.
+   *
+   * @param task its name
+   * @param adapter where the adapter is; null if there is none
+   * @param steps how many it made in this run
+   * @param firstLoss of the first step of this run
+   * @param lastLoss of the last
+   * @param validationLoss behind the last step; null where nothing was held back
+   * @param tokens that went through the model
+   * @param tokensPerSecond over the whole run
+   * @param error why there is no adapter; null if there is
+   */
+  private record Outcome(
+      String task,
+      @Nullable String adapter,
+      int steps,
+      @Nullable Double firstLoss,
+      @Nullable Double lastLoss,
+      @Nullable Double validationLoss,
+      long tokens,
+      long tokensPerSecond,
+      Json.@Nullable Problem error) {}
+
+  /** What a task has reported so far; written by the trainer's thread. */
+  private static final class Progress {
+    private int steps;
+    private long tokens;
+    private @Nullable StepReport first;
+    private @Nullable StepReport last;
+
+    synchronized void add(StepReport report) {
+      steps++;
+      tokens += report.tokens();
+      first = first == null ? report : first;
+      last = report;
+    }
+  }
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    List<TaskFile.Entry> entries;
+    try {
+      entries =
+          choice.file.isPresent() ? TaskFile.read(choice.file.get()) : List.of(choice.one.entry());
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    }
+    Path directory = new Directories(console).model(model);
+    Map<String, String> options = new LinkedHashMap<>();
+    threads.ifPresent(n -> options.put("threads", Integer.toString(n)));
+    try (TrainableModel opened =
+        TrainableModelProvider.find(backend).open(directory, maxTokens, options)) {
+      List<Prepared> tasks = prepare(directory, opened, entries);
+      Retention retention =
+          Retention.within(opened.stage(), opened.stage().maxTokens(), 1, activationMemory);
+      print(MemoryPlan.of(opened, retention, tasks.stream().map(Prepared::spec).toList()));
+      Files.createDirectories(out);
+      return train(opened, retention, tasks);
+    }
+  }
+
+  private List<Prepared> prepare(
+      Path directory, TrainableModel opened, List<TaskFile.Entry> entries) {
+    List<Prepared> tasks = new ArrayList<>();
+    Optional<ChatTemplate> template = ChatTemplate.read(directory);
+    try (HfTokenizer tokenizer = HfTokenizer.open(directory)) {
+      for (TaskFile.Entry entry : entries) {
+        int most = Math.min(maxTokens, opened.info().maxPositions());
+        ExampleReader.Builder reader =
+            ExampleReader.builder(opened.info().shape().vocabulary())
+                .tokenizer(tokenizer)
+                .maxTokens(Math.min(most, entry.maxLength().orElse(most)), entry.overlong());
+        template.ifPresent(reader::chatTemplate);
+        opened.info().eosTokens().stream().min(Integer::compare).ifPresent(reader::eosToken);
+        ExampleSet read = reader.build().read(entry.data());
+        List<Example> training = read.examples();
+        List<Example> validation = List.of();
+        switch (entry.validation()) {
+          case TaskFile.Validation.None() -> {}
+          case TaskFile.Validation.File(Path file) ->
+              validation = reader.build().read(file).examples();
+          case TaskFile.Validation.Fraction(double fraction) -> {
+            ExampleSplit split = ExampleSplit.of(training, fraction, entry.spec().seed());
+            training = split.training();
+            validation = split.validation();
+          }
+        }
+        TaskSpec task = entry.spec(training.size());
+        ExampleOrder order = new ExampleOrder(task.seed(), task.shuffle(), training.size());
+        List<Example> all = training;
+        tasks.add(
+            new Prepared(task, new TaskExamples(n -> all.get(order.example(n)), validation)));
+      }
+    }
+    return tasks;
+  }
+
+  private void print(MemoryPlan plan) {
+    console
+        .err()
+        .println(
+            "memory: base "
+                + ByteSize.text(plan.base())
+                + ", adapters "
+                + ByteSize.text(plan.adapters())
+                + ", gradients "
+                + ByteSize.text(plan.gradients())
+                + ", optimizers "
+                + ByteSize.text(plan.optimizers())
+                + ", activations "
+                + ByteSize.text(plan.activations())
+                + ", together "
+                + ByteSize.text(plan.total()));
+  }
+
+  private int train(TrainableModel opened, Retention retention, List<Prepared> tasks)
+      throws IOException, InterruptedException {
+    List<Outcome> outcomes = new ArrayList<>();
+    List<TaskLog> logs = new ArrayList<>();
+    long start = System.nanoTime();
+    try (TrainingView view = new TrainingView(console);
+        Trainer trainer = new Trainer(opened.stage(), opened.info().shape(), retention)) {
+      Map<TrainingTask, Progress> running = new LinkedHashMap<>();
+      for (Prepared task : tasks) {
+        String name = task.spec().name();
+        Progress progress = new Progress();
+        view.begin(name, task.spec().steps());
+        TaskLog log =
+            new TaskLog(
+                out.resolve(name + ".jsonl"),
+                report -> {
+                  progress.add(report);
+                  view.stepped(report);
+                });
+        logs.add(log);
+        running.put(
+            trainer.submit(
+                task.spec(),
+                task.examples(),
+                log,
+                Optional.of(new TaskOutput(out.resolve(name), Optional.of(model.toString())))),
+            progress);
+      }
+      for (Map.Entry<TrainingTask, Progress> task : running.entrySet()) {
+        outcomes.add(outcome(task.getKey(), task.getValue(), start));
+      }
+    } finally {
+      logs.forEach(TaskLog::close);
+    }
+    print(outcomes);
+    return outcomes.stream().allMatch(outcome -> outcome.error() == null)
+        ? ExitCode.OK
+        : ExitCode.FAILURE;
+  }
+
+  private Outcome outcome(TrainingTask task, Progress progress, long start)
+      throws InterruptedException {
+    Json.Problem error = null;
+    try {
+      task.completion().get();
+    } catch (ExecutionException e) {
+      error =
+          e.getCause() instanceof LorikeetException failure
+              ? Json.Problem.of(failure)
+              : new Json.Problem("INTERNAL", String.valueOf(e.getCause()), null);
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    synchronized (progress) {
+      StepReport first = progress.first;
+      StepReport last = progress.last;
+      return new Outcome(
+          task.name(),
+          error == null ? out.resolve(task.name()).toString() : null,
+          progress.steps,
+          first == null ? null : (Double) first.loss(),
+          last == null ? null : (Double) last.loss(),
+          last == null || last.validationLoss().isEmpty()
+              ? null
+              : (Double) last.validationLoss().getAsDouble(),
+          progress.tokens,
+          Math.round(progress.tokens / seconds),
+          error);
+    }
+  }
+
+  private void print(List<Outcome> outcomes) {
+    if (json) {
+      Json.print(console.out(), outcomes);
+      return;
+    }
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("task", "steps", "loss", "validation", "tokens/s", "adapter"));
+    for (Outcome o : outcomes) {
+      rows.add(
+          List.of(
+              o.task(),
+              Integer.toString(o.steps()),
+              number(o.firstLoss()) + " -> " + number(o.lastLoss()),
+              number(o.validationLoss()),
+              Long.toString(o.tokensPerSecond()),
+              o.error() == null
+                  ? Visible.oneLine(String.valueOf(o.adapter()))
+                  : o.error().code() + ": " + Visible.oneLine(o.error().message())));
+    }
+    Table.print(console.out(), rows);
+  }
+
+  private static String number(@Nullable Double value) {
+    return value == null ? "-" : String.format(Locale.ROOT, "%.4f", value);
+  }
+}
