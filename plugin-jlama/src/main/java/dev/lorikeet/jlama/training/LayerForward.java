@@ -23,6 +23,7 @@ import dev.lorikeet.training.stage.MicroBatch;
  * @param a what the layer computes for its backward
  * @param out the layer's output
  */
+@SuppressWarnings("ArrayRecordComponent") // never compared
 record LayerForward(
     StageWork work,
     LayerWeights weights,

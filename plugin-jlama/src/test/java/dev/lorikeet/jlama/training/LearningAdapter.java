@@ -35,7 +35,8 @@ import java.util.function.Supplier;
 
 /**
  * An adapter whose weights are written between steps, with the sums of its gradients. Its factors
- * are held in the shapes of PEFT, and written to the memory that executors read by {@link #write}.
+ * are held in the shapes of PEFT, and written to the memory that executors read by {@link
+ * Module#write}.
  */
 final class LearningAdapter implements AdapterLease {
   private static final ObjectMapper JSON = new ObjectMapper();

@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -42,6 +43,7 @@ class ReferenceRunTest {
   private static final int MAX_TOKENS = 512;
 
   /** A sequence and the coefficient of each of its tokens' log-probabilities, when known. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Example(int[] ids, int[] targets) {}
 
   /** A run as its files tell it. */
@@ -245,8 +247,8 @@ class ReferenceRunTest {
 
   /** AdamW and SGD as PyTorch has them. */
   private static final class Moments {
-    private final Map<float[], float[]> first = new HashMap<>();
-    private final Map<float[], float[]> second = new HashMap<>();
+    private final IdentityHashMap<float[], float[]> first = new IdentityHashMap<>();
+    private final IdentityHashMap<float[], float[]> second = new IdentityHashMap<>();
 
     void update(Run run, JsonNode rates, int step) {
       JsonNode most = run.log.get("max_grad_norm");

@@ -40,7 +40,7 @@ class StageGradientTest {
 
   @TempDir Path directory;
 
-  private interface Model {
+  interface Model {
     Path write(Path directory);
   }
 

@@ -26,7 +26,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -92,26 +91,28 @@ class TrainerTest {
 
   @Test
   void allRunsTogetherArePytorchsAndTheSameBitsAsAlone() throws IOException {
-    Map<String, Path> together = new HashMap<>();
     try (Trainer trainer = trainer()) {
       List<TrainingTask> tasks = new ArrayList<>();
       for (String name : RUNS) {
         TrainingRun run = TrainingRun.of(name);
-        Path to = folder.resolve("together-" + name);
-        together.put(name, to);
+        Path to = together(name);
         tasks.add(submit(trainer, run, run.task().build(), to));
       }
       tasks.forEach(task -> task.completion().join());
     }
     for (String name : RUNS) {
       TrainingRun run = TrainingRun.of(name);
-      assertEquals(0, run.distance(together.get(name)), 1e-2, name);
+      assertEquals(0, run.distance(together(name)), 1e-2, name);
       Path alone = folder.resolve("alone-" + name);
       try (Trainer trainer = trainer()) {
         submit(trainer, run, run.task().build(), alone).completion().join();
       }
-      assertArrayEquals(weights(alone), weights(together.get(name)), name);
+      assertArrayEquals(weights(alone), weights(together(name)), name);
     }
+  }
+
+  private Path together(String name) {
+    return folder.resolve("together-" + name);
   }
 
   private static byte[] weights(Path adapter) throws IOException {

@@ -17,5 +17,6 @@ public sealed interface OutputGradient {
    *
    * @param coefficients one for each token; those of tokens without a label are not looked at
    */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   record OfLogProbabilities(float[] coefficients) implements OutputGradient {}
 }

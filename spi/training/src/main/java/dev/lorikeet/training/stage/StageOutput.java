@@ -17,5 +17,6 @@ public sealed interface StageOutput {
    * @param values for each token the log-probability of its label, natural logarithm; 0 for tokens
    *     without. Not finite where the model's numbers are not. Belongs to whoever asked for it
    */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   record LogProbabilities(double[] values) implements StageOutput {}
 }

@@ -18,7 +18,6 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -37,7 +36,7 @@ final class TaskRun implements TrainingTask {
   private final LearningAdapter adapter;
   private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
   private final Deque<Chunk> chunks = new ArrayDeque<>();
-  private final Map<Example, double[]> references = new IdentityHashMap<>();
+  private final IdentityHashMap<Example, double[]> references = new IdentityHashMap<>();
   private volatile State state = State.RUNNING;
 
   private int made;
