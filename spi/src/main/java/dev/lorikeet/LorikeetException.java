@@ -42,6 +42,8 @@ public final class LorikeetException extends RuntimeException {
     MODEL_INVALID,
     /** The base model is of a family or uses a feature that the plugin does not support. */
     MODEL_UNSUPPORTED,
+    /** Examples to learn from are damaged, or do not fit the model or the task. */
+    DATA_INVALID,
     /**
      * Network or access kept a download from its end, or a file could not be written; the same call
      * may go on later.

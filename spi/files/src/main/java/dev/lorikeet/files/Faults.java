@@ -11,7 +11,11 @@ public enum Faults {
   /** Of a base model's files, or of what belongs to it, such as a tokenizer or a router. */
   MODEL(Code.MODEL_INVALID, Code.MODEL_UNSUPPORTED),
   /** Of an adapter's files. */
-  ADAPTER(Code.ADAPTER_INVALID, Code.ADAPTER_UNSUPPORTED);
+  ADAPTER(Code.ADAPTER_INVALID, Code.ADAPTER_UNSUPPORTED),
+  /** Of examples to learn from. */
+  DATA(Code.DATA_INVALID, Code.DATA_INVALID),
+  /** Of what says what is to be done, such as a list of tasks. */
+  CONFIG(Code.INVALID_CONFIG, Code.INVALID_CONFIG);
 
   private static final int LONGEST_PLACE = 500;
   private static final int LONGEST_QUOTE = 200;

@@ -19,6 +19,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -111,6 +112,29 @@ public final class JsonFile {
       throw damaged(faults, source, e);
     } catch (OutOfMemoryError e) {
       throw UntrustedFile.tooLargeForHeap(faults, source, bytes.limit(), e);
+    }
+  }
+
+  /**
+   * Returns an object that came from elsewhere, such as another notation.
+   *
+   * @param faults whose file it is, which decides the codes of errors
+   * @param source names the object in errors
+   */
+  public static JsonFile of(Faults faults, String source, ObjectNode root) {
+    return new JsonFile(faults, source, root);
+  }
+
+  /**
+   * Refuses keys that nobody reads.
+   *
+   * @param known those that may be there
+   */
+  public void checkKeys(Collection<String> known) {
+    for (var entry : root.properties()) {
+      if (!known.contains(entry.getKey())) {
+        throw faults.refuse(source, KnownNames.unknown("key", entry.getKey(), known));
+      }
     }
   }
 

@@ -39,6 +39,7 @@ public final class HfTokenizer implements Tokenizer {
 
   private final Detokenizer detokenizer;
   private final OptionalInt bosId;
+  private final OptionalInt eosId;
   private final Affixes affixes;
   private final TextLimits limits;
 
@@ -52,6 +53,7 @@ public final class HfTokenizer implements Tokenizer {
     this.handle = handle;
     this.detokenizer = detokenizer;
     this.bosId = id(file.namedToken("bos_token"), file);
+    this.eosId = id(file.namedToken("eos_token"), file);
     this.limits = checked.limits();
     this.affixes =
         file.addsBos() && bosId.isPresent() && checked.affixes().isEmpty()
@@ -197,6 +199,14 @@ public final class HfTokenizer implements Tokenizer {
   /** Returns the id of the token that begins a sequence. */
   OptionalInt bosTokenId() {
     return bosId;
+  }
+
+  /**
+   * Returns the id of {@code eos_token} of {@code tokenizer_config.json}, the token that ends a
+   * text to learn from. A model may know more tokens that end a generation.
+   */
+  public OptionalInt eosTokenId() {
+    return eosId;
   }
 
   /** Returns one more than the highest token id, added tokens included. */

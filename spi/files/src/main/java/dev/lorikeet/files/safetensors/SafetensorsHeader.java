@@ -183,7 +183,7 @@ public record SafetensorsHeader(Map<String, Entry> tensors) {
                   switch (faults) {
                     case MODEL -> // Jlama has more types of its own
                         faults.unsupported(at, "F32, F16, BF16 or Q4", name);
-                    case ADAPTER -> faults.invalid(at, "F32, F16 or BF16", name);
+                    case ADAPTER, DATA, CONFIG -> faults.invalid(at, "F32, F16 or BF16", name);
                   });
     }
 
