@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.data;
+
+import org.jspecify.annotations.NullMarked;
