@@ -61,10 +61,12 @@ class ModuleRulesTest {
                   "spi/files",
                   "spi/text",
                   "spi/host",
+                  "spi/training",
                   "memory-arrow",
                   "plugin-jlama", // what Jlama reads, it reads with Jackson
                   "conformance"),
           "ai.djl", Set.of("spi/text"),
+          "org.yaml.snakeyaml", Set.of("spi/training"),
           "io.opentelemetry", Set.of("spi/host", "memory-arrow"),
           "org.apache.arrow", Set.of("memory-arrow"),
           "com.github.tjake", Set.of("plugin-jlama"),

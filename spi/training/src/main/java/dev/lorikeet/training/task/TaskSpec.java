@@ -63,6 +63,13 @@ public record TaskSpec(
     Ranges.atLeast("steps", steps, 1);
     Ranges.atLeast("batch size", batchSize, 1);
     Ranges.atLeast("accumulate", accumulate, 1);
+    if ((long) batchSize * accumulate > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          "batch size: expected at most "
+              + Integer.MAX_VALUE
+              + " examples a step, found "
+              + (long) batchSize * accumulate);
+    }
     Ranges.atLeast("checkpoint every", checkpointEvery, 0);
     Ranges.atLeast("validate every", validateEvery, 0);
   }
@@ -70,6 +77,29 @@ public record TaskSpec(
   /** Returns a builder with defaults for all but the name. */
   public static Builder builder(String name) {
     return new Builder(name);
+  }
+
+  /** Returns the same task with another number of steps. */
+  public TaskSpec withSteps(int value) {
+    return new TaskSpec(
+        name,
+        objective,
+        method,
+        start,
+        optimizer,
+        learningRate,
+        loraPlusRatio,
+        schedule,
+        maxGradNorm,
+        value,
+        batchSize,
+        accumulate,
+        seed,
+        shuffle,
+        storedType,
+        priority,
+        checkpointEvery,
+        validateEvery);
   }
 
   /** Returns how many examples a step takes. */

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.task;
+
+import org.jspecify.annotations.NullMarked;
