@@ -144,8 +144,12 @@ abstract class GradientShapeRules extends GradientRules {
       }
       for (int t = 0; t < 30; t++) {
         if (c.entries(0, t).isEmpty()) {
-          c.x.set(t, trial.between(0, 63), Float.NaN);
-          c.y.get(1).set(t, trial.between(0, 31), Float.POSITIVE_INFINITY);
+          for (int i = 0; i < 64; i++) {
+            c.x.set(t, i, Float.NaN);
+          }
+          for (int i = 0; i < 32; i++) {
+            c.y.get(1).set(t, i, Float.POSITIVE_INFINITY);
+          }
         }
       }
       long revision = c.batch.revision();
