@@ -38,7 +38,7 @@ final class TaskOptions {
       names = "--validation",
       paramLabel = "FRACTION",
       description = "Share of the examples to hold back, of which the loss is told.")
-  private OptionalDouble validation = OptionalDouble.empty();
+  private Optional<Double> validation = Optional.empty();
 
   @Option(names = "--rank", paramLabel = "R", description = "Rank (${DEFAULT-VALUE}).")
   private int rank = 16;
@@ -47,7 +47,7 @@ final class TaskOptions {
       names = "--alpha",
       paramLabel = "A",
       description = "Numerator of the scaling (twice the rank).")
-  private OptionalDouble alpha = OptionalDouble.empty();
+  private Optional<Double> alpha = Optional.empty();
 
   @Option(names = "--rslora", description = "Scale by alpha / sqrt(rank).")
   private boolean rsLora;
@@ -111,16 +111,16 @@ final class TaskOptions {
       names = "--max-grad-norm",
       paramLabel = "N",
       description = "The largest norm of a gradient.")
-  private OptionalDouble maxGradNorm = OptionalDouble.empty();
+  private Optional<Double> maxGradNorm = Optional.empty();
 
   @Option(names = "--steps", paramLabel = "N", description = "Steps; or --epochs.")
-  private OptionalInt steps = OptionalInt.empty();
+  private Optional<Integer> steps = Optional.empty();
 
   @Option(
       names = "--epochs",
       paramLabel = "N",
       description = "How often each example is taken (1 without --steps).")
-  private OptionalDouble epochs = OptionalDouble.empty();
+  private Optional<Double> epochs = Optional.empty();
 
   @Option(
       names = "--batch-size",
@@ -167,13 +167,7 @@ final class TaskOptions {
                 })
             .method(
                 new LoraMethod(
-                    rank,
-                    alpha.orElse(2.0 * rank),
-                    rsLora,
-                    modules(),
-                    Map.of(),
-                    Map.of(),
-                    blocks))
+                    rank, alpha.orElse(2.0 * rank), rsLora, modules(), Map.of(), Map.of(), blocks))
             .optimizer(new OptimizerSpec.AdamW(0.9, 0.999, 1e-8, weightDecay))
             .learningRate(learningRate)
             .loraPlusRatio(loraPlus)
@@ -189,13 +183,13 @@ final class TaskOptions {
       throw new IllegalArgumentException("--steps, --epochs: expected one of them, found both");
     }
     OptionalDouble passes =
-        steps.isPresent() ? OptionalDouble.empty() : OptionalDouble.of(epochs.orElse(1));
+        steps.isPresent() ? OptionalDouble.empty() : OptionalDouble.of(epochs.orElse(1.0));
     return new TaskFile.Entry(
         task.build(),
         passes,
         data.toAbsolutePath(),
         validation.isPresent()
-            ? new TaskFile.Validation.Fraction(validation.getAsDouble())
+            ? new TaskFile.Validation.Fraction(validation.get())
             : new TaskFile.Validation.None(),
         OptionalInt.empty(),
         Overlong.REFUSE);

@@ -35,7 +35,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import org.jspecify.annotations.Nullable;
@@ -86,7 +85,7 @@ public final class TrainCommand implements Callable<Integer> {
       names = "--threads",
       paramLabel = "N",
       description = "Threads; as many as processors if not given.")
-  private OptionalInt threads = OptionalInt.empty();
+  private Optional<Integer> threads = Optional.empty();
 
   @Option(
       names = "--activation-memory",
@@ -217,8 +216,7 @@ public final class TrainCommand implements Callable<Integer> {
         TaskSpec task = entry.spec(training.size());
         ExampleOrder order = new ExampleOrder(task.seed(), task.shuffle(), training.size());
         List<Example> all = training;
-        tasks.add(
-            new Prepared(task, new TaskExamples(n -> all.get(order.example(n)), validation)));
+        tasks.add(new Prepared(task, new TaskExamples(n -> all.get(order.example(n)), validation)));
       }
     }
     return tasks;
