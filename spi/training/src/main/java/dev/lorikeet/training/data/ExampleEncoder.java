@@ -36,6 +36,7 @@ record ExampleEncoder(
    * @param ids the tokens of both
    * @param from the first token that is not the beginning's alone
    */
+  @SuppressWarnings("ArrayRecordComponent") // handed on, never compared
   record Continued(int[] ids, int from) {
     int[] rest() {
       return Arrays.copyOfRange(ids, from, ids.length);

@@ -28,6 +28,7 @@ final class Shortened {
     };
   }
 
+  @SuppressWarnings("ReferenceEquality") // one array may be both, and then stays so
   private static Optional<Example> text(Example.Text text, int most) {
     int[] ids = Arrays.copyOf(text.ids(), most);
     int[] labels = text.labels() == text.ids() ? ids : Arrays.copyOf(text.labels(), most);

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class ExampleFuzzTest {
-  private static final int MUTATIONS = Integer.getInteger("lorikeet.fuzz.mutations", 2000);
+  private static final int MUTATIONS = Integer.getInteger("lorikeet.fuzz.mutations", 500);
   private static final String TEXTS =
       """
       {"text": "the sea\\n"}

@@ -63,7 +63,9 @@ public class MatMulBenchmark {
         int in = shape.inFeatures(projection);
         products.add(
             new Product(
-                Operands.matrix(arena, type, out, in), Rows.dense(x, tokens, in), Rows.dense(y, tokens, out)));
+                Operands.matrix(arena, type, out, in),
+                Rows.dense(x, tokens, in),
+                Rows.dense(y, tokens, out)));
       }
     }
   }
