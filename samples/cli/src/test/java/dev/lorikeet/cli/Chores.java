@@ -33,6 +33,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -526,7 +527,7 @@ final class Chores {
   }
 
   /** Unpacks the tiny model, of which one file is missing. */
-  private final class Unpack implements Chore {
+  private static final class Unpack implements Chore {
     private final Path folder;
 
     Unpack(Path around) {
@@ -554,13 +555,14 @@ final class Chores {
         TinyModel.extract(folder);
         return ExitCode.OK;
       } catch (UncheckedIOException e) {
-        return ExitCode.of(LorikeetException.ofFiles("unpacking", e.getCause()).code());
+        return ExitCode.of(
+            LorikeetException.ofFiles("unpacking", Objects.requireNonNull(e.getCause())).code());
       }
     }
 
     @Override
     public void checkWhole() throws IOException {
-      Path whole = TinyModel.extract().base().getParent();
+      Path whole = Objects.requireNonNull(TinyModel.extract().base().getParent());
       for (Map.Entry<String, String> file : Snapshot.of(folder).files().entrySet()) {
         if (!hidden(file.getKey())) {
           byte[] right = Files.readAllBytes(whole.resolve(file.getKey()));
