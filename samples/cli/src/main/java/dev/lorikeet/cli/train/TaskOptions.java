@@ -157,6 +157,9 @@ final class TaskOptions {
   }
 
   TaskFile.Entry entry() {
+    if (data.toString().isEmpty()) { // nothing of the group was given
+      throw new IllegalArgumentException("--tasks, --data: expected one of them, found none");
+    }
     TaskSpec.Builder task =
         TaskSpec.builder(name)
             .objective(

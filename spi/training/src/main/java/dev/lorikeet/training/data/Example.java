@@ -14,7 +14,7 @@ public sealed interface Example {
    * @param labels for each token its own id if it is to be predicted from those before it, or
    *     {@link MicroBatch#NO_LOSS}
    */
-  @SuppressWarnings("ArrayRecordComponent") // never compared
+  @SuppressWarnings("ArrayRecordComponent") // a list would take five times the memory
   record Text(int[] ids, int[] labels) implements Example {
     public Text {
       if (ids.length == 0 || labels.length != ids.length) {
@@ -39,7 +39,7 @@ public sealed interface Example {
    * @param chosen the better answer, at least one token
    * @param rejected the worse answer, at least one token
    */
-  @SuppressWarnings("ArrayRecordComponent") // never compared
+  @SuppressWarnings("ArrayRecordComponent") // a list would take five times the memory
   record Preference(int[] prompt, int[] chosen, int[] rejected) implements Example {
     public Preference {
       if (prompt.length == 0 || chosen.length == 0 || rejected.length == 0) {
