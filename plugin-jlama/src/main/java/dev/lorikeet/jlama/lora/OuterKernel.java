@@ -17,17 +17,17 @@ import jdk.incubator.vector.FloatVector;
 final class OuterKernel {
   /*
    * A product of two tall, thin matrices over the tokens they share. A tile of 8 rows and two vectors of columns stays
-   * in registers while the tokens of a tile stream past: per token two loads of q, eight broadcasts of p from memory and
-   * sixteen fused multiply-adds, so that two loads and two multiply-adds a cycle are both kept busy. Machines with
+   * in registers while the tokens of a tile stream past: per token two loads of q, eight broadcasts of p from memory
+   * and sixteen fused multiply-adds, so that two loads and two multiply-adds a cycle are both kept busy. Machines with
    * sixteen registers take four rows. For A, p is the shrunken gradient and q the input; for B, which lies transposed,
    * p is the output's gradient and q the shrunken input, so that the lanes run over the rank and G is written as it
-   * lies. Of four or eight columns, fewer than lanes, a vector holds those of several rows (NarrowLoops), at one shuffle
-   * for each multiply-add; other ranks that do not fill their last vector leave lanes idle.
+   * lies. Of four or eight columns, fewer than lanes, a vector holds those of several rows (NarrowLoops), at one
+   * shuffle for each multiply-add; other ranks that do not fill their last vector leave lanes idle.
    *
    * Rows of p and q are found by tables of addresses, since tokens of one adapter may lie anywhere in the batch. A tile
-   * is TOKENS tokens, counted from the first of the segment: every element is a chain of fused multiply-adds from 0 over
-   * the tokens of each tile in order, then added to G, tile by tile. That order depends on nothing but the segment's own
-   * entries, whatever rows, columns or threads work beside it.
+   * is TOKENS tokens, counted from the first of the segment: every element is a chain of fused multiply-adds from 0
+   * over the tokens of each tile in order, then added to G, tile by tile. That order depends on nothing but the
+   * segment's own entries, whatever rows, columns or threads work beside it.
    */
 
   /**

@@ -30,10 +30,10 @@ final class VectorLoraGradients implements LoraGradients {
    * the width (m = n: r > n / 3 with many entries). h is computed again, as the layer is: keeping it from the forward
    * would spare a fifth of the multiply-adds for r floats per entry and module.
    *
-   * Two runs of the workers. The first shrinks, split by entries; the second adds, split by the columns of x and the rows
-   * of dB, so that no two threads write one element, and every sum runs over the adapter's entries in their order
-   * whoever computes it. An entry's dw is a product of g and h and belongs to the first. Where dy^T x is needed, a third
-   * run multiplies it by A, when all its columns are there.
+   * Two runs of the workers. The first shrinks, split by entries; the second adds, split by the columns of x and the
+   * rows of dB, so that no two threads write one element, and every sum runs over the adapter's entries in their order
+   * whoever computes it. An entry's dw is a product of g and h and belongs to the first. Where dy^T x is needed, a
+   * third run multiplies it by A, when all its columns are there.
    */
   private static final double NANOS_PER_MULTIPLY = 0.05;
   private static final double RUN_NANOS = 1200;

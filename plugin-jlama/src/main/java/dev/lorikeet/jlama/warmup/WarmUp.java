@@ -20,9 +20,9 @@ public final class WarmUp implements KernelReadiness {
    * Idea. Until the JVM has compiled a kernel to its end, each vector of it is an object on the heap: the first step of
    * a model of 135 M parameters took 3 to 5 seconds, most of them for compiling the insides of the Vector API, which no
    * compiled kernel uses. So a daemon thread runs steps of a miniature of the model (Rehearsal), whose vectors are few,
-   * until they are fast, and the first step waits for it. What one token at a time needs comes first; all kernels add in
-   * the same order, so a step of many tokens can do with those and give the same bits. Deltas of adapters follow, then
-   * the kernels for several tokens, after the first step so that they do not hold it up.
+   * until they are fast, and the first step waits for it. What one token at a time needs comes first; all kernels add
+   * in the same order, so a step of many tokens can do with those and give the same bits. Deltas of adapters follow,
+   * then the kernels for several tokens, after the first step so that they do not hold it up.
    *
    * Cost: one to two seconds of one processor. Measured on two cores, from a JVM's start to the first token of the
    * 135 M shape in BF16, in turns: 2.7 to 3.3 seconds instead of 4.3 to 5.9, the second request within 25 to 60 ms

@@ -10,9 +10,9 @@ import java.lang.foreign.ValueLayout;
  */
 public abstract sealed class Optimizer {
   /*
-   * Plain loops over float32, element by element, which the JVM turns into vectors. A step of rank 16 on all projections
-   * of the 135 M shape changes 4.9 million weights: 20 bytes read and 12 written for each, about 4 ms at 40 GB/s, beside
-   * a second or more for its micro-batches.
+   * Plain loops over float32, element by element, which the JVM turns into vectors. A step of rank 16 on all
+   * projections of the 135 M shape changes 4.9 million weights: 20 bytes read and 12 written for each, about 4 ms at 40
+   * GB/s, beside a second or more for its micro-batches.
    */
   private Optimizer() {}
 
