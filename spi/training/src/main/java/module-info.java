@@ -5,7 +5,7 @@
 module dev.lorikeet.training {
   requires transitive dev.lorikeet.host;
   requires static org.jspecify;
-  requires org.yaml.snakeyaml;
+  requires static org.yaml.snakeyaml;
 
   exports dev.lorikeet.training.data;
   exports dev.lorikeet.training.stage;

@@ -167,9 +167,18 @@ public final class TaskFile {
     }
     try {
       String text = StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
-      return JsonFile.of(Faults.CONFIG, source, YamlText.read(source, text));
+      return JsonFile.of(Faults.CONFIG, source, yaml(source, text));
     } catch (CharacterCodingException e) {
       throw Faults.CONFIG.invalid(file, "UTF-8", "a malformed sequence of bytes", e);
+    }
+  }
+
+  private static ObjectNode yaml(String source, String text) {
+    try {
+      return YamlText.read(source, text);
+    } catch (NoClassDefFoundError e) {
+      throw Faults.CONFIG.invalid(
+          source, "org.yaml:snakeyaml on the class path, or a file in JSON", "neither", e);
     }
   }
 }
