@@ -2,6 +2,7 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.stage.MicroBatch;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -15,6 +16,29 @@ import java.util.List;
 record Chunk(List<Example> examples, int tokens) {
   static Chunk of(List<Example> examples) {
     return new Chunk(List.copyOf(examples), examples.stream().mapToInt(Example::tokens).sum());
+  }
+
+  /** Cuts examples into chunks, as few as fit in their order, each of at most so many tokens. */
+  static List<Chunk> cut(List<Example> examples, int maxTokens) {
+    List<Chunk> chunks = new ArrayList<>();
+    List<Example> together = new ArrayList<>();
+    int size = 0;
+    for (Example example : examples) {
+      if (size + example.tokens() > maxTokens) {
+        chunks.add(of(together));
+        together.clear();
+        size = 0;
+      }
+      together.add(example);
+      size += example.tokens();
+    }
+    chunks.add(of(together));
+    return chunks;
+  }
+
+  /** Returns how many sequences go through the model. */
+  int sequences() {
+    return examples.stream().mapToInt(e -> e instanceof Example.Preference ? 2 : 1).sum();
   }
 
   /** Adds the sequences; of a preference the chosen and then the rejected. */

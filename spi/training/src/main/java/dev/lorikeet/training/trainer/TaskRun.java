@@ -111,25 +111,21 @@ final class TaskRun implements TrainingTask {
     long first = (long) made * spec.examplesPerStep();
     for (int batch = 0; batch < spec.accumulate(); batch++) {
       List<Example> together = new ArrayList<>();
-      int size = 0;
       for (int i = 0; i < spec.batchSize(); i++) {
-        Example example = examples.training().apply(first + (long) batch * spec.batchSize() + i);
-        check(example, maxTokens);
-        if (size + example.tokens() > maxTokens) {
-          chunks.add(Chunk.of(together));
-          together.clear();
-          size = 0;
-        }
-        together.add(example);
-        size += example.tokens();
+        together.add(examples.training().apply(first + (long) batch * spec.batchSize() + i));
       }
-      chunks.add(Chunk.of(together));
+      chunks.addAll(cut(together, maxTokens));
     }
     for (Chunk chunk : chunks) {
       tokens += chunk.tokens();
       labels += chunk.labels();
     }
     loss = lossOf(List.copyOf(chunks));
+  }
+
+  private List<Chunk> cut(List<Example> together, int maxTokens) {
+    together.forEach(example -> check(example, maxTokens));
+    return Chunk.cut(together, maxTokens);
   }
 
   private void check(Example example, int maxTokens) {
@@ -242,21 +238,7 @@ final class TaskRun implements TrainingTask {
 
   /** Returns the examples to judge by, in chunks. */
   List<Chunk> validation(int maxTokens) {
-    List<Chunk> cut = new ArrayList<>();
-    List<Example> together = new ArrayList<>();
-    int size = 0;
-    for (Example example : examples.validation()) {
-      check(example, maxTokens);
-      if (size + example.tokens() > maxTokens) {
-        cut.add(Chunk.of(together));
-        together.clear();
-        size = 0;
-      }
-      together.add(example);
-      size += example.tokens();
-    }
-    cut.add(Chunk.of(together));
-    return cut;
+    return cut(examples.validation(), maxTokens);
   }
 
   /** Returns an empty sum of the loss over chunks. */

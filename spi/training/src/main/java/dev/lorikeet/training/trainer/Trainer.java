@@ -208,7 +208,7 @@ public final class Trainer implements AutoCloseable {
     float[] coefficients = new float[batch.tokens()];
     int first = 0;
     for (Part part : parts) {
-      int end = first + sequencesOf(part.chunk());
+      int end = first + part.chunk().sequences();
       if (!part.run().took(part.chunk(), batch, first, end, values, coefficients)) {
         part.run().fail(part.run().notFinite("loss", Double.NaN));
       }
@@ -240,25 +240,28 @@ public final class Trainer implements AutoCloseable {
     StepLoss loss = run.lossOf(chunks);
     for (Chunk chunk : chunks) {
       reference(run, run.withoutReference(chunk));
-      MicroBatch.Builder builder = MicroBatch.builder();
-      chunk.addTo(builder, run.number());
-      MicroBatch batch = builder.build();
-      batch.fill(lora, task -> Optional.of(run.adapter()));
-      try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.INPUTS)) {
-        double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
-        float[] unused = new float[batch.tokens()];
-        if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
-          throw run.notFinite("validation loss", Double.NaN);
-        }
+      MicroBatch batch = batch(run, chunk);
+      double[] values = score(batch, Optional.of(run.adapter()));
+      float[] unused = new float[batch.tokens()];
+      if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
+        throw run.notFinite("validation loss", Double.NaN);
       }
     }
     return loss.loss();
   }
 
-  private static int sequencesOf(Chunk chunk) {
-    return chunk.examples().stream()
-        .mapToInt(example -> example instanceof Example.Preference ? 2 : 1)
-        .sum();
+  private static MicroBatch batch(TaskRun run, Chunk chunk) {
+    MicroBatch.Builder builder = MicroBatch.builder();
+    chunk.addTo(builder, run.number());
+    return builder.build();
+  }
+
+  /** Returns the log-probabilities of a micro-batch, of which there will be no backward. */
+  private double[] score(MicroBatch batch, Optional<AdapterLease> adapter) {
+    batch.fill(lora, task -> adapter);
+    try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.NOTHING)) {
+      return ((StageOutput.LogProbabilities) pass.output()).values();
+    }
   }
 
   private static TaskRun runOf(List<Part> parts, int number) {
@@ -290,15 +293,10 @@ public final class Trainer implements AutoCloseable {
     if (examples.isEmpty()) {
       return;
     }
-    MicroBatch.Builder builder = MicroBatch.builder();
-    Chunk.of(examples).addTo(builder, run.number());
-    MicroBatch batch = builder.build();
-    lora.reset(batch.tokens());
-    try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.INPUTS)) {
-      double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
-      for (int i = 0; i < examples.size(); i++) {
-        run.reference(examples.get(i), batch.sum(2 * i, values), batch.sum(2 * i + 1, values));
-      }
+    MicroBatch batch = batch(run, Chunk.of(examples));
+    double[] values = score(batch, Optional.empty());
+    for (int i = 0; i < examples.size(); i++) {
+      run.reference(examples.get(i), batch.sum(2 * i, values), batch.sum(2 * i + 1, values));
     }
   }
 
