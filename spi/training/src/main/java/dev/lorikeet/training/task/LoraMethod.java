@@ -1,9 +1,14 @@
 package dev.lorikeet.training.task;
 
+import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -67,5 +72,47 @@ public record LoraMethod(
     double numerator = alphaPattern.getOrDefault(projection, alpha);
     int r = rank(projection);
     return (float) (numerator / (rsLora ? Math.sqrt(r) : r));
+  }
+
+  /**
+   * Returns the target modules of an adapter over a model, in the order of the layers.
+   *
+   * @throws IllegalArgumentException if the blocks do not divide a rank or a width
+   */
+  public List<TargetSpec> targets(ModelShape shape) {
+    List<TargetSpec> found = new ArrayList<>();
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      for (Projection projection : Projection.ofLayer()) {
+        if (!targets.contains(projection)) {
+          continue;
+        }
+        boolean splitsA = projection == Projection.O || projection == Projection.DOWN;
+        int in = shape.inFeatures(projection);
+        int out = shape.outFeatures(projection);
+        int r = rank(projection);
+        int split = splitsA ? in : out;
+        if (r % blocks != 0 || split % blocks != 0) {
+          throw new IllegalArgumentException(
+              "blocks: expected a number that divides the rank "
+                  + r
+                  + " and the width "
+                  + split
+                  + " of "
+                  + projection.moduleName()
+                  + ", found "
+                  + blocks);
+        }
+        found.add(
+            TargetSpec.builder(TargetModule.of(layer, projection))
+                .rank(r)
+                .inFeatures(in)
+                .outFeatures(out)
+                .scaling(scaling(projection))
+                .aBlocks(splitsA ? blocks : 1)
+                .bBlocks(splitsA ? 1 : blocks)
+                .build());
+      }
+    }
+    return found;
   }
 }

@@ -12,7 +12,6 @@ import dev.lorikeet.files.adapter.WeightSink;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.training.optimizer.FactorMemory;
@@ -57,7 +56,7 @@ final class LearningAdapter implements AdapterLease {
    */
   static LearningAdapter begin(
       String name, LoraMethod method, ModelShape shape, int slots, long seed) {
-    LearningAdapter adapter = new LearningAdapter(name, targets(method, shape), slots);
+    LearningAdapter adapter = new LearningAdapter(name, method.targets(shape), slots);
     SplittableRandom seeds = new SplittableRandom(seed);
     for (LearningModule module : adapter.modules) {
       SplittableRandom random = seeds.split();
@@ -70,43 +69,6 @@ final class LearningAdapter implements AdapterLease {
     }
     adapter.publish();
     return adapter;
-  }
-
-  private static List<TargetSpec> targets(LoraMethod method, ModelShape shape) {
-    List<TargetSpec> targets = new ArrayList<>();
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      for (Projection projection : Projection.ofLayer()) {
-        if (!method.targets().contains(projection)) {
-          continue;
-        }
-        boolean splitsA = projection == Projection.O || projection == Projection.DOWN;
-        int in = shape.inFeatures(projection);
-        int out = shape.outFeatures(projection);
-        int rank = method.rank(projection);
-        int split = splitsA ? in : out;
-        if (rank % method.blocks() != 0 || split % method.blocks() != 0) {
-          throw new IllegalArgumentException(
-              "blocks: expected a number that divides the rank "
-                  + rank
-                  + " and the width "
-                  + split
-                  + " of "
-                  + projection.moduleName()
-                  + ", found "
-                  + method.blocks());
-        }
-        targets.add(
-            TargetSpec.builder(TargetModule.of(layer, projection))
-                .rank(rank)
-                .inFeatures(in)
-                .outFeatures(out)
-                .scaling(method.scaling(projection))
-                .aBlocks(splitsA ? method.blocks() : 1)
-                .bBlocks(splitsA ? 1 : method.blocks())
-                .build());
-      }
-    }
-    return targets;
   }
 
   /**

@@ -1,11 +1,9 @@
 package dev.lorikeet.training.trainer;
 
-import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.Projection;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.stage.Retention;
 import dev.lorikeet.training.stage.TrainableModel;
-import dev.lorikeet.training.task.LoraMethod;
 import dev.lorikeet.training.task.TaskSpec;
 import java.util.List;
 
@@ -29,25 +27,16 @@ public record MemoryPlan(
     long gradients = 0;
     long optimizers = 0;
     for (TaskSpec task : tasks) {
-      long a = weights(task.method(), model.info().shape(), true) * Float.BYTES;
-      long b = weights(task.method(), model.info().shape(), false) * Float.BYTES;
-      adapters += a + 2 * b;
-      gradients += a + b;
-      optimizers += (a + b) * Optimizer.of(task.optimizer()).slots();
+      int slots = Optimizer.of(task.optimizer()).slots();
+      for (TargetSpec target : task.method().targets(model.info().shape())) {
+        adapters += target.bytes() + (long) target.rank() * target.bRowBytes();
+        gradients += target.bytes();
+        optimizers += target.bytes() * slots;
+      }
     }
     long activations =
         model.stage().workBytes() + model.stage().passBytes(model.stage().maxTokens(), retention);
     return new MemoryPlan(model.weightBytes(), adapters, gradients, optimizers, activations);
-  }
-
-  private static long weights(LoraMethod method, ModelShape shape, boolean a) {
-    long count = 0;
-    for (Projection projection : method.targets()) {
-      boolean splitsA = projection == Projection.O || projection == Projection.DOWN;
-      int width = a ? shape.inFeatures(projection) : shape.outFeatures(projection);
-      count += (long) method.rank(projection) * width / (a == splitsA ? method.blocks() : 1);
-    }
-    return count * shape.layers();
   }
 
   /** Returns the sum. */
