@@ -112,8 +112,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private static LorikeetException failed(TaskSpec spec, IOException e) {
-    return new LorikeetException(
-        Code.IO_FAILED, "task '" + spec.name() + "': " + e.getMessage(), e);
+    return LorikeetException.ofFiles("task '" + spec.name() + "'", e);
   }
 
   private synchronized void changed() {
