@@ -199,7 +199,7 @@ public final class TrainCommand implements Callable<Integer> {
                 .tokenizer(tokenizer)
                 .maxTokens(Math.min(most, entry.maxLength().orElse(most)), entry.overlong());
         template.ifPresent(reader::chatTemplate);
-        opened.info().eosTokens().stream().min(Integer::compare).ifPresent(reader::eosToken);
+        tokenizer.eosTokenId().ifPresent(reader::eosToken);
         ExampleSet read = reader.build().read(entry.data());
         List<Example> training = read.examples();
         List<Example> validation = List.of();
