@@ -83,6 +83,13 @@ public record Console(
     }
   }
 
+  /** Returns whether there is a terminal that can move its cursor. */
+  public boolean onTerminal() {
+    Optional<Terminal> terminal = terminals.get();
+    terminal.ifPresent(Console::release);
+    return terminal.isPresent();
+  }
+
   /** Closes a terminal. */
   public static void release(Terminal terminal) {
     try {

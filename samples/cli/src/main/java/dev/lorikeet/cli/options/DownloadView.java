@@ -10,7 +10,6 @@ import java.util.Optional;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
-import org.jline.terminal.Terminal;
 
 /** Shows downloads on the standard error: bars in a terminal, elsewhere a line for each file. */
 final class DownloadView implements DownloadProgress, AutoCloseable {
@@ -28,9 +27,7 @@ final class DownloadView implements DownloadProgress, AutoCloseable {
   @Override
   public void begin(ModelName name, Path directory, int files, long bytes) {
     line(name + " -> " + directory + ": " + files + " files, " + ByteSize.text(bytes));
-    Optional<Terminal> terminal = console.terminals().get();
-    terminal.ifPresent(Console::release);
-    bars = terminal.isPresent();
+    bars = console.onTerminal();
   }
 
   @Override

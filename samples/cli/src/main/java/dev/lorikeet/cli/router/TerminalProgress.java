@@ -6,7 +6,6 @@ import java.util.Optional;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
-import org.jline.terminal.Terminal;
 
 /** Progress bars on the standard error, one for each part of a task; none outside a terminal. */
 final class TerminalProgress implements Progress, AutoCloseable {
@@ -14,9 +13,7 @@ final class TerminalProgress implements Progress, AutoCloseable {
   private Optional<ProgressBar> bar = Optional.empty();
 
   TerminalProgress(Console console) {
-    Optional<Terminal> terminal = console.terminals().get();
-    terminal.ifPresent(Console::release);
-    this.shown = terminal.isPresent();
+    this.shown = console.onTerminal();
   }
 
   @Override

@@ -205,9 +205,7 @@ final class TaskOptions {
     EnumSet<Projection> found = EnumSet.noneOf(Projection.class);
     for (String target : targets) {
       found.add(
-          Projection.ofLayer().stream()
-              .filter(projection -> projection.moduleName().equals(target))
-              .findFirst()
+          Projection.ofModuleName(target)
               .orElseThrow(
                   () ->
                       new IllegalArgumentException(

@@ -5,11 +5,9 @@ import dev.lorikeet.training.trainer.StepReport;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
-import org.jline.terminal.Terminal;
 
 /**
  * A progress bar for each task on a terminal; elsewhere a line on the standard error for each tenth
@@ -22,9 +20,7 @@ final class TrainingView implements AutoCloseable {
 
   TrainingView(Console console) {
     this.console = console;
-    Optional<Terminal> terminal = console.terminals().get();
-    terminal.ifPresent(Console::release);
-    this.onTerminal = terminal.isPresent();
+    this.onTerminal = console.onTerminal();
   }
 
   /** A task begins. */
