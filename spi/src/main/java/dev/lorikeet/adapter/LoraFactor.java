@@ -80,6 +80,21 @@ public final class LoraFactor {
     }
   }
 
+  /**
+   * Returns a view of rows that lie one behind the other from the beginning of host memory.
+   *
+   * @param rank the number of rows
+   * @throws IllegalArgumentException as the constructor does
+   */
+  public static LoraFactor contiguous(
+      ElementType type, int rank, int width, int blocks, MemorySegment memory) {
+    long[] rows = new long[rank];
+    for (int row = 0; row < rank; row++) {
+      rows[row] = (long) row * (width / Math.max(1, blocks)) * type.bytes();
+    }
+    return new LoraFactor(type, width, blocks, Device.HOST, memory, rows);
+  }
+
   /** Returns the element type. */
   public ElementType type() {
     return type;

@@ -28,6 +28,22 @@ class LoraFactorTest {
   }
 
   @Test
+  void contiguousRowsLieOneBehindTheOther() {
+    LoraFactor factor = LoraFactor.contiguous(ElementType.BF16, 6, 12, 3, MEMORY);
+    assertEquals(4, factor.rowLength());
+    assertEquals(8, factor.rowStart(4));
+    for (int r = 0; r < 6; r++) {
+      assertEquals(8L * r, factor.rowOffset(r));
+    }
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> LoraFactor.contiguous(ElementType.BF16, 6, 12, 0, MEMORY));
+    assertThrows(
+        IndexOutOfBoundsException.class,
+        () -> LoraFactor.contiguous(ElementType.BF16, 6, 600, 1, MEMORY));
+  }
+
+  @Test
   void rowsOutsideTheirMemoryAreRefused() {
     assertThrows(IndexOutOfBoundsException.class, () -> factor(10, 1, 0, 982));
     assertThrows(IndexOutOfBoundsException.class, () -> factor(10, 1, -2));

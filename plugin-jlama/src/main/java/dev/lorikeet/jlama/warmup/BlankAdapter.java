@@ -8,7 +8,6 @@ import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
-import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -46,12 +45,8 @@ final class BlankAdapter implements AdapterLease {
   }
 
   private static LoraFactor factor(int width, ElementType type, Arena arena) {
-    long[] rows = new long[RANK];
-    for (int row = 0; row < RANK; row++) {
-      rows[row] = (long) row * width * type.bytes();
-    }
-    return new LoraFactor(
-        type, width, 1, Device.HOST, arena.allocate((long) RANK * width * type.bytes(), 64), rows);
+    long bytes = (long) RANK * width * type.bytes();
+    return LoraFactor.contiguous(type, RANK, width, 1, arena.allocate(bytes, 64));
   }
 
   @Override

@@ -4,7 +4,6 @@ import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.FactorGradients;
-import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.optimizer.FactorMemory;
@@ -35,21 +34,15 @@ final class LearningModule {
     this.weights =
         LoraWeights.of(
             spec.target(),
-            factor(spec.inFeatures(), spec.aBlocks(), a.values()),
-            factor(spec.outFeatures(), spec.bBlocks(), transposed),
+            LoraFactor.contiguous(
+                ElementType.F32, spec.rank(), spec.inFeatures(), spec.aBlocks(), a.values()),
+            LoraFactor.contiguous(
+                ElementType.F32, spec.rank(), spec.outFeatures(), spec.bBlocks(), transposed),
             spec.scaling());
     this.sums =
         new FactorGradients.Sums(
             Tensor.host(a.gradients(), ElementType.F32, a.rows(), a.columns()),
             Tensor.host(b.gradients(), ElementType.F32, b.rows(), b.columns()));
-  }
-
-  private LoraFactor factor(int width, int blocks, MemorySegment memory) {
-    long[] rows = new long[spec.rank()];
-    for (int row = 0; row < rows.length; row++) {
-      rows[row] = (long) row * (width / blocks) * Float.BYTES;
-    }
-    return new LoraFactor(ElementType.F32, width, blocks, Device.HOST, memory, rows);
   }
 
   TargetSpec spec() {

@@ -33,10 +33,6 @@ final class StoredWeights {
     for (long i = 0; i < count; i++) {
       type.write(memory, i * type.bytes(), factor.memory().getAtIndex(ValueLayout.JAVA_FLOAT, i));
     }
-    long[] rows = new long[factor.rank()];
-    for (int row = 0; row < rows.length; row++) {
-      rows[row] = factor.rowOffset(row) / Float.BYTES * type.bytes();
-    }
-    return new LoraFactor(type, factor.width(), factor.blocks(), factor.device(), memory, rows);
+    return LoraFactor.contiguous(type, factor.rank(), factor.width(), factor.blocks(), memory);
   }
 }

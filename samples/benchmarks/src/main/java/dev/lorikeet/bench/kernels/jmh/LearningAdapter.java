@@ -8,7 +8,6 @@ import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.FactorGradients;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.shape.TargetModule;
-import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -47,17 +46,8 @@ final class LearningAdapter implements AdapterLease, FactorGradients {
   }
 
   private static LoraFactor factor(Arena arena, int hidden, int rank) {
-    long[] offsets = new long[rank];
-    for (int r = 0; r < rank; r++) {
-      offsets[r] = 4L * r * hidden;
-    }
-    return new LoraFactor(
-        ElementType.F32,
-        hidden,
-        1,
-        Device.HOST,
-        Operands.floats(arena, (long) rank * hidden),
-        offsets);
+    return LoraFactor.contiguous(
+        ElementType.F32, rank, hidden, 1, Operands.floats(arena, (long) rank * hidden));
   }
 
   static Tensor tensor(Arena arena, int rows, int columns) {
