@@ -83,19 +83,7 @@ final class Rehearsal implements AutoCloseable {
             .headDim(WIDTH)
             .vocabulary(WIDTH)
             .build();
-    return new Architecture(
-        a.family(),
-        small,
-        a.normEpsilon(),
-        a.rope(),
-        a.biased(),
-        a.headNorms(),
-        a.slidingWindow(),
-        a.tiedEmbeddings(),
-        a.names(),
-        a.maxPositions(),
-        a.bosToken(),
-        a.eosTokens());
+    return a.withShape(small);
   }
 
   /**

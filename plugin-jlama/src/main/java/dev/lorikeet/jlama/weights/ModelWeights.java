@@ -53,7 +53,7 @@ public final class ModelWeights implements AutoCloseable {
 
   private ModelWeights(
       Arena arena,
-      Path directory,
+      TensorReader reader,
       Architecture config,
       Map<String, StoredTensor> stored,
       MappedFiles files) {
@@ -61,7 +61,6 @@ public final class ModelWeights implements AutoCloseable {
     this.stored = stored;
     this.files = files;
     ModelShape shape = config.shape();
-    TensorReader reader = new TensorReader(directory, stored, arena);
     this.embedding = reader.matrix(config.names().embedding(), shape.vocabulary(), shape.hidden());
     this.output =
         config.tiedEmbeddings()
@@ -105,17 +104,27 @@ public final class ModelWeights implements AutoCloseable {
       Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
       watched = MappedFiles.watch(Faults.MODEL, files(mapped));
       if (!copied) {
-        return new ModelWeights(arena, directory, config, mapped, watched);
+        return of(arena, directory, config, mapped, watched);
       }
       Map<String, StoredTensor> own = copy(mapped, arena);
       watched.check();
       watched.close();
-      return new ModelWeights(arena, directory, config, own, MappedFiles.none());
+      return of(arena, directory, config, own, MappedFiles.none());
     } catch (RuntimeException | Error e) {
       watched.close();
       arena.close();
       throw e;
     }
+  }
+
+  private static ModelWeights of(
+      Arena arena,
+      Path directory,
+      Architecture config,
+      Map<String, StoredTensor> stored,
+      MappedFiles files) {
+    TensorReader reader = new TensorReader(directory, stored, arena);
+    return new ModelWeights(arena, reader, config, stored, files);
   }
 
   /**
@@ -126,9 +135,8 @@ public final class ModelWeights implements AutoCloseable {
   public static ModelWeights blank(Architecture config, String storage) {
     Arena arena = Arena.ofShared();
     try {
-      Map<String, StoredTensor> blank =
-          new BlankTensors(StoredType.valueOf(storage), arena).of(config);
-      return new ModelWeights(arena, Path.of("blank"), config, blank, MappedFiles.none());
+      TensorReader reader = TensorReader.blank(StoredType.valueOf(storage), arena);
+      return new ModelWeights(arena, reader, config, Map.of(), MappedFiles.none());
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;

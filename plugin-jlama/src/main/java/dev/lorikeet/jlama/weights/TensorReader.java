@@ -9,31 +9,49 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 
-/** Takes stored tensors by name, holds each to its shape, and remembers what was taken. */
+/**
+ * Takes stored tensors by name, holds each to its shape, and remembers what was taken. Or makes
+ * them of zeros, for a model that is not there.
+ */
 final class TensorReader {
   private static final String SCALES = ".qb";
   private static final int NAMES_IN_MESSAGE = 3;
+  private static final int ALIGNMENT = 64;
 
   private final Path directory;
   private final Map<String, StoredTensor> stored;
   private final Arena arena;
+  private final Optional<StoredType> blank;
   private final Set<String> taken = new HashSet<>();
 
   TensorReader(Path directory, Map<String, StoredTensor> stored, Arena arena) {
+    this(directory, stored, arena, Optional.empty());
+  }
+
+  private TensorReader(
+      Path directory, Map<String, StoredTensor> stored, Arena arena, Optional<StoredType> blank) {
     this.directory = directory;
     this.stored = stored;
     this.arena = arena;
+    this.blank = blank;
+  }
+
+  /** Returns a reader of zeros: every matrix in this type, every vector in F32. */
+  static TensorReader blank(StoredType matrices, Arena arena) {
+    return new TensorReader(Path.of("blank"), Map.of(), arena, Optional.of(matrices));
   }
 
   /** Returns a matrix in its stored form. */
   WeightMatrix matrix(String name, int rows, int columns) {
-    StoredTensor tensor = take(name);
+    StoredTensor tensor = take(name, blank, rows, columns);
     expectShape(tensor, List.of((long) rows, (long) columns));
     if (tensor.type() != StoredType.Q4) {
       return WeightMatrix.of(tensor.bytes(), elementType(tensor), rows, columns);
@@ -41,7 +59,8 @@ final class TensorReader {
     if (columns % WeightMatrix.Q4_BLOCK != 0) {
       throw Faults.MODEL.invalid(tensor.where(), "columns in blocks of 32 for Q4", tensor.form());
     }
-    StoredTensor scales = take(name + SCALES);
+    StoredTensor scales =
+        take(name + SCALES, blank.map(q4 -> StoredType.F32), rows, columns / WeightMatrix.Q4_BLOCK);
     expectShape(scales, List.of((long) rows, (long) columns / WeightMatrix.Q4_BLOCK));
     if (scales.type() != StoredType.F32) {
       throw Faults.MODEL.invalid(scales.where(), "F32", scales.form());
@@ -54,7 +73,7 @@ final class TensorReader {
    * n]}.
    */
   MemorySegment vector(String name, int length) {
-    StoredTensor tensor = take(name);
+    StoredTensor tensor = take(name, blank.map(matrices -> StoredType.F32), length);
     if (!tensor.shape().equals(List.of(1L, (long) length))) {
       expectShape(tensor, List.of((long) length));
     }
@@ -81,7 +100,17 @@ final class TensorReader {
     }
   }
 
-  private StoredTensor take(String name) {
+  /** Takes a tensor that is stored, or makes one of zeros if a type is given. */
+  private StoredTensor take(String name, Optional<StoredType> zeros, long... shape) {
+    if (zeros.isPresent()) {
+      long bytes = Arrays.stream(shape).reduce(zeros.get().bits(), Math::multiplyExact) / Byte.SIZE;
+      return new StoredTensor(
+          name,
+          directory,
+          zeros.get(),
+          Arrays.stream(shape).boxed().toList(),
+          arena.allocate(bytes, ALIGNMENT));
+    }
     StoredTensor tensor = stored.get(name);
     if (tensor == null) {
       throw Faults.MODEL.invalid(directory, "a tensor " + name, "nothing");

@@ -89,22 +89,9 @@ class WarmUpTest {
 
   private static Architecture ofHidden(Architecture a, int hidden) {
     ModelShape s = a.shape();
-    ModelShape larger =
+    return a.withShape(
         new ModelShape(
-            s.layers(), hidden, hidden, s.heads(), s.kvHeads(), s.headDim(), s.vocabulary());
-    return new Architecture(
-        a.family(),
-        larger,
-        a.normEpsilon(),
-        a.rope(),
-        a.biased(),
-        a.headNorms(),
-        a.slidingWindow(),
-        a.tiedEmbeddings(),
-        a.names(),
-        a.maxPositions(),
-        a.bosToken(),
-        a.eosTokens());
+            s.layers(), hidden, hidden, s.heads(), s.kvHeads(), s.headDim(), s.vocabulary()));
   }
 
   private static Architecture family(String name) {

@@ -47,6 +47,23 @@ public record Architecture(
     eosTokens = Set.copyOf(eosTokens);
   }
 
+  /** Returns the same architecture in other sizes. */
+  public Architecture withShape(ModelShape sizes) {
+    return new Architecture(
+        family,
+        sizes,
+        normEpsilon,
+        rope,
+        biased,
+        headNorms,
+        slidingWindow,
+        tiedEmbeddings,
+        names,
+        maxPositions,
+        bosToken,
+        eosTokens);
+  }
+
   /**
    * Returns what is known of the model without its weights. A sequence ends where a sliding window
    * would begin to forget, so that attention over all positions is exact.
