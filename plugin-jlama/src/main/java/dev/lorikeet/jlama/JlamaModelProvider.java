@@ -17,7 +17,6 @@ import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.shape.ModelInfo;
-import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 
 /**
@@ -25,8 +24,6 @@ import java.nio.file.Path;
  * the families that {@link Families} knows. The module's README describes the options.
  */
 public final class JlamaModelProvider implements BaseModelProvider {
-  private static final System.Logger LOG = System.getLogger(JlamaModelProvider.class.getName());
-
   /** For {@link java.util.ServiceLoader}. */
   public JlamaModelProvider() {}
 
@@ -74,7 +71,11 @@ public final class JlamaModelProvider implements BaseModelProvider {
           options.warmUp()
               ? WarmUp.begin(architecture, weights.storage(), options.kvType())
               : KernelReadiness.READY;
-      WorkerTeam team = opening.owns(new WorkerTeam("lorikeet-worker", threads(options.threads())));
+      WorkerTeam team =
+          opening.owns(
+              new WorkerTeam(
+                  "lorikeet-worker",
+                  WorkerTeam.withinProcessors(ModelOptions.OWNER, options.threads())));
       LoraExecutor executor = opening.owns(config.executor().apply(team));
       if (options.switching() == Switching.MERGE && !Decoder.canMerge(weights, executor)) {
         throw new IllegalArgumentException(
@@ -95,22 +96,5 @@ public final class JlamaModelProvider implements BaseModelProvider {
                   readiness));
       return opening.open(architecture.info(config.directory(), weights.storage()), decoder);
     }
-  }
-
-  /**
-   * Returns how many threads to use: no more than processors, of which a container's quota and the
-   * process's affinity leave as many as the JVM says. More would only take turns.
-   */
-  private static int threads(int asked) {
-    int processors = Runtime.getRuntime().availableProcessors();
-    if (asked > processors) {
-      LOG.log(
-          Level.WARNING,
-          "{0}: option ''threads'': expected at most {1}, the processors of this process, found {2}; {1} are used",
-          ModelOptions.OWNER,
-          processors,
-          asked);
-    }
-    return Math.min(asked, processors);
   }
 }

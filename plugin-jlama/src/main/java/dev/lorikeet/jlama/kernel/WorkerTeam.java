@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.kernel;
 
 import dev.lorikeet.executor.Workers;
+import java.lang.System.Logger.Level;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
@@ -67,6 +68,8 @@ public final class WorkerTeam implements Workers, AutoCloseable {
   /** The most parts of a phase. */
   public static final int MAX_PARTS = (int) PART_MASK;
 
+  private static final System.Logger LOG = System.getLogger(WorkerTeam.class.getName());
+
   private static final int SPINS_BETWEEN_CLOCK_READS = 32;
 
   // How long a part may take before it is taken over: several times as long as others, since two
@@ -107,6 +110,26 @@ public final class WorkerTeam implements Workers, AutoCloseable {
      * Does one part of a phase. Parts must not wait for one another: one worker may do all of them.
      */
     void run(int phase, Shard shard);
+  }
+
+  /**
+   * Returns how many threads to use: no more than processors, of which a container's quota and the
+   * process's affinity leave as many as the JVM says. More would only take turns.
+   *
+   * @param owner whose option {@code threads} asks for them, for a warning
+   * @param asked how many
+   */
+  public static int withinProcessors(String owner, int asked) {
+    int processors = Runtime.getRuntime().availableProcessors();
+    if (asked > processors) {
+      LOG.log(
+          Level.WARNING,
+          "{0}: option ''threads'': expected at most {1}, the processors of this process, found {2}; {1} are used",
+          owner,
+          processors,
+          asked);
+    }
+    return Math.min(asked, processors);
   }
 
   /**

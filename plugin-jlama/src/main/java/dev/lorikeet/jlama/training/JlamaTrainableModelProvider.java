@@ -4,6 +4,7 @@ import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.host.ClosingStack;
 import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.lora.ScalarLoraExecutorProvider;
@@ -17,8 +18,6 @@ import dev.lorikeet.training.stage.TrainableModel;
 import dev.lorikeet.training.stage.TrainableModelProvider;
 import dev.lorikeet.training.stage.TrainingStage;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.Map;
 
 /** Opens the models that {@code JlamaModelProvider} opens, for fine-tuning on the CPU. */
@@ -48,29 +47,26 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
   public TrainableModel open(Path path, int maxTokens, Map<String, String> values) {
     Options options = Options.of(OWNER, values, THREADS);
     int processors = Runtime.getRuntime().availableProcessors();
-    int threads = Math.min(processors, options.number(THREADS, processors, 1, 1024));
+    int threads = WorkerTeam.withinProcessors(OWNER, options.number(THREADS, processors, 1, 1024));
     Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
     Architecture architecture = Families.read(directory);
-    Deque<AutoCloseable> owned = new ArrayDeque<>();
+    ClosingStack owned = new ClosingStack();
     try {
-      ModelWeights weights = ModelWeights.open(directory, architecture);
-      owned.push(weights);
-      WorkerTeam team = new WorkerTeam("lorikeet-trainer-worker", threads);
-      owned.push(team);
-      LoraExecutor executor = executor(ExecutorConfig.of(team));
-      owned.push(executor);
+      ModelWeights weights = owned.push(ModelWeights.open(directory, architecture));
+      WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
+      LoraExecutor executor = owned.push(executor(ExecutorConfig.of(team)));
       CpuTrainingStage stage =
-          new CpuTrainingStage(
-              architecture,
-              weights,
-              StageSpan.whole(architecture.shape()),
-              new CpuTrainingStage.Resources(team, executor),
-              maxTokens);
-      owned.push(stage);
+          owned.push(
+              new CpuTrainingStage(
+                  architecture,
+                  weights,
+                  StageSpan.whole(architecture.shape()),
+                  new CpuTrainingStage.Resources(team, executor),
+                  maxTokens));
       return new Opened(
           architecture.info(directory, weights.storage()), weights.bytes(), stage, owned);
     } catch (RuntimeException | Error e) {
-      close(owned);
+      owned.close();
       throw e;
     }
   }
@@ -82,24 +78,11 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
         : new ScalarLoraExecutorProvider().open(config);
   }
 
-  private static void close(Deque<AutoCloseable> owned) {
-    while (!owned.isEmpty()) {
-      try {
-        owned.pop().close();
-      } catch (RuntimeException e) {
-        throw e;
-      } catch (Exception e) {
-        throw new IllegalStateException("closing a training model", e);
-      }
-    }
-  }
-
-  private record Opened(
-      ModelInfo info, long weightBytes, TrainingStage stage, Deque<AutoCloseable> owned)
+  private record Opened(ModelInfo info, long weightBytes, TrainingStage stage, ClosingStack owned)
       implements TrainableModel {
     @Override
     public void close() {
-      JlamaTrainableModelProvider.close(owned);
+      owned.close();
     }
   }
 }

@@ -3,14 +3,27 @@ package dev.lorikeet.host;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** Resources to close in the reverse order of their opening, all of them even if one fails. */
-final class ClosingStack implements AutoCloseable {
+/**
+ * Resources to close in the reverse order of their opening, all of them even if one fails. For one
+ * thread.
+ */
+public final class ClosingStack implements AutoCloseable {
   private final Deque<AutoCloseable> resources = new ArrayDeque<>();
 
-  void push(AutoCloseable resource) {
+  /** Creates an empty stack. */
+  public ClosingStack() {}
+
+  /**
+   * Takes over a resource.
+   *
+   * @return the resource
+   */
+  public <R extends AutoCloseable> R push(R resource) {
     resources.push(resource);
+    return resource;
   }
 
+  /** Closes what was taken over; the first failure is thrown, with the others suppressed. */
   @Override
   public void close() {
     RuntimeException failure = null;

@@ -85,8 +85,7 @@ public final class HostedModel implements BaseModel {
      * @return the resource
      */
     public <R extends AutoCloseable> R owns(R resource) {
-      resources.push(resource);
-      return resource;
+      return resources.push(resource);
     }
 
     /**
