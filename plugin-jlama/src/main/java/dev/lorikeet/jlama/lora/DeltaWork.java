@@ -1,12 +1,10 @@
 package dev.lorikeet.jlama.lora;
 
 import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
-import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
-import dev.lorikeet.jlama.kernel.Lanes;
 import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
@@ -144,22 +142,7 @@ final class DeltaWork {
     }
     packedBlocks = a.blocks();
     packedSplit = split;
-    int length = a.rowLength();
-    long blockBytes = Lanes.blocks(length) * 2L * BYTES;
-    scratch.packedStride = a.blocks() * blockBytes;
-    for (int t = 0; t < count; t++) {
-      long row = x.segment().address() + batch.token(e + t) * x.rowStrideBytes();
-      for (int block = 0; block < a.blocks(); block++) {
-        RowPacking.pack(
-            ElementType.F32,
-            row + 4L * block * length,
-            length,
-            scratch.packed + t * scratch.packedStride + block * blockBytes,
-            2L * BYTES,
-            split,
-            scratch.tail);
-      }
-    }
+    scratch.pack(batch, x, a, e, count);
   }
 
   private void expand(

@@ -1,12 +1,10 @@
 package dev.lorikeet.jlama.lora;
 
 import static dev.lorikeet.jlama.kernel.Lanes.BLOCK;
-import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
-import dev.lorikeet.jlama.kernel.Lanes;
 import dev.lorikeet.jlama.kernel.NativeMemory;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
@@ -67,7 +65,7 @@ final class GradientWork {
     for (int u = first; u < end; u++) {
       if (plan.needsOutputs(u)) {
         LoraWeights w = plan.unit(u).weights();
-        pack(plan.batch(), plan.dy(u), w.b(), e, count);
+        scratch.pack(plan.batch(), plan.dy(u), w.b(), e, count);
         shrink(plan, w, w.b(), e, count, weights, plan.outputs(u, e), plan.stride(u));
       }
     }
@@ -78,7 +76,7 @@ final class GradientWork {
         LoraWeights w = plan.unit(u).weights();
         boolean split = w.a().type() != ElementType.F32;
         if (packedBlocks != w.a().blocks() || packedSplit != split) {
-          pack(plan.batch(), plan.x(), w.a(), e, count);
+          scratch.pack(plan.batch(), plan.x(), w.a(), e, count);
           packedBlocks = w.a().blocks();
           packedSplit = split;
         }
@@ -105,25 +103,6 @@ final class GradientWork {
       NativeMemory.set(scratch.scales + 4L * t, scale);
     }
     shrinkKernel.shrink(factor, 0, factor.rank(), count, scratch.scales, to, stride);
-  }
-
-  private void pack(LoraBatch batch, Tensor rows, LoraFactor factor, int e, int count) {
-    int length = factor.rowLength();
-    long blockBytes = Lanes.blocks(length) * 2L * BYTES;
-    scratch.packedStride = factor.blocks() * blockBytes;
-    for (int t = 0; t < count; t++) {
-      long row = rows.segment().address() + batch.token(e + t) * rows.rowStrideBytes();
-      for (int block = 0; block < factor.blocks(); block++) {
-        RowPacking.pack(
-            ElementType.F32,
-            row + 4L * block * length,
-            length,
-            scratch.packed + t * scratch.packedStride + block * blockBytes,
-            2L * BYTES,
-            factor.type() != ElementType.F32,
-            scratch.tail);
-      }
-    }
   }
 
   /** Adds to the dw of a tile's entries, and scales what was shrunk bare for it. */

@@ -2,7 +2,11 @@ package dev.lorikeet.jlama.lora;
 
 import static dev.lorikeet.jlama.kernel.Lanes.BYTES;
 
+import dev.lorikeet.adapter.LoraFactor;
+import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.jlama.kernel.Lanes;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 
 /**
@@ -66,6 +70,33 @@ final class Scratch {
   /** Returns how many tokens of packed inputs of {@code padded} floats fit, a multiple of 4. */
   int tokensPerTile(int padded) {
     return Math.min(MAX_TOKENS, capacity / padded / 4 * 4);
+  }
+
+  /**
+   * Packs the inputs of a tile of tokens for a factor, each of its diagonal blocks from a new
+   * vector on.
+   *
+   * @param rows F32
+   * @param e the first entry
+   * @param count how many entries
+   */
+  void pack(LoraBatch batch, Tensor rows, LoraFactor factor, int e, int count) {
+    int length = factor.rowLength();
+    long blockBytes = Lanes.blocks(length) * 2L * BYTES;
+    packedStride = factor.blocks() * blockBytes;
+    for (int t = 0; t < count; t++) {
+      long row = rows.segment().address() + batch.token(e + t) * rows.rowStrideBytes();
+      for (int block = 0; block < factor.blocks(); block++) {
+        RowPacking.pack(
+            ElementType.F32,
+            row + 4L * block * length,
+            length,
+            packed + t * packedStride + block * blockBytes,
+            2L * BYTES,
+            factor.type() != ElementType.F32,
+            tail);
+      }
+    }
   }
 
   long outputAddress(int token) {
