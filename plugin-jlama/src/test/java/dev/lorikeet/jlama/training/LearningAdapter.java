@@ -1,33 +1,23 @@
 package dev.lorikeet.jlama.training;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.FactorGradients;
-import dev.lorikeet.files.safetensors.SafetensorsFile;
-import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
-import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
@@ -39,8 +29,6 @@ import java.util.function.Supplier;
  * Module#write}.
  */
 final class LearningAdapter implements AdapterLease {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   private final AdapterSpec spec;
   private final Map<TargetModule, Module> modules = new TreeMap<>();
 
@@ -106,12 +94,8 @@ final class LearningAdapter implements AdapterLease {
     }
 
     private static LoraFactor factor(int width, int rank, int blocks) {
-      long[] offsets = new long[rank];
-      for (int r = 0; r < rank; r++) {
-        offsets[r] = (long) r * (width / blocks) * 4;
-      }
       MemorySegment memory = Arena.ofAuto().allocate((long) rank * (width / blocks) * 4, 64);
-      return new LoraFactor(ElementType.F32, width, blocks, Device.HOST, memory, offsets);
+      return LoraFactor.contiguous(ElementType.F32, rank, width, blocks, memory);
     }
 
     /** Returns which row of the transposed B an element of PEFT's is in. */
@@ -171,54 +155,6 @@ final class LearningAdapter implements AdapterLease {
       }
     }
     return adapter;
-  }
-
-  /** Reads a directory as PEFT writes it; patterns of alpha are not read. */
-  static LearningAdapter read(String id, Path directory, ModelShape shape) {
-    LearningAdapter adapter = new LearningAdapter(id);
-    try (Arena arena = Arena.ofConfined()) {
-      JsonNode config = JSON.readTree(directory.resolve("adapter_config.json").toFile());
-      double alpha = config.get("lora_alpha").asDouble();
-      boolean roots = config.get("use_rslora").asBoolean();
-      Map<String, StoredTensor> tensors = new HashMap<>();
-      SafetensorsFile.map(directory.resolve("adapter_model.safetensors"), arena)
-          .forEach(tensor -> tensors.put(tensor.name(), tensor));
-      for (int layer = 0; layer < shape.layers(); layer++) {
-        for (Projection projection : Projection.ofLayer()) {
-          TargetModule target = TargetModule.of(layer, projection);
-          StoredTensor a = tensors.get(name(target, "A"));
-          if (a == null) {
-            continue;
-          }
-          StoredTensor b = Objects.requireNonNull(tensors.get(name(target, "B")));
-          int rank = Math.toIntExact(a.shape().getFirst());
-          adapter.add(
-              new Module(
-                  target,
-                  shape,
-                  rank,
-                  shape.inFeatures(projection) / Math.toIntExact(a.shape().get(1)),
-                  rank / Math.toIntExact(b.shape().get(1)),
-                  (float) (alpha / (roots ? Math.sqrt(rank) : rank)),
-                  elements(a),
-                  elements(b)));
-        }
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    return adapter;
-  }
-
-  /** Returns the name of a tensor in a file of PEFT's. */
-  static String name(TargetModule target, String factor) {
-    return "base_model.model.model.layers.%d.%s.lora_%s.weight"
-        .formatted(target.layer(), target.projection().path(), factor);
-  }
-
-  private static Supplier<Float> elements(StoredTensor tensor) {
-    long[] next = {0};
-    return () -> tensor.bytes().get(ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * next[0]++);
   }
 
   Collection<Module> modules() {

@@ -86,6 +86,7 @@ class TrainerTest {
       StepReport last = submit(trainer, run, run.task().build(), to).completion().join();
       assertEquals(run.steps(), last.step());
     }
+    assertTrue(opened.stage().heldBytes() > 0);
     assertEquals(0, run.distance(to), 1e-2, name);
   }
 
