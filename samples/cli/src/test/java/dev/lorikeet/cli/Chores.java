@@ -4,41 +4,21 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.lorikeet.LorikeetException;
 import dev.lorikeet.Plugins;
-import dev.lorikeet.adapter.LoraFactor;
-import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.cli.console.ExitCode;
-import dev.lorikeet.files.peft.PeftWriter;
-import dev.lorikeet.files.safetensors.SafetensorsWriter;
-import dev.lorikeet.files.safetensors.StoredType;
-import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.Projection;
-import dev.lorikeet.shape.TargetModule;
-import dev.lorikeet.tensor.Device;
-import dev.lorikeet.tensor.ElementType;
-import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.stream.IntStream;
 
 /**
  * All that writes files: converting, quantizing, training, downloading, exporting and unpacking.
@@ -47,10 +27,6 @@ import java.util.stream.IntStream;
  */
 final class Chores {
   static final String REPOSITORY = "some/adapter";
-  private static final List<String> EXPERTS = List.of("scripture", "jargon");
-  private static final int WORDS = 400;
-  private static final int RANK = 256;
-  private static final int WIDTH = 64;
 
   private final Path in;
   private final Path expected;
@@ -72,38 +48,7 @@ final class Chores {
 
   /** Makes what they read, and all that they may write. */
   void prepare() throws IOException {
-    TinyModel tiny = TinyModel.extract();
-    for (int turn = 0; turn < 2; turn++) {
-      Path model = Files.createDirectories(in.resolve("model" + turn));
-      for (Path file : files(tiny.base())) {
-        Files.copy(file, model.resolve(file.getFileName().toString()));
-      }
-      Path config = model.resolve("config.json"); // one layer is enough, and takes less time
-      Files.writeString(
-          config,
-          Files.readString(config)
-              .replaceFirst("\"num_hidden_layers\": \\d+", "\"num_hidden_layers\": 1"));
-      keepFirstLayer(model.resolve("model.safetensors"));
-    }
-    ModelShape shape =
-        Plugins.discover().baseModel(Optional.empty()).describe(in.resolve("model0")).shape();
-    Path weights = in.resolve("model1/model.safetensors");
-    byte[] bytes = Files.readAllBytes(weights);
-    for (int i = bytes.length / 2; i < bytes.length; i += 2) {
-      bytes[i] ^= 1;
-    }
-    Files.write(weights, bytes);
-    Files.writeString(in.resolve("model1/generation_config.json"), "{\"eos_token_id\": [2]}");
-    for (String name : EXPERTS) {
-      List<String> words = List.of(Files.readString(tiny.trainingText(name)).split("\\s+"));
-      Files.writeString(in.resolve(name + ".txt"), String.join(" ", words.subList(0, WORDS)));
-      int width = shape.inFeatures(Projection.Q);
-      LoraFactor factor = factor(RANK, width, 1e-7f * (1 + EXPERTS.indexOf(name)));
-      new PeftWriter(shape, Optional.empty())
-          .write(
-              in.resolve(name),
-              List.of(LoraWeights.of(TargetModule.of(0, Projection.Q), factor, factor, 2)));
-    }
+    ChoreInputs.write(in);
     for (Chore chore :
         List.of(new Convert(expected), new Quantize(expected), new Train(expected))) {
       for (int turn = 0; turn < 2; turn++) {
@@ -113,39 +58,7 @@ final class Chores {
         Files.move(alternating.folder(), expected.resolve(alternating.name() + turn));
       }
     }
-    new Export(expected).run(0);
-  }
-
-  private static void keepFirstLayer(Path file) throws IOException {
-    byte[] bytes = Files.readAllBytes(file);
-    int data = 8 + Math.toIntExact(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong());
-    SafetensorsWriter writer = new SafetensorsWriter();
-    for (Map.Entry<String, JsonNode> tensor :
-        new ObjectMapper().readTree(bytes, 8, data - 8).properties()) {
-      if (!tensor.getKey().matches("__metadata__|.*\\.layers\\.[1-9]\\..*")) {
-        List<Long> shape = new ArrayList<>();
-        tensor.getValue().get("shape").forEach(size -> shape.add(size.asLong()));
-        JsonNode offsets = tensor.getValue().get("data_offsets");
-        byte[] elements =
-            Arrays.copyOfRange(bytes, data + offsets.get(0).asInt(), data + offsets.get(1).asInt());
-        writer.add(
-            tensor.getKey(),
-            StoredType.valueOf(tensor.getValue().get("dtype").asText()),
-            shape,
-            MemorySegment.ofArray(elements));
-      }
-    }
-    writer.write(file);
-  }
-
-  private static LoraFactor factor(int rank, int width, float step) {
-    float[] elements = new float[rank * width];
-    for (int i = 0; i < elements.length; i++) {
-      elements[i] = step * i;
-    }
-    long[] rows = IntStream.range(0, rank).mapToLong(r -> 4L * r * width).toArray();
-    return new LoraFactor(
-        ElementType.F32, width, 1, Device.HOST, MemorySegment.ofArray(elements), rows);
+    export(expected).run(0);
   }
 
   static List<Path> files(Path folder) throws IOException {
@@ -163,12 +76,16 @@ final class Chores {
             new Quantize(work),
             new Train(work),
             new Pull(work),
-            new Export(work),
-            new Unpack(work));
+            export(work),
+            new UnpackChore(work));
     for (Chore chore : chores) {
       Files.createDirectories(chore.folder());
     }
     return chores;
+  }
+
+  private Chore export(Path around) {
+    return new ExportChore(around, expected.resolve("export/adapter0"));
   }
 
   private Run lorikeet(List<String> command) {
@@ -263,7 +180,7 @@ final class Chores {
       return List.of(
           "adapters",
           "convert",
-          in.resolve(EXPERTS.get(turn % 2)).toString(),
+          in.resolve(ChoreInputs.EXPERTS.get(turn % 2)).toString(),
           folder().resolve("adapter.arrow").toString(),
           "--force",
           "--model",
@@ -322,7 +239,7 @@ final class Chores {
       command.addAll(List.of("--targets", "labels", "--pool-size", "32M"));
       command.addAll(List.of("--out", folder().toString()));
       command.addAll(List.of("--model", in.resolve("model0").toString()));
-      for (String name : EXPERTS) {
+      for (String name : ChoreInputs.EXPERTS) {
         command.add("--adapter=" + name + "=" + in.resolve(name));
         command.add("--text=" + name + "=" + in.resolve(name + ".txt"));
       }
@@ -398,7 +315,7 @@ final class Chores {
     }
 
     private Snapshot whole() throws IOException {
-      return Snapshot.of(in.resolve(EXPERTS.getFirst()));
+      return Snapshot.of(in.resolve(ChoreInputs.EXPERTS.getFirst()));
     }
 
     private static Map<String, String> shown(Path directory) throws IOException {
@@ -445,146 +362,6 @@ final class Chores {
       for (Path file : found.sorted((a, b) -> b.getNameCount() - a.getNameCount()).toList()) {
         Files.delete(file);
       }
-    }
-  }
-
-  /** Writes an adapter as PEFT has it, which replaces none: each time under a new name. */
-  private final class Export implements Chore {
-    private static final ModelShape SHAPE =
-        ModelShape.builder()
-            .layers(1)
-            .hidden(WIDTH)
-            .intermediate(WIDTH)
-            .heads(1)
-            .kvHeads(1)
-            .headDim(WIDTH)
-            .vocabulary(100)
-            .build();
-    private final Path folder;
-
-    Export(Path around) {
-      this.folder = around.resolve("export");
-    }
-
-    @Override
-    public String name() {
-      return "export";
-    }
-
-    @Override
-    public Path folder() {
-      return folder;
-    }
-
-    @Override
-    public int run(int turn) throws IOException {
-      Path target = Files.createDirectories(folder).resolve("adapter" + turn);
-      for (int i = turn + 1; Files.exists(target); i++) {
-        target = folder.resolve("adapter" + i);
-      }
-      try {
-        new PeftWriter(SHAPE, Optional.empty())
-            .write(
-                target,
-                List.of(
-                    LoraWeights.of(
-                        TargetModule.of(0, Projection.Q),
-                        factor(RANK, WIDTH, 1),
-                        factor(RANK, WIDTH, 0.5f),
-                        2)));
-        return ExitCode.OK;
-      } catch (IOException e) {
-        return ExitCode.of(LorikeetException.ofFiles("writing " + target, e).code());
-      }
-    }
-
-    @Override
-    public void checkWhole() throws IOException {
-      for (Path directory : files(folder)) {
-        if (!directory.getFileName().toString().startsWith(".")) {
-          assertEquals(
-              Snapshot.of(expected.resolve("export/adapter0")),
-              Snapshot.of(directory),
-              directory.toString());
-        }
-      }
-    }
-
-    @Override
-    public void checkClean() throws IOException {
-      for (Path directory : files(folder)) {
-        assertTrue(
-            directory.getFileName().toString().startsWith("adapter"),
-            () -> directory + ": left by an export");
-        delete(directory);
-      }
-    }
-
-    @Override
-    public long bytes() {
-      return 200_000;
-    }
-  }
-
-  /** Unpacks the tiny model, of which one file is missing. */
-  private static final class Unpack implements Chore {
-    private final Path folder;
-
-    Unpack(Path around) {
-      this.folder = around.resolve("unpack");
-    }
-
-    @Override
-    public String name() {
-      return "unpack";
-    }
-
-    @Override
-    public Path folder() {
-      return folder;
-    }
-
-    private static List<String> missing() {
-      return List.of("adapters/voyage/adapter_model.safetensors", "reference.json");
-    }
-
-    @Override
-    public int run(int turn) throws IOException {
-      Files.deleteIfExists(folder.resolve(missing().get(turn % missing().size())));
-      try {
-        TinyModel.extract(folder);
-        return ExitCode.OK;
-      } catch (UncheckedIOException e) {
-        return ExitCode.of(
-            LorikeetException.ofFiles("unpacking", Objects.requireNonNull(e.getCause())).code());
-      }
-    }
-
-    @Override
-    public void checkWhole() throws IOException {
-      Path whole = Objects.requireNonNull(TinyModel.extract().base().getParent());
-      for (Map.Entry<String, String> file : Snapshot.of(folder).files().entrySet()) {
-        if (!hidden(file.getKey())) {
-          byte[] right = Files.readAllBytes(whole.resolve(file.getKey()));
-          assertEquals(Snapshot.checksum(right), file.getValue(), file.getKey());
-        }
-      }
-    }
-
-    private static boolean hidden(String file) {
-      return file.endsWith(".part") || file.equals(".lock");
-    }
-
-    @Override
-    public void checkClean() throws IOException {
-      for (String file : Snapshot.of(folder).files().keySet()) {
-        assertTrue(!file.endsWith(".part"), () -> file + ": left by an unpacking");
-      }
-    }
-
-    @Override
-    public long bytes() {
-      return 2_500_000;
     }
   }
 }
