@@ -23,6 +23,7 @@ import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -84,12 +85,24 @@ class StoreConcurrencyTest {
           served += done.get();
         }
         assertTrue(served > 0);
+        awaitHints(store, pool);
         var stats = store.stats();
         assertEquals(0, stats.leased());
         assertEquals(pool.stats().adapterPages(), stats.residentPages());
         assertEquals(pool.stats().usedPages(), stats.residentPages());
       }
       assertEquals(0, pool.stats().usedPages());
+    }
+  }
+
+  /**
+   * Waits, a minute at most, for hints that are still being read: their pages are not resident yet.
+   */
+  private static void awaitHints(AdapterStore store, PagePool pool) {
+    long end = System.nanoTime() + TimeUnit.MINUTES.toNanos(1);
+    while (store.stats().residentPages() != pool.stats().adapterPages()
+        && System.nanoTime() < end) {
+      Thread.onSpinWait();
     }
   }
 
