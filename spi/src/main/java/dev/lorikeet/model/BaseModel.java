@@ -3,6 +3,7 @@ package dev.lorikeet.model;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -67,6 +68,16 @@ public interface BaseModel extends AutoCloseable {
 
   /** Returns the text of token ids, without special tokens. */
   String decode(List<Integer> tokens);
+
+  /**
+   * Returns what the model offers beside this contract, such as its weights to learn adapters over
+   * while it serves.
+   *
+   * @param type an interface of whoever asks
+   */
+  default <T> Optional<T> extension(Class<T> type) {
+    return Optional.empty();
+  }
 
   /** Returns counts for monitoring. */
   ModelStats stats();

@@ -6,6 +6,7 @@ import dev.lorikeet.host.serving.Served;
 import dev.lorikeet.host.serving.Serving;
 import dev.lorikeet.host.serving.ServingOptions;
 import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.host.telemetry.GlobalTelemetry;
 import dev.lorikeet.host.telemetry.Telemetry;
 import dev.lorikeet.model.BaseModel;
@@ -24,7 +25,9 @@ import dev.lorikeet.text.EncodingLimit;
 import dev.lorikeet.text.HfTokenizer;
 import dev.lorikeet.text.Tokenizer;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -38,14 +41,20 @@ public final class HostedModel implements BaseModel {
   private final ModelInfo info;
   private final Tokenizer tokenizer;
   private final Serving serving;
+  private final Map<Class<?>, Object> offers;
   private final ClosingStack resources;
   private volatile boolean closed;
 
   private HostedModel(
-      ModelInfo info, Tokenizer tokenizer, Serving serving, ClosingStack resources) {
+      ModelInfo info,
+      Tokenizer tokenizer,
+      Serving serving,
+      Map<Class<?>, Object> offers,
+      ClosingStack resources) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.serving = serving;
+    this.offers = Map.copyOf(offers);
     this.resources = resources;
   }
 
@@ -72,6 +81,8 @@ public final class HostedModel implements BaseModel {
   public static final class Opening implements AutoCloseable {
     private final ModelConfig config;
     private final ServingOptions options;
+    private final Turns turns = new Turns();
+    private final Map<Class<?>, Object> offers = new HashMap<>();
     private ClosingStack resources = new ClosingStack();
 
     private Opening(ModelConfig config, ServingOptions options) {
@@ -86,6 +97,21 @@ public final class HostedModel implements BaseModel {
      */
     public <R extends AutoCloseable> R owns(R resource) {
       return resources.push(resource);
+    }
+
+    /**
+     * Returns the turns that steps take with other work over the same weights. The model closes
+     * them before anything that the opening owns.
+     */
+    public Turns turns() {
+      return turns;
+    }
+
+    /**
+     * Lets {@link BaseModel#extension} find something that the model offers beside its contract.
+     */
+    public <T> void offers(Class<T> type, T extension) {
+      offers.put(type, extension);
     }
 
     /**
@@ -111,7 +137,7 @@ public final class HostedModel implements BaseModel {
       Serving serving =
           owns(
               new Serving(
-                  new Served(info, decoder, tokenizer, chatTemplate),
+                  new Served(info, decoder, tokenizer, chatTemplate, turns),
                   config.adapters(),
                   config.pool(),
                   options,
@@ -122,7 +148,8 @@ public final class HostedModel implements BaseModel {
               serving::prefixStats,
               config.pool()::stats,
               config.adapters()::stats));
-      HostedModel model = new HostedModel(info, tokenizer, serving, resources);
+      owns(turns);
+      HostedModel model = new HostedModel(info, tokenizer, serving, offers, resources);
       resources = new ClosingStack();
       return model;
     }
@@ -168,6 +195,11 @@ public final class HostedModel implements BaseModel {
       }
     }
     throw new LorikeetException(Code.CLOSED, "the model was closed");
+  }
+
+  @Override
+  public <T> Optional<T> extension(Class<T> type) {
+    return Optional.ofNullable(offers.get(type)).map(type::cast);
   }
 
   @Override

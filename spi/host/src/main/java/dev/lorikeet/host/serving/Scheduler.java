@@ -175,6 +175,7 @@ public final class Scheduler implements AutoCloseable {
     try {
       while (!closing) {
         if (!iterate()) {
+          runner.rest();
           rest();
         }
       }

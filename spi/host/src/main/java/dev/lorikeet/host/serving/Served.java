@@ -1,6 +1,7 @@
 package dev.lorikeet.host.serving;
 
 import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
 import dev.lorikeet.text.Tokenizer;
@@ -13,9 +14,11 @@ import java.util.Optional;
  * @param decoder computes its steps; closed by whoever made it, after the serving
  * @param tokenizer likewise
  * @param chatTemplate renders conversations; without one they are refused
+ * @param turns with whatever else is computed over its weights
  */
 public record Served(
     ModelInfo info,
     StepDecoder decoder,
     Tokenizer tokenizer,
-    Optional<ChatTemplate> chatTemplate) {}
+    Optional<ChatTemplate> chatTemplate,
+    Turns turns) {}

@@ -85,7 +85,8 @@ public final class Serving implements AutoCloseable {
     this.selector = new AdapterSelector(adapters, options.routers());
     this.prefixes =
         options.prefixCache() ? Optional.of(decoder.kv().openPrefixCache()) : Optional.empty();
-    this.runner = new StepRunner(decoder, limits, options.routers(), info.shape(), clock);
+    this.runner =
+        new StepRunner(decoder, model.turns(), limits, options.routers(), info.shape(), clock);
     this.telemetry = telemetry;
     this.scheduler =
         new Scheduler(

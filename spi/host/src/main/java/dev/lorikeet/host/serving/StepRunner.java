@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.host.sampling.Sampler;
 import dev.lorikeet.host.step.StepBatch;
 import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.host.switching.SwitchStats;
 import dev.lorikeet.model.LogitsObserver;
 import dev.lorikeet.model.Sampling;
@@ -23,6 +24,7 @@ import java.util.function.LongSupplier;
  */
 final class StepRunner implements AutoCloseable {
   private final StepDecoder decoder;
+  private final Turns turns;
   private final Limits limits;
   private final LongSupplier clock;
   private final Arena arena = Arena.ofShared();
@@ -40,12 +42,14 @@ final class StepRunner implements AutoCloseable {
 
   StepRunner(
       StepDecoder decoder,
+      Turns turns,
       Limits limits,
       RouterPolicy routers,
       ModelShape shape,
       LongSupplier clock) {
     this.clock = clock;
     this.decoder = decoder;
+    this.turns = turns;
     this.limits = limits;
     this.batch = new StepBatch(limits.batchTokens(), limits.batchSequences(), limits.logits());
     this.routing = new StepRouting(arena, limits, shape.layers(), shape.hidden(), routers);
@@ -99,6 +103,11 @@ final class StepRunner implements AutoCloseable {
     }
   }
 
+  /** There is nothing to compute for now. */
+  void rest() {
+    turns.rest();
+  }
+
   /** Forgets a sequence that has ended. */
   void forget(Sequence sequence) {
     routing.forget(sequence);
@@ -141,7 +150,12 @@ final class StepRunner implements AutoCloseable {
         decodeTokens += count;
       }
     }
-    decoder.forward(batch, routing);
+    turns.beginStep();
+    try {
+      decoder.forward(batch, routing);
+    } finally {
+      turns.endStep();
+    }
     steps++;
     int row = 0;
     for (int i = 0; i < planned.size(); i++) {

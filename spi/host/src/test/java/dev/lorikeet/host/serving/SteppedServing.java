@@ -3,6 +3,7 @@ package dev.lorikeet.host.serving;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.lorikeet.host.step.StepDecoder;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.host.telemetry.Telemetry;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
@@ -66,7 +67,7 @@ final class SteppedServing implements AutoCloseable {
     decoder = opened.decoder();
     serving =
         new Serving(
-            new Served(model.info(), decoder, model.tokenizer(), Optional.empty()),
+            new Served(model.info(), decoder, model.tokenizer(), Optional.empty(), new Turns()),
             store,
             pool,
             options,
