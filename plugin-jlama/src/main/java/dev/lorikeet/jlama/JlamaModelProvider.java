@@ -10,6 +10,7 @@ import dev.lorikeet.jlama.decoder.Decoder;
 import dev.lorikeet.jlama.decoder.KernelReadiness;
 import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.training.JlamaTrainableModelProvider;
 import dev.lorikeet.jlama.warmup.WarmUp;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.model.BaseModel;
@@ -17,6 +18,7 @@ import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.training.stage.SharedBase;
 import java.nio.file.Path;
 
 /**
@@ -94,7 +96,11 @@ public final class JlamaModelProvider implements BaseModelProvider {
                   new Decoder.Settings(
                       limits.batchTokens(), limits.logits(), options.kvType(), options.switching()),
                   readiness));
-      return opening.open(architecture.info(config.directory(), weights.storage()), decoder);
+      ModelInfo info = architecture.info(config.directory(), weights.storage());
+      opening.offers(
+          SharedBase.class,
+          JlamaTrainableModelProvider.shared(architecture, weights, info, opening.turns()));
+      return opening.open(info, decoder);
     }
   }
 }

@@ -4,6 +4,7 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraGradients;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
@@ -45,6 +46,7 @@ public final class CpuTrainingStage implements TrainingStage {
   private final int longest;
   private final StageWork work;
   private final WorkerTeam team;
+  private final Turns turns;
   private final List<AdaptedLayer> layers = new ArrayList<>();
   private final Optional<TokenScores> scores;
   private final PassMemory memory;
@@ -55,8 +57,10 @@ public final class CpuTrainingStage implements TrainingStage {
    *
    * @param team the worker threads; worker 0 is the thread that uses the stage
    * @param executor the LoRA executor, on the same team
+   * @param turns with whatever else is computed over the weights; a layer of a micro-batch, forward
+   *     or backward, is a piece, and so is a part of the vocabulary
    */
-  public record Resources(WorkerTeam team, LoraExecutor executor) {}
+  public record Resources(WorkerTeam team, LoraExecutor executor, Turns turns) {}
 
   /**
    * Creates a stage.
@@ -79,6 +83,7 @@ public final class CpuTrainingStage implements TrainingStage {
     this.maxTokens = maxTokens;
     this.shape = architecture.shape();
     this.team = lent.team();
+    this.turns = lent.turns();
     this.longest = Math.min(maxTokens, architecture.maxPositions());
     if (span.end() > shape.layers() || maxTokens < 1) {
       throw new IllegalArgumentException(
@@ -104,7 +109,7 @@ public final class CpuTrainingStage implements TrainingStage {
     this.work = new StageWork(architecture, maxTokens, team.parallelism());
     this.scores =
         span.scores()
-            ? Optional.of(new TokenScores(work, model, team, maxTokens))
+            ? Optional.of(new TokenScores(work, model, team, turns, maxTokens))
             : Optional.empty();
     this.memory = new PassMemory(team::quiesce);
   }
@@ -218,10 +223,14 @@ public final class CpuTrainingStage implements TrainingStage {
 
   private void compute(CpuPass pass, Optional<Tensor> input) {
     Rows first = pass.stream(0);
-    input.ifPresentOrElse(hidden -> copy(hidden, first), () -> embed(pass.batch(), first));
+    turns.run(
+        () ->
+            input.ifPresentOrElse(hidden -> copy(hidden, first), () -> embed(pass.batch(), first)));
     work.rope.cover(pass.batch().longest());
     for (int l = 0; l < layers.size(); l++) {
-      layers.get(l).forward(phases(pass, l), pass.adapters());
+      AdaptedLayer layer = layers.get(l);
+      LayerForward phases = phases(pass, l);
+      turns.run(() -> layer.forward(phases, pass.adapters()));
     }
     Rows last = pass.stream(layers.size());
     if (scores.isEmpty()) {
@@ -325,10 +334,15 @@ public final class CpuTrainingStage implements TrainingStage {
     for (int l = layers.size() - 1; l >= lowest; l--) {
       AdaptedLayer layer = layers.get(l);
       LayerForward phases = phases(pass, l);
-      if (pass.kept(l).isEmpty()) {
-        layer.again(phases, adapters);
-      }
-      layer.backward(phases, d, !span.embeds() || l > lowest, adapters, learned);
+      boolean isKept = pass.kept(l).isPresent();
+      boolean wantsInput = !span.embeds() || l > lowest;
+      turns.run(
+          () -> {
+            if (!isKept) {
+              layer.again(phases, adapters);
+            }
+            layer.backward(phases, d, wantsInput, adapters, learned);
+          });
     }
     return span.embeds() ? Optional.empty() : Optional.of(d.tensor());
   }

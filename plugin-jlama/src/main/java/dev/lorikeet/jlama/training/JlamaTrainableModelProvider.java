@@ -5,6 +5,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.ClosingStack;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.lora.ScalarLoraExecutorProvider;
@@ -13,6 +14,7 @@ import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.Options;
 import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.training.stage.SharedBase;
 import dev.lorikeet.training.stage.StageSpan;
 import dev.lorikeet.training.stage.TrainableModel;
 import dev.lorikeet.training.stage.TrainableModelProvider;
@@ -45,30 +47,64 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
 
   @Override
   public TrainableModel open(Path path, int maxTokens, Map<String, String> values) {
-    Options options = Options.of(OWNER, values, THREADS);
-    int processors = Runtime.getRuntime().availableProcessors();
-    int threads = WorkerTeam.withinProcessors(OWNER, options.number(THREADS, processors, 1, 1024));
+    int threads = threads(values);
     Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
     Architecture architecture = Families.read(directory);
     ClosingStack owned = new ClosingStack();
     try {
       ModelWeights weights = owned.push(ModelWeights.open(directory, architecture));
-      WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
-      LoraExecutor executor = owned.push(executor(ExecutorConfig.of(team)));
-      CpuTrainingStage stage =
-          owned.push(
-              new CpuTrainingStage(
-                  architecture,
-                  weights,
-                  StageSpan.whole(architecture.shape()),
-                  new CpuTrainingStage.Resources(team, executor),
-                  maxTokens));
-      return new Opened(
-          architecture.info(directory, weights.storage()), weights.bytes(), stage, owned);
+      ModelInfo info = architecture.info(directory, weights.storage());
+      return opened(new Base(architecture, weights, info, new Turns()), threads, maxTokens, owned);
     } catch (RuntimeException | Error e) {
       owned.close();
       throw e;
     }
+  }
+
+  /**
+   * Returns a served model's weights to learn over.
+   *
+   * @param info what is known of the model
+   * @param weights closed by whoever serves them, after the turns
+   * @param turns with the steps of serving
+   */
+  public static SharedBase shared(
+      Architecture architecture, ModelWeights weights, ModelInfo info, Turns turns) {
+    return (maxTokens, values, share) -> {
+      turns.share(share);
+      int threads = threads(values);
+      ClosingStack owned = new ClosingStack();
+      try {
+        return opened(new Base(architecture, weights, info, turns), threads, maxTokens, owned);
+      } catch (RuntimeException | Error e) {
+        owned.close();
+        throw e;
+      }
+    };
+  }
+
+  private static int threads(Map<String, String> values) {
+    int processors = Runtime.getRuntime().availableProcessors();
+    return WorkerTeam.withinProcessors(
+        OWNER, Options.of(OWNER, values, THREADS).number(THREADS, processors, 1, 1024));
+  }
+
+  /** What is learned over. */
+  private record Base(
+      Architecture architecture, ModelWeights weights, ModelInfo info, Turns turns) {}
+
+  private static TrainableModel opened(Base base, int threads, int maxTokens, ClosingStack owned) {
+    WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
+    LoraExecutor executor = owned.push(executor(ExecutorConfig.of(team)));
+    CpuTrainingStage stage =
+        owned.push(
+            new CpuTrainingStage(
+                base.architecture,
+                base.weights,
+                StageSpan.whole(base.architecture.shape()),
+                new CpuTrainingStage.Resources(team, executor, base.turns),
+                maxTokens));
+    return new Opened(base.info, base.weights.bytes(), stage, owned);
   }
 
   private static LoraExecutor executor(ExecutorConfig config) {

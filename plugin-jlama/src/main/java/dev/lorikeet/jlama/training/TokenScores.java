@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.training;
 
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.BackElementwise;
 import dev.lorikeet.jlama.kernel.BackMatMul;
 import dev.lorikeet.jlama.kernel.BackMatMul.Term;
@@ -46,6 +47,7 @@ final class TokenScores implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
   private final StageWork work;
   private final WorkerTeam team;
+  private final Turns turns;
   private final MemorySegment norm;
   private final WeightMatrix output;
   private final List<Chunk> chunks = new ArrayList<>();
@@ -68,9 +70,10 @@ final class TokenScores implements AutoCloseable {
     }
   }
 
-  TokenScores(StageWork work, ModelWeights model, WorkerTeam team, int maxTokens) {
+  TokenScores(StageWork work, ModelWeights model, WorkerTeam team, Turns turns, int maxTokens) {
     this.work = work;
     this.team = team;
+    this.turns = turns;
     this.norm = model.finalNorm();
     this.output = model.output();
     int vocabulary = work.shape.vocabulary();
@@ -108,7 +111,13 @@ final class TokenScores implements AutoCloseable {
       return new double[0];
     }
     Forward phases = new Forward(hidden, tokens, labels, expected);
-    team.run(phases, 0, 1 + Forward.PER_CHUNK * chunks.size() + 1);
+    int end = 1 + Forward.PER_CHUNK * chunks.size();
+    turns.run(() -> team.run(phases, 0, 1));
+    for (int phase = 1; phase < end; phase += Forward.PER_CHUNK) {
+      int first = phase;
+      turns.run(() -> team.run(phases, first, first + Forward.PER_CHUNK));
+    }
+    turns.run(() -> team.run(phases, end, end + 1));
     double[] values = new double[tokens.length];
     for (int r = 0; r < tokens.length; r++) {
       values[r] = phases.logits[r] - phases.max[r] - Math.log(phases.sum[r]);
@@ -231,9 +240,11 @@ final class TokenScores implements AutoCloseable {
    *     zero for those without a label
    */
   void backward(Rows hidden, int[] tokens, int[] labels, float[] coefficients, Rows d) {
-    team.run(
-        (index, count) ->
-            backward(hidden, tokens, labels, coefficients, d, new Shard(index, count)));
+    turns.run(
+        () ->
+            team.run(
+                (index, count) ->
+                    backward(hidden, tokens, labels, coefficients, d, new Shard(index, count))));
     d.segment().fill((byte) 0);
     for (int r = 0; r < tokens.length; r++) {
       part.copyRow(r, d, tokens[r]);

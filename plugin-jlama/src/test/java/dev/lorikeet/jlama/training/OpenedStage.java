@@ -4,6 +4,7 @@ import dev.lorikeet.executor.ExecutorConfig;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.lora.VectorLoraExecutorProvider;
 import dev.lorikeet.jlama.weights.ModelWeights;
@@ -36,7 +37,7 @@ record OpenedStage(
             architecture,
             weights,
             StageSpan.of(first, last, architecture.shape()),
-            new CpuTrainingStage.Resources(team, executor),
+            new CpuTrainingStage.Resources(team, executor, new Turns()),
             maxTokens);
     return new OpenedStage(architecture, weights, team, executor, stage);
   }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.executor.FactorGradients;
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.shape.Projection;
@@ -282,7 +283,7 @@ class StageConductTest {
                   other.architecture(),
                   other.weights(),
                   new StageSpan(2, 4, false, true),
-                  new CpuTrainingStage.Resources(team, other.executor()),
+                  new CpuTrainingStage.Resources(team, other.executor(), new Turns()),
                   8));
     }
     assertThrows(IllegalArgumentException.class, () -> new StageSpan(1, 1, false, false));
