@@ -47,6 +47,8 @@ class TrainerTest {
   @SuppressWarnings("unused") // by name
   private static final List<String> RUNS = TrainingRun.NAMES;
 
+  private static final Optional<String> NO_BASE = Optional.empty();
+
   @TempDir Path folder;
 
   private OpenedStage opened;
@@ -309,6 +311,96 @@ class TrainerTest {
       assertEquals(
           reports.get(5).validationLoss().orElseThrow(), seventh.get(6).loss(), 1e-6, "loss");
     }
+  }
+
+  @Test
+  void aTaskThatGetsWorseEndsEarlyAndKeepsItsBestAdapter() throws IOException {
+    TrainingRun run = TrainingRun.of("lora");
+    TaskSpec spec =
+        TaskSpec.builder("early")
+            .learningRate(2e-2)
+            .batchSize(4)
+            .steps(200)
+            .validateEvery(2)
+            .checkpointEvery(3)
+            .patience(3)
+            .keepBest(true)
+            .build();
+    List<Example> examples = run.examples();
+    TaskExamples data =
+        new TaskExamples(inOrder(examples.subList(4, 8)).training(), examples.subList(0, 4));
+    List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
+    Path early = folder.resolve("early");
+    try (Trainer trainer = trainer()) {
+      TrainingTask task =
+          trainer.submit(spec, data, reports::add, Optional.of(new TaskOutput(early, NO_BASE)));
+      task.completion().join();
+    }
+    int best = 0;
+    double least = Double.POSITIVE_INFINITY;
+    for (StepReport report : reports) {
+      double loss = report.validationLoss().orElse(Double.POSITIVE_INFINITY);
+      if (loss < least) {
+        least = loss;
+        best = report.step();
+      }
+    }
+    assertEquals(best + 2 * 3, reports.size());
+    assertTrue(reports.size() < spec.steps());
+    Path stopped = folder.resolve("stopped");
+    try (Trainer trainer = trainer()) {
+      Optional<TaskOutput> to = Optional.of(new TaskOutput(stopped, NO_BASE));
+      trainer.submit(spec.withSteps(best), data, TrainingObserver.NONE, to).completion().join();
+    }
+    assertArrayEquals(weights(stopped), weights(early));
+
+    // The same with an interruption behind the best step.
+    Path resumed = folder.resolve("resumed");
+    int interruption = best + 4;
+    CompletableFuture<StepReport> reached = new CompletableFuture<>();
+    try (Trainer trainer = trainer()) {
+      TrainingObserver observer =
+          report -> {
+            if (report.step() == interruption) {
+              reached.complete(report);
+              throw new IllegalStateException("enough");
+            }
+          };
+      trainer.submit(spec, data, observer, Optional.of(new TaskOutput(resumed, NO_BASE)));
+      reached.join();
+    }
+    List<StepReport> rest = Collections.synchronizedList(new ArrayList<>());
+    try (Trainer trainer = trainer()) {
+      TrainingTask task =
+          trainer.submit(spec, data, rest::add, Optional.of(new TaskOutput(resumed, NO_BASE)));
+      assertEquals(reports.size(), task.completion().join().step());
+    }
+    assertTrue(rest.getFirst().step() > 1);
+    assertArrayEquals(weights(early), weights(resumed));
+  }
+
+  @Test
+  void whoWantsTheBestAdapterHasToSayByWhat() {
+    try (Trainer trainer = trainer()) {
+      for (TaskSpec spec :
+          List.of(
+              TaskSpec.builder("best").keepBest(true).build(),
+              TaskSpec.builder("early").validateEvery(1).patience(1).build())) {
+        LorikeetException failure =
+            assertThrows(
+                LorikeetException.class,
+                () ->
+                    trainer.submit(
+                        spec,
+                        inOrder(TrainingRun.of("lora").examples()),
+                        TrainingObserver.NONE,
+                        Optional.empty()));
+        assertEquals(Code.INVALID_CONFIG, failure.code());
+        assertTrue(String.valueOf(failure.getMessage()).contains(spec.name()));
+      }
+    }
+    assertThrows(
+        IllegalArgumentException.class, () -> TaskSpec.builder("blind").patience(1).build());
   }
 
   @Test

@@ -98,6 +98,17 @@ public final class TaskFile {
       epochs.ifPresent(e -> Ranges.above("epochs", e, 0));
     }
 
+    /** Returns a task with as many steps as it says, that is judged by nothing. */
+    public static Entry of(TaskSpec spec, Path data) {
+      return new Entry(
+          spec,
+          OptionalDouble.empty(),
+          data.toAbsolutePath(),
+          new Validation.None(),
+          OptionalInt.empty(),
+          Overlong.REFUSE);
+    }
+
     /**
      * Returns the task with as many steps as its examples need: where epochs are given, examples
      * times epochs divided by those of a step, rounded up.

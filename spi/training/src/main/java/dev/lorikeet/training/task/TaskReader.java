@@ -65,6 +65,9 @@ final class TaskReader {
           "save_steps",
           "validate_every",
           "eval_steps",
+          "publish_every",
+          "early_stopping_patience",
+          "load_best_model_at_end",
           "objective",
           "loss_type",
           "beta",
@@ -312,6 +315,9 @@ final class TaskReader {
     settings
         .integer(0, Integer.MAX_VALUE, "validate_every", "eval_steps")
         .ifPresent(spec::validateEvery);
+    settings.integer(0, Integer.MAX_VALUE, "publish_every").ifPresent(spec::publishEvery);
+    settings.integer(0, Integer.MAX_VALUE, "early_stopping_patience").ifPresent(spec::patience);
+    spec.keepBest(settings.flag("load_best_model_at_end", false));
   }
 
   private Objective objective() {

@@ -28,8 +28,13 @@ import java.util.OptionalDouble;
  * @param storedType element type of the adapter's files
  * @param priority among tasks that share a trainer: those with a higher one go first
  * @param checkpointEvery after how many steps the state is saved; 0 for never
+ * @param publishEvery after how many steps the adapter as it is then is written, to be served; 0
+ *     for at the end alone
  * @param validateEvery after how many steps the loss of the examples to judge by is computed; 0 for
  *     at the end alone
+ * @param patience after how many such losses without a new best one the task ends early; 0 for
+ *     never
+ * @param keepBest whether the adapter with the best of these losses is the task's, not the last
  */
 public record TaskSpec(
     String name,
@@ -49,7 +54,10 @@ public record TaskSpec(
     ElementType storedType,
     int priority,
     int checkpointEvery,
-    int validateEvery) {
+    int publishEvery,
+    int validateEvery,
+    int patience,
+    boolean keepBest) {
   public TaskSpec {
     if (!name.matches("[A-Za-z0-9._-]{1,128}") || name.startsWith(".")) {
       throw new IllegalArgumentException(
@@ -71,7 +79,13 @@ public record TaskSpec(
               + (long) batchSize * accumulate);
     }
     Ranges.atLeast("checkpoint every", checkpointEvery, 0);
+    Ranges.atLeast("publish every", publishEvery, 0);
     Ranges.atLeast("validate every", validateEvery, 0);
+    Ranges.atLeast("early stopping patience", patience, 0);
+    if (patience > 0 && validateEvery == 0) {
+      throw new IllegalArgumentException(
+          "early stopping patience: expected none without 'validate every', found " + patience);
+    }
   }
 
   /** Returns a builder with defaults for all but the name. */
@@ -99,7 +113,10 @@ public record TaskSpec(
         storedType,
         priority,
         checkpointEvery,
-        validateEvery);
+        publishEvery,
+        validateEvery,
+        patience,
+        keepBest);
   }
 
   /** Returns how many examples a step takes. */
@@ -126,7 +143,10 @@ public record TaskSpec(
     private ElementType storedType = ElementType.F32;
     private int priority;
     private int checkpointEvery;
+    private int publishEvery;
     private int validateEvery;
+    private int patience;
+    private boolean keepBest;
 
     private Builder(String name) {
       this.name = Objects.requireNonNull(name, "name");
@@ -228,9 +248,27 @@ public record TaskSpec(
       return this;
     }
 
+    /** Sets after how many steps the adapter is written to be served. */
+    public Builder publishEvery(int value) {
+      publishEvery = value;
+      return this;
+    }
+
     /** Sets after how many steps the loss of the examples to judge by is computed. */
     public Builder validateEvery(int value) {
       validateEvery = value;
+      return this;
+    }
+
+    /** Ends the task early, after so many of these losses without a new best one. */
+    public Builder patience(int value) {
+      patience = value;
+      return this;
+    }
+
+    /** Sets whether the adapter with the best of these losses is kept, not the last. */
+    public Builder keepBest(boolean value) {
+      keepBest = value;
       return this;
     }
 
@@ -254,7 +292,10 @@ public record TaskSpec(
           storedType,
           priority,
           checkpointEvery,
-          validateEvery);
+          publishEvery,
+          validateEvery,
+          patience,
+          keepBest);
     }
   }
 }

@@ -15,15 +15,18 @@ import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.function.BiConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -43,7 +46,7 @@ final class Checkpoint {
   private Checkpoint() {}
 
   /** Writes the state after {@code step} steps, and removes older ones. */
-  static Path write(Path folder, TaskSpec spec, LearningAdapter adapter, int step)
+  static Path write(Path folder, TaskSpec spec, LearningAdapter adapter, BestWeights best, int step)
       throws IOException {
     Files.createDirectories(folder);
     Path whole = folder.resolve("step-%09d".formatted(step));
@@ -64,9 +67,24 @@ final class Checkpoint {
                   out -> out.write(factor.state()));
             }
           });
+      if (best.loss().isPresent()) {
+        eachBest(
+            adapter,
+            best,
+            (name, copy) ->
+                tensors.add(
+                    name,
+                    StoredType.F32,
+                    List.of(copy.byteSize() / Float.BYTES),
+                    out -> out.write(copy)));
+      }
       WholeFile.writeNew(unfinished.resolve(STATE), tensors::writeTo);
       ObjectNode progress = JSON.createObjectNode();
       progress.put("step", step);
+      if (best.loss().isPresent()) {
+        progress.put("best_loss", best.loss().getAsDouble());
+        progress.put("misses", best.misses());
+      }
       progress.put("settings", settings(spec));
       byte[] bytes = JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(progress);
       WholeFile.writeNew(unfinished.resolve(PROGRESS), channel -> WholeFile.fill(channel, bytes));
@@ -88,7 +106,8 @@ final class Checkpoint {
    * @return how many steps were made; 0 if there is no checkpoint
    * @throws LorikeetException if the checkpoint is damaged, or of a task with other settings
    */
-  static int resume(Path folder, TaskSpec spec, LearningAdapter adapter) throws IOException {
+  static int resume(Path folder, TaskSpec spec, LearningAdapter adapter, BestWeights best)
+      throws IOException {
     Optional<Found> last = all(folder).stream().max((x, y) -> Integer.compare(x.step(), y.step()));
     if (last.isEmpty()) {
       return 0;
@@ -122,6 +141,18 @@ final class Checkpoint {
               factor.state().copyFrom(take(state, tensors, name + ".state", stateShape).bytes());
             }
           });
+      OptionalDouble loss =
+          progress.optionalNumber("best_loss", -Double.MAX_VALUE, Double.MAX_VALUE);
+      if (loss.isPresent()) {
+        best.resume(loss.getAsDouble(), progress.integer("misses", 0, Integer.MAX_VALUE));
+        eachBest(
+            adapter,
+            best,
+            (name, copy) -> {
+              List<Long> shape = List.of(copy.byteSize() / Float.BYTES);
+              copy.copyFrom(take(state, tensors, name, shape).bytes());
+            });
+      }
     }
     adapter.publish();
     return step;
@@ -152,6 +183,18 @@ final class Checkpoint {
     }
   }
 
+  private static void eachBest(
+      LearningAdapter adapter, BestWeights best, BiConsumer<String, MemorySegment> action) {
+    Iterator<MemorySegment> copies = best.copies().iterator();
+    each(
+        adapter,
+        (name, factor) -> {
+          if (copies.hasNext()) {
+            action.accept(name + ".best", copies.next());
+          }
+        });
+  }
+
   /** What changes the weights of a task; where it goes and how urgent it is do not. */
   private static String settings(TaskSpec s) {
     return String.join(
@@ -166,7 +209,10 @@ final class Checkpoint {
         "steps " + s.steps(),
         "batch " + s.batchSize() + " x " + s.accumulate(),
         "seed " + s.seed(),
-        "shuffle " + s.shuffle());
+        "shuffle " + s.shuffle(),
+        "validate every " + s.validateEvery(),
+        "patience " + s.patience(),
+        "best " + s.keepBest());
   }
 
   private record Found(int step, Path path) {}
@@ -187,12 +233,11 @@ final class Checkpoint {
     return found;
   }
 
-  /** Removes a folder of checkpoints with all that is in it, after the adapter is written. */
+  /** Removes all checkpoints in a folder. */
   static void removeAll(Path folder) throws IOException {
     for (Found found : all(folder)) {
       remove(found.path());
     }
-    Files.deleteIfExists(folder);
   }
 
   private static void remove(Path checkpoint) throws IOException {

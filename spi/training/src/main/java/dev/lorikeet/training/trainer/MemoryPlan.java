@@ -11,7 +11,8 @@ import java.util.List;
  * What memory a run takes, in bytes, before it begins.
  *
  * @param base the weights of the base model, mapped or in memory
- * @param adapters the weights of all tasks, and B once more for executors
+ * @param adapters the weights of all tasks, B once more for executors, and the best so far where
+ *     they are kept
  * @param gradients of all tasks
  * @param optimizers what they remember
  * @param activations of a micro-batch of the largest size, and scratch memory
@@ -30,6 +31,7 @@ public record MemoryPlan(
       int slots = Optimizer.of(task.optimizer()).slots();
       for (TargetSpec target : task.method().targets(model.info().shape())) {
         adapters += target.bytes() + (long) target.rank() * target.bRowBytes();
+        adapters += task.keepBest() ? target.bytes() : 0;
         gradients += target.bytes();
         optimizers += target.bytes() * slots;
       }

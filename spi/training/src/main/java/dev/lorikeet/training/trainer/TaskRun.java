@@ -2,7 +2,6 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.files.peft.PeftWriter;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.optimizer.Optimizer;
@@ -10,8 +9,6 @@ import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -30,10 +27,11 @@ final class TaskRun implements TrainingTask {
   private final ModelShape shape;
   private final TaskExamples examples;
   private final TrainingObserver observer;
-  private final Optional<TaskOutput> output;
+  private final TaskFiles files;
   private final Runnable changed;
   private final Optimizer optimizer;
   private final LearningAdapter adapter;
+  private final BestWeights best;
   private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
   private final Deque<Chunk> chunks = new ArrayDeque<>();
   private final IdentityHashMap<Example, double[]> references = new IdentityHashMap<>();
@@ -60,25 +58,28 @@ final class TaskRun implements TrainingTask {
     this.shape = shape;
     this.examples = examples;
     this.observer = observer;
-    this.output = output;
     this.changed = changed;
     this.optimizer = Optimizer.of(spec.optimizer());
     this.loss = new StepLoss(spec.objective(), 1);
-    if (output.isPresent() && Files.exists(output.get().adapter())) {
+    if ((spec.patience() > 0 || spec.keepBest()) && examples.validation().isEmpty()) {
       throw new LorikeetException(
           Code.INVALID_CONFIG,
-          output.get().adapter() + ": expected nothing where the adapter is to go, found a file");
+          "task '"
+              + spec.name()
+              + "': expected examples to judge by, since it is to end early or to keep the best"
+              + " adapter, found none");
     }
+    this.files = new TaskFiles(output, spec, shape, observer);
     this.adapter =
         spec.start().isPresent()
             ? LearningAdapter.read(spec.name(), spec.start().get(), shape, optimizer.slots())
             : LearningAdapter.begin(
                 spec.name(), spec.method(), shape, optimizer.slots(), spec.seed());
+    this.best = new BestWeights(adapter, spec.keepBest());
     try {
-      if (output.isPresent()) {
-        made = Checkpoint.resume(output.get().checkpoints(), spec, adapter);
-      }
+      made = files.resume(adapter, best);
     } catch (IOException | RuntimeException | Error e) {
+      best.close();
       adapter.close();
       throw e;
     }
@@ -266,29 +267,15 @@ final class TaskRun implements TrainingTask {
             pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
             validationLoss);
     observer.stepped(report);
-    if (made == spec.steps()) {
-      finish(report);
-    } else if (spec.checkpointEvery() > 0 && made % spec.checkpointEvery() == 0) {
-      save();
+    validationLoss.ifPresent(best::take);
+    if (made == spec.steps() || (spec.patience() > 0 && best.misses() >= spec.patience())) {
+      best.restore();
+      files.finish(made, adapter);
+      end(State.FINISHED);
+      completion.complete(report);
+    } else {
+      files.stepped(made, adapter, best);
     }
-  }
-
-  private void save() throws IOException {
-    if (output.isPresent()) {
-      Path saved = Checkpoint.write(output.get().checkpoints(), spec, adapter, made);
-      observer.saved(made, saved);
-    }
-  }
-
-  private void finish(StepReport report) throws IOException {
-    if (output.isPresent()) {
-      TaskOutput to = output.get();
-      new PeftWriter(shape, to.baseModel())
-          .write(to.adapter(), StoredWeights.of(adapter, spec.storedType()));
-      Checkpoint.removeAll(to.checkpoints());
-    }
-    end(State.FINISHED);
-    completion.complete(report);
   }
 
   LorikeetException notFinite(String what, double found) {
@@ -322,6 +309,7 @@ final class TaskRun implements TrainingTask {
 
   /** Releases what the task holds, after its end; on the trainer's thread. */
   void release() {
+    best.close();
     adapter.close();
     if (state == State.CANCELLED) {
       completion.completeExceptionally(

@@ -20,4 +20,13 @@ public interface TrainingObserver {
    * @param directory where the state is, valid until the next one is saved
    */
   default void saved(int step, Path directory) {}
+
+  /**
+   * The adapter after a step is written and can be served.
+   *
+   * @param step how many steps the task has made
+   * @param adapter a PEFT directory, valid until the next one is published or, if there is none, as
+   *     long as the checkpoints; the last one is the task's output, and stays
+   */
+  default void published(int step, Path adapter) {}
 }
