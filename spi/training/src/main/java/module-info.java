@@ -7,6 +7,7 @@ module dev.lorikeet.training {
   requires static org.jspecify;
   requires static org.yaml.snakeyaml;
 
+  exports dev.lorikeet.training;
   exports dev.lorikeet.training.data;
   exports dev.lorikeet.training.stage;
   exports dev.lorikeet.training.optimizer;

@@ -8,23 +8,10 @@ import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.cli.options.Directories;
-import dev.lorikeet.text.ChatTemplate;
-import dev.lorikeet.text.HfTokenizer;
-import dev.lorikeet.training.data.Example;
-import dev.lorikeet.training.data.ExampleOrder;
-import dev.lorikeet.training.data.ExampleReader;
-import dev.lorikeet.training.data.ExampleSet;
-import dev.lorikeet.training.data.ExampleSplit;
-import dev.lorikeet.training.stage.Retention;
-import dev.lorikeet.training.stage.TrainableModel;
-import dev.lorikeet.training.stage.TrainableModelProvider;
+import dev.lorikeet.training.FineTuning;
 import dev.lorikeet.training.task.TaskFile;
-import dev.lorikeet.training.task.TaskSpec;
 import dev.lorikeet.training.trainer.MemoryPlan;
 import dev.lorikeet.training.trainer.StepReport;
-import dev.lorikeet.training.trainer.TaskExamples;
-import dev.lorikeet.training.trainer.TaskOutput;
-import dev.lorikeet.training.trainer.Trainer;
 import dev.lorikeet.training.trainer.TrainingTask;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -122,9 +109,6 @@ public final class TrainCommand implements Callable<Integer> {
     private TaskOptions one = new TaskOptions();
   }
 
-  /** A task with its examples. */
-  private record Prepared(TaskSpec spec, TaskExamples examples) {}
-
   /**
    * What came of a task, and its keys in JSON.
    *
@@ -173,53 +157,19 @@ public final class TrainCommand implements Callable<Integer> {
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
     }
-    Path directory = new Directories(console).model(model);
-    Map<String, String> options = new LinkedHashMap<>();
-    threads.ifPresent(n -> options.put("threads", Integer.toString(n)));
-    try (TrainableModel opened =
-        TrainableModelProvider.find(backend).open(directory, maxTokens, options)) {
-      List<Prepared> tasks = prepare(directory, opened, entries);
-      Retention retention =
-          Retention.within(opened.stage(), opened.stage().maxTokens(), 1, activationMemory);
-      print(MemoryPlan.of(opened, retention, tasks.stream().map(Prepared::spec).toList()));
+    FineTuning.Builder builder =
+        FineTuning.over(new Directories(console).model(model), out)
+            .microBatchTokens(maxTokens)
+            .activationBytes(activationMemory)
+            .baseModel(model.toString());
+    threads.ifPresent(n -> builder.option("threads", Integer.toString(n)));
+    backend.ifPresent(builder::backend);
+    try (FineTuning tuning = builder.open()) {
+      List<FineTuning.Prepared> tasks = entries.stream().map(tuning::prepare).toList();
+      print(tuning.plan(tasks));
       Files.createDirectories(out);
-      return train(opened, retention, tasks);
+      return train(tuning, tasks);
     }
-  }
-
-  private List<Prepared> prepare(
-      Path directory, TrainableModel opened, List<TaskFile.Entry> entries) {
-    List<Prepared> tasks = new ArrayList<>();
-    Optional<ChatTemplate> template = ChatTemplate.read(directory);
-    try (HfTokenizer tokenizer = HfTokenizer.open(directory)) {
-      for (TaskFile.Entry entry : entries) {
-        int most = Math.min(maxTokens, opened.info().maxPositions());
-        ExampleReader.Builder reader =
-            ExampleReader.builder(opened.info().shape().vocabulary())
-                .tokenizer(tokenizer)
-                .maxTokens(Math.min(most, entry.maxLength().orElse(most)), entry.overlong());
-        template.ifPresent(reader::chatTemplate);
-        tokenizer.eosTokenId().ifPresent(reader::eosToken);
-        ExampleSet read = reader.build().read(entry.data());
-        List<Example> training = read.examples();
-        List<Example> validation = List.of();
-        switch (entry.validation()) {
-          case TaskFile.Validation.None() -> {}
-          case TaskFile.Validation.File(Path file) ->
-              validation = reader.build().read(file).examples();
-          case TaskFile.Validation.Fraction(double fraction) -> {
-            ExampleSplit split = ExampleSplit.of(training, fraction, entry.spec().seed());
-            training = split.training();
-            validation = split.validation();
-          }
-        }
-        TaskSpec task = entry.spec(training.size());
-        ExampleOrder order = new ExampleOrder(task.seed(), task.shuffle(), training.size());
-        List<Example> all = training;
-        tasks.add(new Prepared(task, new TaskExamples(n -> all.get(order.example(n)), validation)));
-      }
-    }
-    return tasks;
   }
 
   private void print(MemoryPlan plan) {
@@ -240,15 +190,14 @@ public final class TrainCommand implements Callable<Integer> {
                 + ByteSize.text(plan.total()));
   }
 
-  private int train(TrainableModel opened, Retention retention, List<Prepared> tasks)
+  private int train(FineTuning tuning, List<FineTuning.Prepared> tasks)
       throws IOException, InterruptedException {
     List<Outcome> outcomes = new ArrayList<>();
     List<TaskLog> logs = new ArrayList<>();
     long start = System.nanoTime();
-    try (TrainingView view = new TrainingView(console);
-        Trainer trainer = new Trainer(opened.stage(), opened.info().shape(), retention)) {
+    try (TrainingView view = new TrainingView(console)) {
       Map<TrainingTask, Progress> running = new LinkedHashMap<>();
-      for (Prepared task : tasks) {
+      for (FineTuning.Prepared task : tasks) {
         String name = task.spec().name();
         Progress progress = new Progress();
         view.begin(name, task.spec().steps());
@@ -260,13 +209,7 @@ public final class TrainCommand implements Callable<Integer> {
                   view.stepped(report);
                 });
         logs.add(log);
-        running.put(
-            trainer.submit(
-                task.spec(),
-                task.examples(),
-                log,
-                Optional.of(new TaskOutput(out.resolve(name), Optional.of(model.toString())))),
-            progress);
+        running.put(tuning.train(task, log), progress);
       }
       for (Map.Entry<TrainingTask, Progress> task : running.entrySet()) {
         outcomes.add(outcome(task.getKey(), task.getValue(), start));
