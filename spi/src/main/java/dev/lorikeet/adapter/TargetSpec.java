@@ -16,6 +16,7 @@ import dev.lorikeet.tensor.ElementType;
  * @param aBlocks number of diagonal blocks of A, 1 if dense
  * @param bBlocks number of diagonal blocks of B, 1 if dense
  * @param type the element type of both factors
+ * @param magnitude whether a magnitude belongs to it (DoRA), {@code outFeatures} elements
  */
 public record TargetSpec(
     TargetModule target,
@@ -25,7 +26,8 @@ public record TargetSpec(
     float scaling,
     int aBlocks,
     int bBlocks,
-    ElementType type) {
+    ElementType type,
+    boolean magnitude) {
 
   /**
    * Returns the size in bytes of a row of A as {@link LoraFactor} has it: the {@code inFeatures /
@@ -72,6 +74,7 @@ public record TargetSpec(
     private int aBlocks = 1;
     private int bBlocks = 1;
     private ElementType type = ElementType.F32;
+    private boolean magnitude;
 
     private Builder(TargetModule target) {
       this.target = target;
@@ -119,9 +122,16 @@ public record TargetSpec(
       return this;
     }
 
+    /** Sets whether a magnitude belongs to it; false by default. */
+    public Builder magnitude(boolean value) {
+      magnitude = value;
+      return this;
+    }
+
     /** Returns the description. */
     public TargetSpec build() {
-      return new TargetSpec(target, rank, inFeatures, outFeatures, scaling, aBlocks, bBlocks, type);
+      return new TargetSpec(
+          target, rank, inFeatures, outFeatures, scaling, aBlocks, bBlocks, type, magnitude);
     }
   }
 }

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * Reads and checks the description in an Arrow adapter file: every row must be a target module of
@@ -102,7 +103,8 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
     return new Placed(
         spec,
         begin(columns, ArrowAdapterFormat.A, row, type, (long) rank * spec.aRowBytes()),
-        begin(columns, ArrowAdapterFormat.B, row, type, (long) rank * spec.bRowBytes()));
+        begin(columns, ArrowAdapterFormat.B, row, type, (long) rank * spec.bRowBytes()),
+        OptionalLong.empty());
   }
 
   private long begin(ArrowColumns columns, String name, int row, ElementType type, long bytes)

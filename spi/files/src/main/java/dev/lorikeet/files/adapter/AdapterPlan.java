@@ -2,6 +2,7 @@ package dev.lorikeet.files.adapter;
 
 import dev.lorikeet.adapter.TargetSpec;
 import java.util.List;
+import java.util.OptionalLong;
 
 /**
  * What the files of an adapter say, checked against each other and against the base model.
@@ -19,8 +20,9 @@ public record AdapterPlan(List<Placed> placed, List<TargetSpec> targets) {
    * @param spec the target module
    * @param aBegin the first byte of A, {@code [rank, in / aBlocks]}
    * @param bBegin the first byte of B, {@code [out, rank / bBlocks]}
+   * @param magnitudeBegin the first byte of the magnitude, if there is one
    */
-  public record Placed(TargetSpec spec, long aBegin, long bBegin) {}
+  public record Placed(TargetSpec spec, long aBegin, long bBegin, OptionalLong magnitudeBegin) {}
 
   /** Returns the plan of these target modules. */
   public static AdapterPlan of(List<Placed> placed) {

@@ -41,13 +41,18 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
         digest = 31 * digest + at.spec().hashCode();
         digest = 31 * digest + read(sink, t, at.spec(), Factor.A, at.aBegin(), chunk);
         digest = 31 * digest + read(sink, t, at.spec(), b, at.bBegin(), chunk);
+        if (at.magnitudeBegin().isPresent()) {
+          long begin = at.magnitudeBegin().getAsLong();
+          digest = 31 * digest + read(sink, t, at.spec(), Factor.MAGNITUDE, begin, chunk);
+        }
       }
     }
     return digest;
   }
 
   private int longestLine(TargetSpec spec) {
-    return Math.max(lineBytes(spec, Factor.A), lineBytes(spec, b));
+    int ofFactors = Math.max(lineBytes(spec, Factor.A), lineBytes(spec, b));
+    return spec.magnitude() ? Math.max(ofFactors, lineBytes(spec, Factor.MAGNITUDE)) : ofFactors;
   }
 
   private static int lineBytes(TargetSpec spec, Factor factor) {
@@ -55,6 +60,7 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
       case A -> spec.aRowBytes();
       case B_BY_OUTPUT -> spec.rank() / spec.bBlocks() * spec.type().bytes();
       case B_BY_ROW -> spec.bRowBytes();
+      case MAGNITUDE -> Math.multiplyExact(spec.outFeatures(), spec.type().bytes());
     };
   }
 
@@ -63,7 +69,12 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
       throws IOException {
     CRC32C crc = new CRC32C();
     int lineBytes = lineBytes(spec, factor);
-    int lines = factor == Factor.B_BY_OUTPUT ? spec.outFeatures() : spec.rank();
+    int lines =
+        switch (factor) {
+          case A, B_BY_ROW -> spec.rank();
+          case B_BY_OUTPUT -> spec.outFeatures();
+          case MAGNITUDE -> 1;
+        };
     int most = (int) (chunk.byteSize() / lineBytes);
     for (int line = 0; line < lines; line += most) {
       int count = Math.min(most, lines - line);

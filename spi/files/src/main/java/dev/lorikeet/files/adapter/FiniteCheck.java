@@ -43,7 +43,11 @@ public final class FiniteCheck implements WeightSink {
 
   /** Returns how PEFT calls a factor. */
   public static String nameOf(Factor factor) {
-    return factor == Factor.A ? "lora_A" : "lora_B";
+    return switch (factor) {
+      case A -> "lora_A";
+      case B_BY_OUTPUT, B_BY_ROW -> "lora_B";
+      case MAGNITUDE -> "lora_magnitude_vector";
+    };
   }
 
   /** Returns whether all elements are numbers. */

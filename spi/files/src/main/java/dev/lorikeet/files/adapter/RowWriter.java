@@ -60,6 +60,7 @@ public final class RowWriter implements WeightSink {
           done += count;
         }
       }
+      case MAGNITUDE -> throw new IllegalArgumentException("rows have no place for a magnitude");
     }
   }
 

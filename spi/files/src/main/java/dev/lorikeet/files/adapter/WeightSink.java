@@ -25,6 +25,8 @@ public interface WeightSink {
     /** B as PEFT stores it: a line per output feature, with one element per row of the factor. */
     B_BY_OUTPUT,
     /** B as Arrow files keep it: a line per row of the factor. */
-    B_BY_ROW
+    B_BY_ROW,
+    /** The magnitude, if the module has one: a line. */
+    MAGNITUDE
   }
 }

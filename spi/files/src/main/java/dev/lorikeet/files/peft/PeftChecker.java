@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * Compares what the configuration asks for with the tensors that are there and with the base model,
@@ -89,6 +90,7 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
               + type(pair.b())
               + ": mixed types are not supported");
     }
+    checkMagnitude(name, pair.magnitude(), new Expected(out, type));
     var spec =
         TargetSpec.builder(target)
             .rank(module.rank())
@@ -98,9 +100,47 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
             .aBlocks(module.aBlocks())
             .bBlocks(module.bBlocks())
             .type(type)
+            .magnitude(config.dora())
             .build();
-    return new AdapterPlan.Placed(spec, pair.a().entry().begin(), pair.b().entry().begin());
+    return new AdapterPlan.Placed(
+        spec,
+        pair.a().entry().begin(),
+        pair.b().entry().begin(),
+        pair.magnitude().isPresent()
+            ? OptionalLong.of(pair.magnitude().get().entry().begin())
+            : OptionalLong.empty());
   }
+
+  private void checkMagnitude(String name, Optional<PeftTensors.Named> found, Expected expected) {
+    if (found.isEmpty() && config.dora()) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          SafetensorsHeader.tensor(name + "." + PeftFeatures.MAGNITUDE)
+              + ": expected it, as use_dora is true, found none");
+    }
+    if (found.isEmpty()) {
+      return;
+    }
+    String tensor = SafetensorsHeader.tensor(found.get().name());
+    if (!config.dora()) {
+      throw Faults.ADAPTER.refuse(
+          file, tensor + ": expected no magnitude, as use_dora is false, found one");
+    }
+    List<Long> shape = List.of((long) expected.out);
+    if (!found.get().entry().shape().equals(shape) || type(found.get()) != expected.type) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          tensor
+              + ": expected "
+              + expected.type
+              + shape
+              + " like lora_B, found "
+              + found.get().entry().type()
+              + found.get().entry().shape());
+    }
+  }
+
+  private record Expected(int out, ElementType type) {}
 
   private void checkBlocks(String name, String factor, int blocks, int width, int rank) {
     if (width % blocks != 0 || rank % blocks != 0) {

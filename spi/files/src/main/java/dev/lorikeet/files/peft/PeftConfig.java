@@ -20,6 +20,7 @@ import java.util.Set;
  * @param layers the only layers adapted, if limited
  * @param layersPatterns what stands before the number of a layer in a name; empty for anything
  * @param blockDiagonal which factors are block-diagonal
+ * @param dora whether every module has a magnitude
  */
 record PeftConfig(
     Path file,
@@ -32,7 +33,8 @@ record PeftConfig(
     Optional<Modules> excluded,
     Optional<Set<Integer>> layers,
     List<Pattern<Boolean>> layersPatterns,
-    Optional<BlockDiagonal> blockDiagonal) {
+    Optional<BlockDiagonal> blockDiagonal,
+    boolean dora) {
 
   /**
    * A regular expression from the file, and what it stands for.

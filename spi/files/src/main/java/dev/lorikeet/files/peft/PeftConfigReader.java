@@ -42,9 +42,9 @@ final class PeftConfigReader {
     this.config = config;
   }
 
-  static PeftConfig read(Path file, ByteBuffer bytes) {
+  static PeftConfig read(Path file, ByteBuffer bytes, boolean dora) {
     JsonNode config = JsonFile.parse(Faults.ADAPTER, file.toString(), bytes).root();
-    PeftFeatures.check(file, config);
+    PeftFeatures.check(file, config, dora);
     return new PeftConfigReader(file, config).read();
   }
 
@@ -77,7 +77,8 @@ final class PeftConfigReader {
         modules("exclude_modules"),
         layers,
         layersPatterns,
-        blockDiagonal());
+        blockDiagonal(),
+        flag(config.path(PeftFeatures.DORA), PeftFeatures.DORA, false));
   }
 
   private LorikeetException noTargets() {

@@ -51,6 +51,7 @@ final class PeftConfigWriter {
     config.put("r", rank);
     number(config, "lora_alpha", alpha);
     config.put("use_rslora", false);
+    config.put(PeftFeatures.DORA, weights.getFirst().magnitude().isPresent());
     config.set("target_modules", names(targetModules()));
     ObjectNode ranks = config.putObject("rank_pattern");
     differing(LoraWeights::rank, rank).forEach(ranks::put);

@@ -53,6 +53,9 @@ final class PeftFeatures {
           "task_type",
           "unsloth_fixed");
 
+  static final String DORA = "use_dora";
+  static final String MAGNITUDE = "lora_magnitude_vector";
+
   /** Refused by name. */
   private static final Map<String, String> REFUSED =
       Map.ofEntries(
@@ -67,7 +70,7 @@ final class PeftFeatures {
           Map.entry("monteclora_config", "MonteCLoRA"),
           Map.entry("target_parameters", "LoRA on single parameters"),
           Map.entry("trainable_token_indices", "trained token embeddings"),
-          Map.entry("use_dora", "DoRA"),
+          Map.entry(DORA, "DoRA"),
           Map.entry("use_qalora", "QALoRA"),
           Map.entry("velora_config", "VeLoRA"));
 
@@ -81,8 +84,12 @@ final class PeftFeatures {
 
   private PeftFeatures() {}
 
-  /** Refuses a configuration that asks for more than is supported. */
-  static void check(Path file, JsonNode config) {
+  /**
+   * Refuses a configuration that asks for more than is supported.
+   *
+   * @param dora whether whoever reads it knows what to do with magnitudes
+   */
+  static void check(Path file, JsonNode config, boolean dora) {
     JsonNode type = config.path("peft_type");
     if (!type.isTextual()) {
       throw Faults.ADAPTER.refuse(file, "peft_type: expected LORA, found " + describe(type));
@@ -94,7 +101,10 @@ final class PeftFeatures {
     for (Map.Entry<String, JsonNode> property : config.properties()) {
       String key = property.getKey();
       JsonNode value = property.getValue();
-      if (READ.contains(key) || HARMLESS.contains(key) || saysNothing(value)) {
+      if (READ.contains(key)
+          || HARMLESS.contains(key)
+          || saysNothing(value)
+          || (dora && key.equals(DORA))) {
         continue;
       }
       String feature = REFUSED.get(key);
@@ -121,10 +131,13 @@ final class PeftFeatures {
   }
 
   /** Refuses tensors that belong to a feature that is not supported. */
-  static void checkTensor(Path file, String name) {
+  static void checkTensor(Path file, String name, boolean dora) {
+    if (dora && name.contains(MAGNITUDE)) {
+      return;
+    }
     for (var part :
         List.of(
-            Map.entry("lora_magnitude_vector", "DoRA (lora_magnitude_vector)"),
+            Map.entry(MAGNITUDE, "DoRA (lora_magnitude_vector)"),
             Map.entry("lora_embedding_", "LoRA on embeddings (lora_embedding_A and _B)"),
             Map.entry("embed_tokens", "embeddings (embed_tokens)"),
             Map.entry("lm_head", "the output layer (lm_head)"),

@@ -19,11 +19,22 @@ public final class PeftPlans {
   private static final int KEPT = 256;
 
   private final Optional<ModelShape> shape;
+  private final boolean dora;
   private final RecentlyUsed<ByteBuffer, AdapterPlan> known = new RecentlyUsed<>(KEPT);
 
   /** Makes plans for a base model of these sizes, or of any where they are empty. */
   public PeftPlans(Optional<ModelShape> shape) {
+    this(shape, false);
+  }
+
+  private PeftPlans(Optional<ModelShape> shape, boolean dora) {
     this.shape = shape;
+    this.dora = dora;
+  }
+
+  /** Makes plans for whoever takes magnitudes (DoRA) as well; all others refuse them. */
+  public static PeftPlans withMagnitudes(Optional<ModelShape> shape) {
+    return new PeftPlans(shape, true);
   }
 
   /**
@@ -40,11 +51,12 @@ public final class PeftPlans {
         .get(key)
         .orElseGet(
             () -> {
-              PeftConfig read = PeftConfigReader.read(configFile, config);
+              PeftConfig read = PeftConfigReader.read(configFile, config, dora);
               var tensors =
                   PeftTensors.of(
                       weightsFile,
-                      SafetensorsHeader.parse(Faults.ADAPTER, weightsFile, header, size));
+                      SafetensorsHeader.parse(Faults.ADAPTER, weightsFile, header, size),
+                      dora);
               AdapterPlan plan = new PeftChecker(weightsFile, read, shape).check(tensors);
               known.put(key, plan);
               return plan;

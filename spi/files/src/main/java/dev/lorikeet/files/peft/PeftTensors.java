@@ -22,6 +22,7 @@ final class PeftTensors {
   private static final String WRAPPER = "base_model.model.";
   private static final String MODEL = "model.";
   private static final String LAYERS = "layers.";
+  private static final String MAGNITUDE = "." + PeftFeatures.MAGNITUDE;
   private static final int MAX_LAYER_DIGITS = 6;
 
   /**
@@ -33,12 +34,13 @@ final class PeftTensors {
   record Named(String name, SafetensorsHeader.Entry entry) {}
 
   /**
-   * The two factors of a target module.
+   * The two factors of a target module, and its magnitude if there is one.
    *
    * @param a the factor A
    * @param b the factor B
+   * @param magnitude what DoRA scales the rows to
    */
-  record Pair(Named a, Named b) {
+  record Pair(Named a, Named b, Optional<Named> magnitude) {
     String anyName() {
       return a.name();
     }
@@ -49,7 +51,7 @@ final class PeftTensors {
    *
    * @param outer what stands before {@code layers.}, wrapper included
    * @param target the target module
-   * @param factor A or B
+   * @param factor A or B, or M for a magnitude
    * @param adapter the adapter's name in training, empty if it is not there
    */
   private record Parsed(String outer, TargetModule target, char factor, String adapter) {}
@@ -70,25 +72,33 @@ final class PeftTensors {
     this.byLayer = byLayer;
   }
 
-  static PeftTensors of(Path file, SafetensorsHeader header) {
+  static PeftTensors of(Path file, SafetensorsHeader header, boolean dora) {
     if (header.tensors().isEmpty()) {
       throw Faults.ADAPTER.refuse(file, "expected tensors, found none");
     }
     Map<TargetModule, Named> as = new HashMap<>();
     Map<TargetModule, Named> bs = new HashMap<>();
+    Map<TargetModule, Named> magnitudes = new HashMap<>();
     NavigableMap<Integer, String> byLayer = new TreeMap<>();
     Optional<Parsed> first = Optional.empty();
     for (var entry : header.tensors().entrySet()) {
       String name = entry.getKey();
-      Parsed parsed = parse(file, name);
+      Parsed parsed = parse(file, name, dora);
       if (first.isEmpty()) {
         first = Optional.of(parsed);
       }
       checkAlike(file, name, first.get(), parsed);
       byLayer.put(parsed.target().layer(), name);
-      (parsed.factor() == 'A' ? as : bs).put(parsed.target(), new Named(name, entry.getValue()));
+      Map<TargetModule, Named> group =
+          switch (parsed.factor()) {
+            case 'A' -> as;
+            case 'B' -> bs;
+            default -> magnitudes;
+          };
+      group.put(parsed.target(), new Named(name, entry.getValue()));
     }
-    return new PeftTensors(file, first.orElseThrow().outer(), pairs(file, as, bs), byLayer);
+    return new PeftTensors(
+        file, first.orElseThrow().outer(), pairs(file, as, bs, magnitudes), byLayer);
   }
 
   private static void checkAlike(Path file, String name, Parsed first, Parsed parsed) {
@@ -111,7 +121,10 @@ final class PeftTensors {
   }
 
   private static Map<TargetModule, Pair> pairs(
-      Path file, Map<TargetModule, Named> as, Map<TargetModule, Named> bs) {
+      Path file,
+      Map<TargetModule, Named> as,
+      Map<TargetModule, Named> bs,
+      Map<TargetModule, Named> magnitudes) {
     Map<TargetModule, Pair> pairs = new HashMap<>();
     as.forEach(
         (target, a) -> {
@@ -120,7 +133,7 @@ final class PeftTensors {
             throw Faults.ADAPTER.refuse(
                 file, SafetensorsHeader.tensor(a.name()) + ": expected its lora_B, found none");
           }
-          pairs.put(target, new Pair(a, b));
+          pairs.put(target, new Pair(a, b, Optional.ofNullable(magnitudes.get(target))));
         });
     bs.forEach(
         (target, b) -> {
@@ -129,11 +142,19 @@ final class PeftTensors {
                 file, SafetensorsHeader.tensor(b.name()) + ": expected its lora_A, found none");
           }
         });
+    magnitudes.forEach(
+        (target, magnitude) -> {
+          if (!as.containsKey(target)) {
+            throw Faults.ADAPTER.refuse(
+                file,
+                SafetensorsHeader.tensor(magnitude.name()) + ": expected its lora_A, found none");
+          }
+        });
     return pairs;
   }
 
-  private static Parsed parse(Path file, String name) {
-    PeftFeatures.checkTensor(file, name);
+  private static Parsed parse(Path file, String name, boolean dora) {
+    PeftFeatures.checkTensor(file, name, dora);
     int layersAt = outerEnd(name);
     if (!name.startsWith(LAYERS, layersAt)) {
       throw unknown(file, name);
@@ -141,7 +162,9 @@ final class PeftTensors {
     int layerAt = layersAt + LAYERS.length();
     int layerEnd = name.indexOf('.', layerAt);
     int factorAt = name.indexOf(".lora_", layerAt);
-    if (layerEnd < 0 || factorAt < layerEnd || !name.endsWith(".weight")) {
+    boolean isMagnitude = name.startsWith(MAGNITUDE, factorAt);
+    boolean isWeight = name.endsWith(".weight");
+    if (layerEnd < 0 || factorAt < layerEnd || !(isWeight || isMagnitude)) {
       throw unknown(file, name);
     }
     int layer = layer(file, name, name.substring(layerAt, layerEnd));
@@ -151,7 +174,19 @@ final class PeftTensors {
             .filter(p -> p.path().equals(path))
             .findFirst()
             .orElseThrow(() -> unknown(file, name));
-    String rest = name.substring(factorAt + ".lora_".length(), name.length() - ".weight".length());
+    int end = isWeight ? name.length() - ".weight".length() : name.length();
+    if (isMagnitude) { // 'lora_magnitude_vector' since PEFT 0.12, with '.weight' before
+      String adapter = name.substring(factorAt + MAGNITUDE.length(), end);
+      if (!adapter.isEmpty() && (adapter.charAt(0) != '.' || adapter.length() == 1)) {
+        throw unknown(file, name);
+      }
+      return new Parsed(
+          name.substring(0, layersAt),
+          TargetModule.of(layer, projection),
+          'M',
+          adapter.isEmpty() ? "" : adapter.substring(1));
+    }
+    String rest = name.substring(factorAt + ".lora_".length(), end);
     if (!rest.startsWith("A") && !rest.startsWith("B")
         || rest.length() > 1 && (rest.charAt(1) != '.' || rest.length() == 2)) {
       throw unknown(file, name);

@@ -13,6 +13,7 @@ import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -75,7 +76,8 @@ public final class PeftWriter {
    *     machine, which is little-endian; they must not change meanwhile
    * @throws IllegalArgumentException if the weights are no adapter, or one that PEFT's format has
    *     no words for: both factors of a module block-diagonal, several numbers of blocks, a factor
-   *     of another type than its partner, a scaling that is not above 0
+   *     of another type than its partner, magnitudes of some modules only, a scaling that is not
+   *     above 0
    * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} if the weights do not
    *     fit the base model, or not all of them are finite
    * @throws IOException if the files cannot be written; nothing of them is left then
@@ -121,11 +123,16 @@ public final class PeftWriter {
     if (weights.isEmpty()) {
       throw new IllegalArgumentException("weights: expected at least one target module");
     }
+    boolean dora = weights.getFirst().magnitude().isPresent();
     Set<Object> seen = new HashSet<>();
     for (LoraWeights module : weights) {
       if (!seen.add(module.target())) {
         throw new IllegalArgumentException(
             module.target() + ": expected each target module once, found it twice");
+      }
+      if (module.magnitude().isPresent() != dora) {
+        throw new IllegalArgumentException(
+            module.target() + ": expected magnitudes of all modules or of none");
       }
       if (module.a().type() != module.b().type()) {
         throw new IllegalArgumentException(
@@ -150,7 +157,8 @@ public final class PeftWriter {
                     .thenComparing(module -> module.target().projection()))
             .map(PeftWriter::spec)
             .toList();
-    try (AdapterFile file = PeftAdapterFile.open(unfinished, new PeftPlans(Optional.of(shape)))) {
+    try (AdapterFile file =
+        PeftAdapterFile.open(unfinished, PeftPlans.withMagnitudes(Optional.of(shape)))) {
       if (!file.targets().equals(expected)) {
         throw new IllegalStateException(
             "expected to read back " + expected + ", found " + file.targets());
@@ -168,6 +176,7 @@ public final class PeftWriter {
         .aBlocks(module.a().blocks())
         .bBlocks(module.b().blocks())
         .type(module.a().type())
+        .magnitude(module.magnitude().isPresent())
         .build();
   }
 
@@ -191,6 +200,24 @@ public final class PeftWriter {
         type,
         List.of((long) b.width(), (long) b.rank() / b.blocks()),
         output -> writeTransposed(b, output));
+    if (module.magnitude().isPresent()) {
+      Tensor magnitude = module.magnitude().get();
+      tensors.add(
+          prefix + "." + PeftFeatures.MAGNITUDE,
+          type,
+          List.of((long) b.width()),
+          output -> output.write(MemorySegment.ofArray(in(magnitude, a.type()))));
+    }
+  }
+
+  private static byte[] in(Tensor magnitude, ElementType type) {
+    byte[] bytes = new byte[Math.toIntExact(magnitude.columns() * type.bytes())];
+    MemorySegment to = MemorySegment.ofArray(bytes);
+    for (int i = 0; i < magnitude.columns(); i++) {
+      float value = magnitude.segment().get(ValueLayout.JAVA_FLOAT, (long) i * Float.BYTES);
+      type.write(to, (long) i * type.bytes(), value);
+    }
+    return bytes;
   }
 
   private static void writeTransposed(LoraFactor b, SafetensorsWriter.Output output)

@@ -14,11 +14,13 @@ import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.RowWriter;
+import dev.lorikeet.files.adapter.WeightSink;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -271,5 +273,72 @@ class PeftWriterTest {
     writer.write(directory, weights); // an empty one is filled
     assertThrows(FileAlreadyExistsException.class, () -> writer.write(directory, weights));
     assertReadsBack(directory, weights, "");
+  }
+
+  private static LoraWeights withMagnitude(LoraWeights module) {
+    float[] magnitude = new float[module.b().width()];
+    for (int i = 0; i < magnitude.length; i++) {
+      magnitude[i] = i + 0.25f;
+    }
+    return module.withMagnitude(
+        Tensor.host(MemorySegment.ofArray(magnitude), ElementType.F32, 1, magnitude.length));
+  }
+
+  @Test
+  void magnitudesAreWrittenAndReadByWhoeverAsksForThem() throws IOException {
+    Path directory = folder.resolve("dora");
+    List<LoraWeights> weights =
+        List.of(withMagnitude(plain(0, Projection.Q)), withMagnitude(plain(2, Projection.DOWN)));
+    new PeftWriter(SHAPE, Optional.empty()).write(directory, weights);
+    Map<Integer, float[]> found = new HashMap<>();
+    try (AdapterFile file =
+        PeftAdapterFile.open(directory, PeftPlans.withMagnitudes(Optional.of(SHAPE)))) {
+      assertTrue(file.targets().stream().allMatch(TargetSpec::magnitude));
+      file.read(
+          (target, spec, factor, firstLine, lines, data) -> {
+            if (factor == WeightSink.Factor.MAGNITUDE) {
+              assertEquals(1, lines);
+              found.put(target, data.toArray(ValueLayout.JAVA_FLOAT));
+            }
+          });
+    }
+    assertEquals(24, Objects.requireNonNull(found.get(0)).length);
+    assertEquals(23.25f, Objects.requireNonNull(found.get(1))[23]);
+    assertTrue(
+        refusal(directory, new PeftPlans(Optional.of(SHAPE))).contains("use_dora: DoRA"),
+        "whoever does not ask");
+  }
+
+  private static String refusal(Path directory, PeftPlans plans) {
+    return String.valueOf(
+        assertThrows(LorikeetException.class, () -> PeftAdapterFile.open(directory, plans))
+            .getMessage());
+  }
+
+  @Test
+  void magnitudesAndTheirKeyHaveToAgree() throws IOException {
+    PeftWriter writer = new PeftWriter(SHAPE, Optional.empty());
+    PeftPlans plans = PeftPlans.withMagnitudes(Optional.of(SHAPE));
+    Path with = folder.resolve("with");
+    writer.write(with, List.of(withMagnitude(plain(0, Projection.Q))));
+    replace(with, "\"use_dora\" : true", "\"use_dora\" : false");
+    assertTrue(refusal(with, plans).contains("expected no magnitude, as use_dora is false"));
+    Path without = folder.resolve("without");
+    writer.write(without, List.of(plain(0, Projection.Q)));
+    replace(without, "\"use_dora\" : false", "\"use_dora\" : true");
+    assertTrue(refusal(without, plans).contains("lora_magnitude_vector"));
+    assertThrows(
+        IllegalArgumentException.class,
+        () ->
+            writer.write(
+                folder.resolve("some"),
+                List.of(withMagnitude(plain(0, Projection.Q)), plain(1, Projection.Q))));
+  }
+
+  private static void replace(Path directory, String from, String to) throws IOException {
+    Path config = directory.resolve(PeftAdapterFile.CONFIG);
+    String text = Files.readString(config);
+    assertTrue(text.contains(from), text);
+    Files.writeString(config, text.replace(from, to));
   }
 }

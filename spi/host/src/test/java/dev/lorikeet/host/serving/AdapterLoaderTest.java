@@ -42,7 +42,7 @@ class AdapterLoaderTest {
               "a",
               1,
               List.of(modules).stream()
-                  .map(m -> new TargetSpec(m, 1, 1, 1, 1f, 1, 1, ElementType.F32))
+                  .map(m -> new TargetSpec(m, 1, 1, 1, 1f, 1, 1, ElementType.F32, false))
                   .toList());
       open.incrementAndGet();
     }
