@@ -20,6 +20,7 @@ final class CpuPass implements TrainingPass {
   private final long adaptersRevision;
   private final PassMemory.Piece memory;
   private final int[] starts;
+  private final Magnitudes magnitudes = new Magnitudes();
 
   /** The residual stream before each layer and behind the last; without a backward, in turns. */
   private final List<Rows> stream = new ArrayList<>();
@@ -121,6 +122,10 @@ final class CpuPass implements TrainingPass {
 
   LoraBatch adapters() {
     return adapters;
+  }
+
+  Magnitudes magnitudes() {
+    return magnitudes;
   }
 
   PassMemory.Piece memory() {

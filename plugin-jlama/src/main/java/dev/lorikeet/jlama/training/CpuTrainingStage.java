@@ -10,6 +10,7 @@ import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.stage.LearnedGradients;
@@ -50,6 +51,7 @@ public final class CpuTrainingStage implements TrainingStage {
   private final List<AdaptedLayer> layers = new ArrayList<>();
   private final Optional<TokenScores> scores;
   private final PassMemory memory;
+  private final RowNorms norms = new RowNorms();
   private boolean closed;
 
   /**
@@ -144,6 +146,30 @@ public final class CpuTrainingStage implements TrainingStage {
   }
 
   @Override
+  public float[] rowNorms(TargetModule module) {
+    int layer = module.layer() - span.first();
+    if (layer < 0 || layer >= layers.size()) {
+      throw new IllegalArgumentException(
+          "training stage: expected a module of layers "
+              + span.first()
+              + " to "
+              + (span.end() - 1)
+              + ", found "
+              + module);
+    }
+    WeightMatrix weight = layers.get(layer).weight(module.projection());
+    float[] found = new float[weight.rows()];
+    turns.run(
+        () -> {
+          double[] squares = norms.squares(module, weight);
+          for (int row = 0; row < found.length; row++) {
+            found[row] = (float) Math.sqrt(squares[row]);
+          }
+        });
+    return found;
+  }
+
+  @Override
   public TrainingPass forward(
       MicroBatch batch, LoraBatch adapters, Optional<Tensor> input, Retention retention) {
     checkOpen();
@@ -230,7 +256,11 @@ public final class CpuTrainingStage implements TrainingStage {
     for (int l = 0; l < layers.size(); l++) {
       AdaptedLayer layer = layers.get(l);
       LayerForward phases = phases(pass, l);
-      turns.run(() -> layer.forward(phases, pass.adapters()));
+      turns.run(
+          () -> {
+            layer.addTo(pass.magnitudes(), pass.adapters(), norms, work);
+            layer.forward(phases, pass.adapters(), pass.magnitudes());
+          });
     }
     Rows last = pass.stream(layers.size());
     if (scores.isEmpty()) {
@@ -339,9 +369,9 @@ public final class CpuTrainingStage implements TrainingStage {
       turns.run(
           () -> {
             if (!isKept) {
-              layer.again(phases, adapters);
+              layer.again(phases, adapters, pass.magnitudes());
             }
-            layer.backward(phases, d, wantsInput, adapters, learned);
+            layer.backward(phases, d, wantsInput, adapters, pass.magnitudes(), learned);
           });
     }
     return span.embeds() ? Optional.empty() : Optional.of(d.tensor());

@@ -58,8 +58,10 @@ final class LayerBackward implements WorkerTeam.Phases {
    *
    * @param forward the forward of the same layer and micro-batch
    * @param d the gradient of the residual stream, in and out
+   * @param dDown the gradient of the down-projection's output when its phase begins
+   * @param dO likewise of the output projection
    */
-  LayerBackward(LayerForward forward, Rows d) {
+  LayerBackward(LayerForward forward, Rows d, Rows dDown, Rows dO) {
     this.work = forward.work();
     this.weights = forward.weights();
     this.batch = forward.batch();
@@ -67,11 +69,11 @@ final class LayerBackward implements WorkerTeam.Phases {
     this.x = forward.x();
     this.a = forward.a();
     this.d = d;
-    down = List.of(new Term(weights.down().weight(), d));
+    down = List.of(new Term(weights.down().weight(), dDown));
     gateUp =
         List.of(
             new Term(weights.gate().weight(), a.gate()), new Term(weights.up().weight(), a.up()));
-    o = List.of(new Term(weights.o().weight(), d));
+    o = List.of(new Term(weights.o().weight(), dO));
     qkv =
         List.of(
             new Term(weights.q().weight(), work.dInputs.q()),

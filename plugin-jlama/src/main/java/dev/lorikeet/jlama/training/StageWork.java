@@ -14,6 +14,7 @@ import dev.lorikeet.shape.ModelShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.util.Optional;
 
 /**
  * What the layers of a stage work with, one after the other: nothing in it outlives a layer.
@@ -30,6 +31,7 @@ final class StageWork implements AutoCloseable {
   final ActivationPanel panel;
   final RopeTable rope;
   final long bytes;
+  final int maxTokens;
 
   /** Of the layer under way, where its pass does not keep its own. */
   final LayerActivations activations;
@@ -50,8 +52,10 @@ final class StageWork implements AutoCloseable {
   final SequenceAttention.Inputs dInputs;
 
   private final Arena arena = Arena.ofShared();
+  private Optional<ModuleOutputs> outputs = Optional.empty();
 
   StageWork(Architecture architecture, int maxTokens, int workers) {
+    this.maxTokens = maxTokens;
     shape = architecture.shape();
     epsilon = (float) architecture.normEpsilon();
     headNorms = architecture.headNorms();
@@ -90,6 +94,14 @@ final class StageWork implements AutoCloseable {
             Rows.allocate(slices, maxTokens, shape.kvWidth()),
             Rows.allocate(slices, maxTokens, shape.kvWidth()));
     bytes = rows + sequences.bytes() + panel.bytes() + back.bytes();
+  }
+
+  /** Returns room for the outputs of a layer's modules, made when it is first needed. */
+  ModuleOutputs outputs() {
+    if (outputs.isEmpty()) {
+      outputs = Optional.of(ModuleOutputs.allocate(arena, shape, maxTokens));
+    }
+    return outputs.get();
   }
 
   @Override

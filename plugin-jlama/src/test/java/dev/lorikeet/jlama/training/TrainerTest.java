@@ -256,7 +256,8 @@ class TrainerTest {
 
   private static TaskSpec endless(String name) {
     return TaskSpec.builder(name)
-        .method(new LoraMethod(4, 8, false, LoraMethod.DEFAULT.targets(), Map.of(), Map.of(), 2))
+        .method(
+            new LoraMethod(4, 8, false, LoraMethod.DEFAULT.targets(), Map.of(), Map.of(), 2, false))
         .steps(Integer.MAX_VALUE)
         .build();
   }

@@ -33,7 +33,8 @@ record TrainingRun(String name, JsonNode log, JsonNode data) {
           "loraplus",
           "block-diagonal",
           "sgd",
-          "dpo");
+          "dpo",
+          "dora");
 
   private static final Path RUNS = Path.of("src/test/resources/dev/lorikeet/jlama/training");
   private static final ObjectMapper JSON = new ObjectMapper();

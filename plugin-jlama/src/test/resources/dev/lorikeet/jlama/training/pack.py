@@ -15,7 +15,7 @@ def write(path, tensors):
         f.write(struct.pack('<Q', len(h)) + h)
         for k in sorted(tensors): f.write(tensors[k].tobytes())
 starts = {}
-for run in ['lora', 'rslora-decay', 'schedule-clip-accumulate', 'masked-ragged', 'loraplus', 'block-diagonal', 'sgd', 'dpo']:
+for run in ['lora', 'rslora-decay', 'schedule-clip-accumulate', 'masked-ragged', 'loraplus', 'block-diagonal', 'sgd', 'dpo', 'dora']:
     d = f'{out}/{run}'; os.makedirs(d, exist_ok=True)
     start = open(f'{runs}/{run}/start/adapter_model.safetensors', 'rb').read()
     same = next((n for n, s in starts.items() if s == start), None)

@@ -245,6 +245,14 @@ public final class FineTuning implements AutoCloseable {
    *     adapter is to go or the checkpoint is another task's, {@code IO_FAILED}, or {@code CLOSED}
    */
   public TrainingTask train(Prepared task, TrainingObserver observer) {
+    if (served.isPresent() && task.spec().method().dora()) {
+      throw new LorikeetException(
+          Code.INVALID_CONFIG,
+          "task '"
+              + task.spec().name()
+              + "': expected a method whose adapters can be served, found dora; learn it over the"
+              + " model's directory");
+    }
     try {
       Files.createDirectories(output);
     } catch (IOException e) {

@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.generate;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.options.HostOptions;
@@ -8,14 +9,21 @@ import dev.lorikeet.cli.options.PromptOptions;
 import dev.lorikeet.cli.options.RouterChoice;
 import dev.lorikeet.cli.options.Voice;
 import dev.lorikeet.cli.view.Sequence;
+import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.tiny.TinyModel;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -50,6 +58,13 @@ public final class DemoCommand implements Callable<Integer> {
       paramLabel = "N",
       description = "Generate at most this many tokens each (${DEFAULT-VALUE}).")
   private int maxTokens = 32;
+
+  @Option(
+      names = "--adapters",
+      paramLabel = "DIR",
+      description =
+          "Use the PEFT adapters in this directory, by the names of their folders, instead of the embedded ones; such as 'train' writes over the embedded model.")
+  private Optional<Path> adapters = Optional.empty();
 
   @Option(
       names = "--chat",
@@ -87,7 +102,8 @@ public final class DemoCommand implements Callable<Integer> {
           spec.commandLine(), "--max-tokens: expected at least 1, found " + maxTokens);
     }
     TinyModel tiny = TinyModel.extract();
-    List<Voice> voices = voices(tiny);
+    Map<String, Path> directories = adapters.isPresent() ? found(adapters.get()) : embedded(tiny);
+    List<Voice> voices = voices(directories.keySet());
     List<String> texts = prompts.isEmpty() ? PROMPTS : prompts;
     List<Sequence> sequences =
         Sequence.product(
@@ -95,7 +111,7 @@ public final class DemoCommand implements Callable<Integer> {
             voices);
     Plugins plugins = console.plugins().get();
     try (Lorikeet lorikeet = host.open(plugins, tiny.base())) {
-      tiny.adapterNames().forEach(name -> lorikeet.register(name, tiny.adapter(name)));
+      directories.forEach(lorikeet::register);
       router.ifPresent(
           name ->
               RouterChoice.add(
@@ -120,12 +136,38 @@ public final class DemoCommand implements Callable<Integer> {
     return chat ? Prompt.Chat.of(Prompt.ChatMessage.user(text)) : new Prompt.Text(text);
   }
 
-  private List<Voice> voices(TinyModel tiny) {
+  private static Map<String, Path> embedded(TinyModel tiny) {
+    Map<String, Path> directories = new TreeMap<>();
+    tiny.adapterNames().forEach(name -> directories.put(name, tiny.adapter(name)));
+    return directories;
+  }
+
+  private Map<String, Path> found(Path folder) {
+    Map<String, Path> directories = new TreeMap<>();
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder)) {
+      for (Path entry : entries) {
+        if (Files.exists(entry.resolve(PeftAdapterFile.CONFIG))) {
+          directories.put(entry.getFileName().toString(), entry);
+        }
+      }
+    } catch (IOException e) {
+      throw LorikeetException.ofFiles(folder.toString(), e);
+    }
+    if (directories.isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--adapters: expected a directory with PEFT adapters in folders, found none in "
+              + folder);
+    }
+    return directories;
+  }
+
+  private List<Voice> voices(Set<String> names) {
     if (router.isPresent()) {
       return List.of(Voice.router(router.get()));
     }
     List<Voice> voices = new ArrayList<>(List.of(Voice.base()));
-    tiny.adapterNames().forEach(name -> voices.add(Voice.adapter(name)));
+    names.forEach(name -> voices.add(Voice.adapter(name)));
     return voices;
   }
 

@@ -52,6 +52,9 @@ final class TaskOptions {
   @Option(names = "--rslora", description = "Scale by alpha / sqrt(rank).")
   private boolean rsLora;
 
+  @Option(names = "--dora", description = "Learn magnitudes of the output features beside (DoRA).")
+  private boolean dora;
+
   @Option(
       names = "--target-modules",
       split = ",",
@@ -170,7 +173,14 @@ final class TaskOptions {
                 })
             .method(
                 new LoraMethod(
-                    rank, alpha.orElse(2.0 * rank), rsLora, modules(), Map.of(), Map.of(), blocks))
+                    rank,
+                    alpha.orElse(2.0 * rank),
+                    rsLora,
+                    modules(),
+                    Map.of(),
+                    Map.of(),
+                    blocks,
+                    dora))
             .optimizer(new OptimizerSpec.AdamW(0.9, 0.999, 1e-8, weightDecay))
             .learningRate(learningRate)
             .loraPlusRatio(loraPlus)

@@ -1,6 +1,7 @@
 package dev.lorikeet.training.stage;
 
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.Optional;
 
@@ -46,12 +47,20 @@ public interface TrainingStage extends AutoCloseable {
   long heldBytes();
 
   /**
+   * Returns the Euclidean norms of the rows of a frozen weight, one for each output feature: what
+   * magnitudes begin with. May be called by any thread.
+   *
+   * @throws IllegalArgumentException if the module is not one of this stage's layers
+   */
+  float[] rowNorms(TargetModule module);
+
+  /**
    * Computes a micro-batch.
    *
    * @param batch the sequences
    * @param adapters which tokens use which adapters: a {@link MicroBatch#fill}, or mixtures of the
-   *     caller's. The batch, its leases and their weights must not change until the pass is closed
-   *     or its backward has returned
+   *     caller's; with magnitudes, tokens of whole adapters alone. The batch, its leases and their
+   *     weights must not change until the pass is closed or its backward has returned
    * @param input the hidden states that the stage before gave, {@code [>= tokens, hidden]}, F32 in
    *     host memory; only read, and copied before the call returns. Empty if the stage embeds
    * @param retention what the pass keeps for its backward

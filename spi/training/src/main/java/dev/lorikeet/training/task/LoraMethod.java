@@ -24,6 +24,8 @@ import java.util.Set;
  * @param alphaPattern other alphas by projection
  * @param blocks the diagonal blocks of A of o and down and of B of all others, for tensor parallel
  *     serving without messages; 1 for plain LoRA. Divides the rank and those widths
+ * @param dora whether magnitudes of the output features learn beside (DoRA, arXiv 2402.09353); not
+ *     with blocks
  */
 public record LoraMethod(
     int rank,
@@ -32,15 +34,19 @@ public record LoraMethod(
     Set<Projection> targets,
     Map<Projection, Integer> rankPattern,
     Map<Projection, Double> alphaPattern,
-    int blocks) {
+    int blocks,
+    boolean dora) {
   /** Rank 16 and alpha 32 on all projections. */
   public static final LoraMethod DEFAULT =
-      new LoraMethod(16, 32, false, Set.copyOf(Projection.ofLayer()), Map.of(), Map.of(), 1);
+      new LoraMethod(16, 32, false, Set.copyOf(Projection.ofLayer()), Map.of(), Map.of(), 1, false);
 
   public LoraMethod {
     Ranges.atLeast("rank", rank, 1);
     Ranges.above("alpha", alpha, 0);
     Ranges.atLeast("blocks", blocks, 1);
+    if (dora && blocks > 1) {
+      throw new IllegalArgumentException("blocks: expected 1 with DoRA, found " + blocks);
+    }
     if (targets.isEmpty()) {
       throw new IllegalArgumentException("target modules: expected at least one, found none");
     }
@@ -110,6 +116,7 @@ public record LoraMethod(
                 .scaling(scaling(projection))
                 .aBlocks(splitsA ? blocks : 1)
                 .bBlocks(splitsA ? 1 : blocks)
+                .magnitude(dora)
                 .build());
       }
     }

@@ -84,7 +84,7 @@ final class TaskReader {
   private static final double LORA_PLUS_RATIO = 16;
   private static final double BETA = 0.1;
 
-  /** What a method is called; the last two are known, but not here yet. */
+  /** What a method is called; the last is known, but not here yet. */
   private enum Method {
     LORA,
     RSLORA,
@@ -215,7 +215,7 @@ final class TaskReader {
     if (found.isPresent()) {
       for (String word : settings.texts(found.get())) {
         Method method = Settings.choice(found.get(), "method", word, METHODS);
-        if (method == Method.DORA || method == Method.VERA) {
+        if (method == Method.VERA) {
           throw found.get().refuse("'" + word + "' is not supported yet");
         }
         methods.add(method);
@@ -241,7 +241,8 @@ final class TaskReader {
         targets().orElse(otherwise.targets()),
         pattern("rank_pattern", (found, value) -> found.in().integer(found.key(), value, 1, most)),
         pattern("alpha_pattern", TaskReader::alpha),
-        blockDiagonal ? blocks.getAsInt() : 1);
+        blockDiagonal ? blocks.getAsInt() : 1,
+        methods.contains(Method.DORA));
   }
 
   private static double alpha(Found found, JsonNode value) {

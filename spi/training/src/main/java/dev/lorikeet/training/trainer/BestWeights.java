@@ -1,5 +1,6 @@
 package dev.lorikeet.training.trainer;
 
+import dev.lorikeet.training.optimizer.FactorMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -21,9 +22,8 @@ final class BestWeights implements AutoCloseable {
   BestWeights(LearningAdapter adapter, boolean keep) {
     this.adapter = adapter;
     if (keep) {
-      for (LearningModule module : adapter.modules()) {
-        copies.add(arena.allocate(module.a().values().byteSize(), 64));
-        copies.add(arena.allocate(module.b().values().byteSize(), 64));
+      for (MemorySegment values : weights()) {
+        copies.add(arena.allocate(values.byteSize(), 64));
       }
     }
   }
@@ -36,24 +36,30 @@ final class BestWeights implements AutoCloseable {
     }
     loss = OptionalDouble.of(found);
     misses = 0;
-    for (int i = 0; i < copies.size(); i++) {
-      copies.get(i).copyFrom(weights(i));
+    if (!copies.isEmpty()) {
+      List<MemorySegment> weights = weights();
+      for (int i = 0; i < copies.size(); i++) {
+        copies.get(i).copyFrom(weights.get(i));
+      }
     }
   }
 
   /** Gives the adapter the best weights back, if any were kept. */
   void restore() {
     if (loss.isPresent() && !copies.isEmpty()) {
+      List<MemorySegment> weights = weights();
       for (int i = 0; i < copies.size(); i++) {
-        weights(i).copyFrom(copies.get(i));
+        weights.get(i).copyFrom(copies.get(i));
       }
       adapter.publish();
     }
   }
 
-  private MemorySegment weights(int i) {
-    LearningModule module = adapter.modules().get(i / 2);
-    return (i % 2 == 0 ? module.a() : module.b()).values();
+  private List<MemorySegment> weights() {
+    return adapter.modules().stream()
+        .flatMap(module -> module.factors().stream())
+        .map(FactorMemory::values)
+        .toList();
   }
 
   /** Returns the best loss so far. */
@@ -66,7 +72,7 @@ final class BestWeights implements AutoCloseable {
     return misses;
   }
 
-  /** Returns the kept weights, A and B of each module in their order; empty if none are kept. */
+  /** Returns the kept weights of all modules in their order; empty if none are kept. */
   List<MemorySegment> copies() {
     return copies;
   }

@@ -180,6 +180,7 @@ final class Checkpoint {
       String name = module.spec().target().moduleName();
       action.accept(name + ".lora_A", module.a());
       action.accept(name + ".lora_B", module.b());
+      module.magnitude().ifPresent(m -> action.accept(name + ".lora_magnitude_vector", m));
     }
   }
 

@@ -14,6 +14,7 @@ import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.task.LoraMethod;
 import java.io.IOException;
@@ -27,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 
 /**
  * An adapter whose weights change between steps. A lease that is its own owner: open until the task
@@ -52,10 +54,16 @@ final class LearningAdapter implements AdapterLease {
    * zero.
    *
    * @param slots of the optimizer's state
+   * @param rowNorms what magnitudes begin with
    * @throws IllegalArgumentException if the blocks divide a rank or a width not
    */
   static LearningAdapter begin(
-      String name, LoraMethod method, ModelShape shape, int slots, long seed) {
+      String name,
+      LoraMethod method,
+      ModelShape shape,
+      int slots,
+      long seed,
+      Function<TargetModule, float[]> rowNorms) {
     LearningAdapter adapter = new LearningAdapter(name, method.targets(shape), slots);
     SplittableRandom seeds = new SplittableRandom(seed);
     for (LearningModule module : adapter.modules) {
@@ -66,6 +74,13 @@ final class LearningAdapter implements AdapterLease {
         float value = (float) ((2 * random.nextDouble() - 1) * bound);
         a.values().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
       }
+      module
+          .magnitude()
+          .ifPresent(
+              magnitude ->
+                  magnitude
+                      .values()
+                      .copyFrom(MemorySegment.ofArray(rowNorms.apply(module.spec().target()))));
     }
     adapter.publish();
     return adapter;
@@ -78,7 +93,8 @@ final class LearningAdapter implements AdapterLease {
    */
   static LearningAdapter read(String name, Path directory, ModelShape shape, int slots)
       throws IOException {
-    try (AdapterFile file = PeftAdapterFile.open(directory, new PeftPlans(Optional.of(shape)))) {
+    try (AdapterFile file =
+        PeftAdapterFile.open(directory, PeftPlans.withMagnitudes(Optional.of(shape)))) {
       List<TargetSpec> targets = file.targets().stream().map(LearningAdapter::inFloats).toList();
       LearningAdapter adapter = new LearningAdapter(name, targets, slots);
       try {
@@ -105,6 +121,7 @@ final class LearningAdapter implements AdapterLease {
         .scaling(t.scaling())
         .aBlocks(t.aBlocks())
         .bBlocks(t.bBlocks())
+        .magnitude(t.magnitude())
         .build();
   }
 
@@ -115,6 +132,7 @@ final class LearningAdapter implements AdapterLease {
         switch (factor) {
           case A -> module.a();
           case B_BY_OUTPUT -> module.b();
+          case MAGNITUDE -> module.magnitude().orElseThrow();
           case B_BY_ROW -> throw new IllegalStateException("B of a PEFT file by rows");
         };
     ElementType type = stored.type();
@@ -143,6 +161,11 @@ final class LearningAdapter implements AdapterLease {
     return Optional.ofNullable(byTarget.get(target)).map(LearningModule::sums);
   }
 
+  /** Returns where the gradient of a module's magnitude goes. */
+  Optional<Tensor> magnitudeSums(TargetModule target) {
+    return Optional.ofNullable(byTarget.get(target)).flatMap(LearningModule::magnitudeSums);
+  }
+
   List<LearningModule> modules() {
     return modules;
   }
@@ -160,7 +183,9 @@ final class LearningAdapter implements AdapterLease {
   double gradientNorm() {
     double sum = 0;
     for (LearningModule module : modules) {
-      sum += squares(module.a()) + squares(module.b());
+      for (FactorMemory factor : module.factors()) {
+        sum += squares(factor);
+      }
     }
     return Math.sqrt(sum);
   }

@@ -10,10 +10,13 @@ import dev.lorikeet.training.optimizer.FactorMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Optional;
 
 /**
- * One target module of an adapter that learns: both factors as PEFT stores them, and B once more in
- * the order in which executors read it, which {@link #publish} brings up to date.
+ * One target module of an adapter that learns: both factors as PEFT stores them, a magnitude if it
+ * has one, and B once more in the order in which executors read it, which {@link #publish} brings
+ * up to date.
  */
 final class LearningModule {
   private static final int TILE = 64;
@@ -21,6 +24,7 @@ final class LearningModule {
   private final TargetSpec spec;
   private final FactorMemory a;
   private final FactorMemory b;
+  private final Optional<FactorMemory> magnitude;
   private final LoraWeights weights;
   private final FactorGradients.Sums sums;
 
@@ -31,7 +35,11 @@ final class LearningModule {
     this.a = FactorMemory.allocate(arena, spec.rank(), aColumns, slots);
     this.b = FactorMemory.allocate(arena, spec.outFeatures(), bColumns, slots);
     MemorySegment transposed = arena.allocate(b.count() * Float.BYTES, 64);
-    this.weights =
+    this.magnitude =
+        spec.magnitude()
+            ? Optional.of(FactorMemory.allocate(arena, 1, spec.outFeatures(), slots))
+            : Optional.empty();
+    LoraWeights factors =
         LoraWeights.of(
             spec.target(),
             LoraFactor.contiguous(
@@ -39,10 +47,12 @@ final class LearningModule {
             LoraFactor.contiguous(
                 ElementType.F32, spec.rank(), spec.outFeatures(), spec.bBlocks(), transposed),
             spec.scaling());
-    this.sums =
-        new FactorGradients.Sums(
-            Tensor.host(a.gradients(), ElementType.F32, a.rows(), a.columns()),
-            Tensor.host(b.gradients(), ElementType.F32, b.rows(), b.columns()));
+    this.weights = magnitude.map(m -> factors.withMagnitude(tensor(m.values(), m))).orElse(factors);
+    this.sums = new FactorGradients.Sums(tensor(a.gradients(), a), tensor(b.gradients(), b));
+  }
+
+  private static Tensor tensor(MemorySegment memory, FactorMemory of) {
+    return Tensor.host(memory, ElementType.F32, of.rows(), of.columns());
   }
 
   TargetSpec spec() {
@@ -55,6 +65,20 @@ final class LearningModule {
 
   FactorMemory b() {
     return b;
+  }
+
+  Optional<FactorMemory> magnitude() {
+    return magnitude;
+  }
+
+  /** Returns all that learns: A, B, and the magnitude if there is one. */
+  List<FactorMemory> factors() {
+    return magnitude.isPresent() ? List.of(a, b, magnitude.get()) : List.of(a, b);
+  }
+
+  /** Returns where the gradient of the magnitude goes. */
+  Optional<Tensor> magnitudeSums() {
+    return magnitude.map(m -> tensor(m.gradients(), m));
   }
 
   LoraWeights weights() {
@@ -85,7 +109,6 @@ final class LearningModule {
   }
 
   void clearGradients() {
-    a.gradients().fill((byte) 0);
-    b.gradients().fill((byte) 0);
+    factors().forEach(factor -> factor.gradients().fill((byte) 0));
   }
 }

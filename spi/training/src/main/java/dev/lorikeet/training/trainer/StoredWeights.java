@@ -18,11 +18,13 @@ final class StoredWeights {
     List<LoraWeights> stored = new ArrayList<>();
     for (LearningModule module : adapter.modules()) {
       LoraWeights w = module.weights();
-      stored.add(
-          type == ElementType.F32
-              ? w
-              : LoraWeights.of(
-                  w.target(), rounded(w.a(), type), rounded(w.b(), type), w.scaling()));
+      if (type == ElementType.F32) {
+        stored.add(w);
+        continue;
+      }
+      LoraWeights factors =
+          LoraWeights.of(w.target(), rounded(w.a(), type), rounded(w.b(), type), w.scaling());
+      stored.add(w.magnitude().map(factors::withMagnitude).orElse(factors));
     }
     return stored;
   }

@@ -3,7 +3,9 @@ package dev.lorikeet.training.trainer;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.task.Objective;
@@ -19,6 +21,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 
 /** A task on its way, step by step. All but the state is the trainer's thread's alone. */
 final class TaskRun implements TrainingTask {
@@ -51,6 +54,7 @@ final class TaskRun implements TrainingTask {
       TaskExamples examples,
       TrainingObserver observer,
       Optional<TaskOutput> output,
+      Function<TargetModule, float[]> rowNorms,
       Runnable changed)
       throws IOException {
     this.number = number;
@@ -74,7 +78,7 @@ final class TaskRun implements TrainingTask {
         spec.start().isPresent()
             ? LearningAdapter.read(spec.name(), spec.start().get(), shape, optimizer.slots())
             : LearningAdapter.begin(
-                spec.name(), spec.method(), shape, optimizer.slots(), spec.seed());
+                spec.name(), spec.method(), shape, optimizer.slots(), spec.seed(), rowNorms);
     this.best = new BestWeights(adapter, spec.keepBest());
     try {
       made = files.resume(adapter, best);
@@ -225,8 +229,11 @@ final class TaskRun implements TrainingTask {
     rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
     made++;
     for (LearningModule module : adapter.modules()) {
-      optimizer.step(module.a(), rate, scale, made);
-      optimizer.step(module.b(), rate * spec.loraPlusRatio(), scale, made);
+      for (FactorMemory factor : module.factors()) {
+        // LoRA+ has two rates, one of A and one of all else.
+        double ratio = factor == module.a() ? 1 : spec.loraPlusRatio();
+        optimizer.step(factor, rate * ratio, scale, made);
+      }
     }
     adapter.publish();
   }

@@ -95,7 +95,14 @@ public final class Trainer implements AutoCloseable {
     try {
       run =
           new TaskRun(
-              numbers.getAndIncrement(), spec, shape, examples, observer, output, this::changed);
+              numbers.getAndIncrement(),
+              spec,
+              shape,
+              examples,
+              observer,
+              output,
+              stage::rowNorms,
+              this::changed);
     } catch (IOException e) {
       throw failed(spec, e);
     }
@@ -216,7 +223,9 @@ public final class Trainer implements AutoCloseable {
     stage.backward(
         pass,
         new OutputGradient.OfLogProbabilities(coefficients),
-        LearnedGradients.of(Trainer::sums));
+        LearnedGradients.of(Trainer::sums)
+            .withMagnitudes(
+                (adapter, target) -> ((LearningAdapter) adapter).magnitudeSums(target)));
   }
 
   private void step(TaskRun run) {

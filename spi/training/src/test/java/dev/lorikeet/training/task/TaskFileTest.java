@@ -122,7 +122,8 @@ class TaskFileTest {
                     Set.of(Projection.Q, Projection.DOWN),
                     Map.of(Projection.Q, 8),
                     Map.of(Projection.DOWN, 1.0),
-                    2))
+                    2,
+                    false))
             .loraPlusRatio(8)
             .optimizer(new OptimizerSpec.AdamW(0.8, 0.99, 1e-7, 0.01))
             .learningRate(1e-4)
@@ -264,7 +265,7 @@ class TaskFileTest {
 
   @Test
   void methodsThatAreNotThere() {
-    refusedTask("method: dora", "method: 'dora' is not supported yet");
+    refusedTask("method: [dora, block-diagonal]\n    nblocks: 2", "expected 1 with DoRA, found 2");
     refusedTask("method: [lora, vera]", "method: 'vera' is not supported yet");
     refusedTask("method: rs-lora", "unknown method 'rs-lora'; did you mean 'rslora'?");
     refusedTask("optimizer: lora-rite", "optimizer: 'lora-rite' is not supported yet");
