@@ -58,6 +58,8 @@ class TrainCommandTest {
     assertEquals(4, run.json().get(1).get("steps").asInt());
     assertEquals(8, Files.readAllLines(out.resolve("sea.jsonl")).size());
     assertFalse(Files.exists(out.resolve("sea.checkpoint")));
+    String plot = Files.readString(out.resolve("losses.svg"));
+    assertTrue(plot.contains("<svg") && plot.contains("</svg>"), plot);
 
     Run generate =
         lorikeet(
@@ -76,6 +78,14 @@ class TrainCommandTest {
             "--json");
     assertEquals(ExitCode.OK, generate.exitCode(), generate::err);
     assertEquals(3, generate.json().get("generations").size(), generate::out);
+
+    Run demo = lorikeet("demo", "--adapters", out, "-p", "The ship", "-n", "4", "--json");
+    assertEquals(ExitCode.OK, demo.exitCode(), demo::err);
+    assertEquals(3, demo.json().get("generations").size(), demo::out);
+    assertTrue(demo.out().contains("\"pairs\""), demo::out);
+    Run nothing = lorikeet("demo", "--adapters", directory.resolve("out/sea"));
+    assertEquals(ExitCode.USAGE, nothing.exitCode());
+    assertTrue(nothing.err().contains("--adapters: expected"), nothing::err);
   }
 
   @Test

@@ -55,7 +55,7 @@ public final class TrainCommand implements Callable<Integer> {
       required = true,
       paramLabel = "DIR",
       description =
-          "Directory in which each task's adapter is written, by its name, with a log NAME.jsonl beside it.")
+          "Directory in which each task's adapter is written, by its name, with a log NAME.jsonl beside it, and a plot of all losses, losses.svg.")
   private Path out = Path.of("");
 
   @ArgGroup(multiplicity = "1")
@@ -194,6 +194,7 @@ public final class TrainCommand implements Callable<Integer> {
       throws IOException, InterruptedException {
     List<Outcome> outcomes = new ArrayList<>();
     List<TaskLog> logs = new ArrayList<>();
+    LossPlot plot = new LossPlot();
     long start = System.nanoTime();
     try (TrainingView view = new TrainingView(console)) {
       Map<TrainingTask, Progress> running = new LinkedHashMap<>();
@@ -206,6 +207,7 @@ public final class TrainCommand implements Callable<Integer> {
                 out.resolve(name + ".jsonl"),
                 report -> {
                   progress.add(report);
+                  plot.add(report);
                   view.stepped(report);
                 });
         logs.add(log);
@@ -217,10 +219,21 @@ public final class TrainCommand implements Callable<Integer> {
     } finally {
       logs.forEach(TaskLog::close);
     }
+    write(plot);
     print(outcomes);
     return outcomes.stream().allMatch(outcome -> outcome.error() == null)
         ? ExitCode.OK
         : ExitCode.FAILURE;
+  }
+
+  /** A picture is no reason to fail: a machine without fonts cannot draw one. */
+  private void write(LossPlot plot) {
+    Path file = out.resolve("losses.svg");
+    try {
+      plot.write(file);
+    } catch (IOException | RuntimeException | LinkageError e) {
+      console.err().println("warning: " + file + " could not be drawn: " + e);
+    }
   }
 
   private Outcome outcome(TrainingTask task, Progress progress, long start)
