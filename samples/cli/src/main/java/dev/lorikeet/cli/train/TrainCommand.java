@@ -8,6 +8,7 @@ import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.cli.options.Directories;
+import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.training.FineTuning;
 import dev.lorikeet.training.task.TaskFile;
 import dev.lorikeet.training.trainer.MemoryPlan;
@@ -37,7 +38,7 @@ import picocli.CommandLine.Spec;
     name = "train",
     sortOptions = false,
     description =
-        "Learns LoRA adapters over a frozen base model: one by options, or all tasks of a file at once. Writes PEFT directories. A task that was interrupted goes on from its last checkpoint.")
+        "Learns LoRA adapters over a frozen base model: one by options, or all tasks of a file at once. Writes PEFT directories. A task that was interrupted goes on from its last checkpoint; of a file's tasks those whose adapter is there are passed over.")
 public final class TrainCommand implements Callable<Integer> {
   private final Console console;
 
@@ -200,6 +201,10 @@ public final class TrainCommand implements Callable<Integer> {
       Map<TrainingTask, Progress> running = new LinkedHashMap<>();
       for (FineTuning.Prepared task : tasks) {
         String name = task.spec().name();
+        if (isThere(name)) {
+          outcomes.add(nothingToDo(name));
+          continue;
+        }
         Progress progress = new Progress();
         view.begin(name, task.spec().steps());
         TaskLog log =
@@ -224,6 +229,20 @@ public final class TrainCommand implements Callable<Integer> {
     return outcomes.stream().allMatch(outcome -> outcome.error() == null)
         ? ExitCode.OK
         : ExitCode.FAILURE;
+  }
+
+  /** Whoever starts a file of tasks again after an interruption wants those that are left. */
+  private boolean isThere(String task) {
+    return choice.file.isPresent()
+        && Files.exists(out.resolve(task).resolve(PeftAdapterFile.CONFIG));
+  }
+
+  private Outcome nothingToDo(String task) {
+    Path adapter = out.resolve(task);
+    console
+        .err()
+        .println(task + ": " + adapter + " is there already; remove it to learn it once more");
+    return new Outcome(task, adapter.toString(), 0, null, null, null, 0, 0, null);
   }
 
   /** A picture is no reason to fail: a machine without fonts cannot draw one. */
