@@ -2,6 +2,7 @@ package dev.lorikeet.tiny;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -15,11 +16,13 @@ import java.nio.file.StandardOpenOption;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * A Llama model of 5.2 M parameters in Hugging Face layout, four PEFT adapters for it, and what
@@ -44,8 +47,8 @@ public final class TinyModel {
   }
 
   /**
-   * Extracts into {@code .cache/lorikeet} of the user's home directory, or into a new temporary
-   * directory where that can't be written.
+   * Extracts into {@code .cache/lorikeet} of the user's home directory, or, where that can't be
+   * written, into a new temporary directory, which is deleted when this JVM ends.
    *
    * @throws UncheckedIOException if neither can be written
    */
@@ -58,11 +61,22 @@ public final class TinyModel {
       return extract(cache, index);
     } catch (IOException e) {
       try {
-        return extract(Files.createTempDirectory("lorikeet-tiny-model-"), index);
+        Path temporary = Files.createTempDirectory("lorikeet-tiny-model-");
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(temporary)));
+        return extract(temporary, index);
       } catch (IOException second) {
         second.addSuppressed(e);
         throw new UncheckedIOException(second);
       }
+    }
+  }
+
+  /** Deletes a directory as far as it can be. */
+  private static void delete(Path directory) {
+    try (Stream<Path> files = Files.walk(directory)) {
+      files.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
+    } catch (IOException | UncheckedIOException e) {
+      return; // the system clears its temporary files in the end
     }
   }
 

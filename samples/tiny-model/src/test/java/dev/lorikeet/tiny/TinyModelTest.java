@@ -124,6 +124,36 @@ class TinyModelTest {
     assertTrue(notice.contains("WordNet 3.0 Copyright 2006 by Princeton University."));
   }
 
+  /** Extracts, and says where. */
+  static final class Extracting {
+    private Extracting() {}
+
+    public static void main(String[] args) {
+      System.out.println(TinyModel.extract().base());
+    }
+  }
+
+  @Test
+  void whereThereIsNoHomeATemporaryDirectoryEndsWithTheJvm()
+      throws IOException, InterruptedException {
+    Path home = Files.createFile(directory.resolve("a file, no home"));
+    Path temporary = Files.createDirectory(directory.resolve("tmp"));
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Duser.home=" + home,
+                "-Djava.io.tmpdir=" + temporary,
+                "-cp",
+                System.getProperty("java.class.path"),
+                Extracting.class.getName())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    String said = new String(process.getInputStream().readAllBytes(), UTF_8);
+    assertEquals(0, process.waitFor());
+    assertTrue(said.startsWith(temporary.toString()), said);
+    assertEquals(List.of(), files(temporary));
+  }
+
   private static List<Path> files(Path root) throws IOException {
     try (Stream<Path> walk = Files.walk(root)) {
       return new ArrayList<>(
