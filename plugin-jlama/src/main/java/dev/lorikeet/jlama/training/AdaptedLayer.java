@@ -21,6 +21,7 @@ import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.stage.LearnedGradients;
+import dev.lorikeet.training.stage.MicroBatch;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -79,7 +80,7 @@ final class AdaptedLayer {
 
   private void down(LayerForward phases, LoraBatch lora, Magnitudes magnitudes) {
     team.run(phases, LayerForward.ACTIVATE, LayerForward.ADD);
-    addDelta(down, lora, magnitudes, phases.work().active, phases.work().block);
+    addDelta(down, phases, lora, magnitudes, phases.work().active, phases.work().block);
   }
 
   /** Computes what the backward needs of the layer: all but the down-projection. */
@@ -93,7 +94,7 @@ final class AdaptedLayer {
     LayerActivations a = phases.a();
     int tokens = phases.batch().tokens();
     team.run(phases, LayerForward.NORM, LayerForward.ROTATE);
-    addDelta(qkv, lora, magnitudes, work.normed, a.rawQ(), a.rawK(), a.inputs().v());
+    addDelta(qkv, phases, lora, magnitudes, work.normed, a.rawQ(), a.rawK(), a.inputs().v());
     outputs.ifPresent(
         to -> {
           ModuleOutputs.copy(a.rawQ(), to.q(), tokens);
@@ -101,10 +102,10 @@ final class AdaptedLayer {
           ModuleOutputs.copy(a.inputs().v(), to.v(), tokens);
         });
     team.run(phases, LayerForward.ROTATE, LayerForward.MLP_NORM);
-    addDelta(o, lora, magnitudes, a.outputs().out(), work.block);
+    addDelta(o, phases, lora, magnitudes, a.outputs().out(), work.block);
     outputs.ifPresent(to -> ModuleOutputs.copy(work.block, to.o(), tokens));
     team.run(phases, LayerForward.MLP_NORM, LayerForward.ACTIVATE);
-    addDelta(gateUp, lora, magnitudes, work.normed, a.gate(), a.up());
+    addDelta(gateUp, phases, lora, magnitudes, work.normed, a.gate(), a.up());
     outputs.ifPresent(
         to -> {
           ModuleOutputs.copy(a.gate(), to.gate(), tokens);
@@ -122,13 +123,26 @@ final class AdaptedLayer {
   }
 
   private void addDelta(
-      TargetGroup targets, LoraBatch lora, Magnitudes magnitudes, Rows x, Rows... y) {
+      TargetGroup targets,
+      LayerForward phases,
+      LoraBatch lora,
+      Magnitudes magnitudes,
+      Rows x,
+      Rows... y) {
     if (lora.entries() > 0) {
-      executor.addDelta(targets, lora, x.tensor(), tensors(y));
+      executor.addDelta(targets, lora, seen(targets, phases, x).tensor(), tensors(y));
       for (int i = 0; i < y.length; i++) {
         magnitudes.scale(targets.targets().get(i), y[i], team);
       }
     }
+  }
+
+  /** Returns what adapters see of an input. */
+  private Rows seen(TargetGroup targets, LayerForward phases, Rows x) {
+    MicroBatch batch = phases.batch();
+    return batch.drops()
+        ? phases.work().dropped().of(x, targets.targets().getFirst(), batch, team)
+        : x;
   }
 
   /** Takes the magnitudes that the adapters of a batch have for this layer. */
@@ -193,12 +207,13 @@ final class AdaptedLayer {
       scaling.back(down, List.of(ModuleOutputs::down), dDown);
     }
     team.run(phases, LayerBackward.DOWN, LayerBackward.ACTIVATION);
-    addGradients(down, lora, learned, work.active, Optional.of(work.dActive), dDown);
+    addGradients(down, forward, lora, learned, work.active, Optional.of(work.dActive), dDown);
 
     team.run(phases, LayerBackward.ACTIVATION, LayerBackward.GATE_UP);
     scaling.back(gateUp, List.of(ModuleOutputs::gate, ModuleOutputs::up), a.gate(), a.up());
     team.run(phases, LayerBackward.GATE_UP, LayerBackward.MLP_NORM);
-    addGradients(gateUp, lora, learned, work.normed, Optional.of(work.dNormed), a.gate(), a.up());
+    addGradients(
+        gateUp, forward, lora, learned, work.normed, Optional.of(work.dNormed), a.gate(), a.up());
 
     team.run(phases, LayerBackward.MLP_NORM, LayerBackward.O);
     if (scalesO) {
@@ -206,7 +221,7 @@ final class AdaptedLayer {
       scaling.back(o, List.of(ModuleOutputs::o), dO);
     }
     team.run(phases, LayerBackward.O, LayerBackward.ATTEND);
-    addGradients(o, lora, learned, a.outputs().out(), Optional.of(work.dAttention), dO);
+    addGradients(o, forward, lora, learned, a.outputs().out(), Optional.of(work.dAttention), dO);
 
     Rows dq = work.dInputs.q();
     Rows dk = work.dInputs.k();
@@ -217,7 +232,7 @@ final class AdaptedLayer {
       team.run(phases, LayerBackward.QKV, LayerBackward.INPUT_NORM);
     }
     Optional<Rows> dx = wantsInput ? Optional.of(work.dNormed) : Optional.empty();
-    addGradients(qkv, lora, learned, work.normed, dx, dq, dk, dv);
+    addGradients(qkv, forward, lora, learned, work.normed, dx, dq, dk, dv);
     if (wantsInput) {
       team.run(phases, LayerBackward.INPUT_NORM, LayerBackward.END);
     }
@@ -252,18 +267,30 @@ final class AdaptedLayer {
 
   private void addGradients(
       TargetGroup targets,
+      LayerForward forward,
       LoraBatch lora,
       LearnedGradients learned,
       Rows x,
       Optional<Rows> dx,
       Rows... dy) {
-    if (lora.entries() > 0) {
-      gradients.addGradients(
-          targets,
-          lora,
-          x.tensor(),
-          tensors(dy),
-          new GradientSums(dx.map(Rows::tensor), learned.factors(), learned.weights()));
+    if (lora.entries() == 0) {
+      return;
+    }
+    MicroBatch batch = forward.batch();
+    Optional<DroppedInput> dropped =
+        batch.drops() ? Optional.of(forward.work().dropped()) : Optional.empty();
+    Optional<Rows> dSeen =
+        dropped.isEmpty()
+            ? dx
+            : dx.map(rows -> dropped.get().gradient(rows.columns(), batch.tokens()));
+    gradients.addGradients(
+        targets,
+        lora,
+        seen(targets, forward, x).tensor(),
+        tensors(dy),
+        new GradientSums(dSeen.map(Rows::tensor), learned.factors(), learned.weights()));
+    if (dropped.isPresent() && dx.isPresent()) {
+      dropped.get().add(dSeen.orElseThrow(), dx.get(), targets.targets().getFirst(), batch, team);
     }
   }
 }

@@ -53,6 +53,7 @@ final class StageWork implements AutoCloseable {
 
   private final Arena arena = Arena.ofShared();
   private Optional<ModuleOutputs> outputs = Optional.empty();
+  private Optional<DroppedInput> dropped = Optional.empty();
 
   StageWork(Architecture architecture, int maxTokens, int workers) {
     this.maxTokens = maxTokens;
@@ -102,6 +103,19 @@ final class StageWork implements AutoCloseable {
       outputs = Optional.of(ModuleOutputs.allocate(arena, shape, maxTokens));
     }
     return outputs.get();
+  }
+
+  /** Returns room for an input with elements left out, and for its gradient. */
+  DroppedInput dropped() {
+    if (dropped.isEmpty()) {
+      int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
+      dropped =
+          Optional.of(
+              new DroppedInput(
+                  Rows.allocate(arena, maxTokens, widest),
+                  Rows.allocate(arena, maxTokens, widest)));
+    }
+    return dropped.get();
   }
 
   @Override

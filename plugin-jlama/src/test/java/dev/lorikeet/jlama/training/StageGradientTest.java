@@ -9,6 +9,7 @@ import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.LearnedGradients;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.stage.OutputGradient;
@@ -21,6 +22,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -73,6 +75,15 @@ class StageGradientTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("models")
   void gradientsAreThoseOfTheReference(String name, Model model) {
+    check(model, Dropout.NONE);
+  }
+
+  @Test
+  void gradientsAreThoseOfTheReferenceWithElementsLeftOut() {
+    check(small(RandomModel.llama(7))::write, new Dropout(0.3f, random.nextLong()));
+  }
+
+  private void check(Model model, Dropout dropout) {
     Path path = model.write(directory.resolve("model"));
     try (OpenedStage opened = OpenedStage.whole(path, 2, 64)) {
       LearningAdapter adapter =
@@ -80,7 +91,7 @@ class StageGradientTest {
       int vocabulary = opened.architecture().shape().vocabulary();
       int[] ids = random.ints(9, 0, vocabulary).toArray();
       int[] other = random.ints(4, 0, vocabulary).toArray();
-      MicroBatch batch = MicroBatch.builder().add(1, other).add(0, ids).build();
+      MicroBatch batch = MicroBatch.builder().add(1, other).add(0, ids, ids, dropout).build();
       float[] coefficients = new float[batch.tokens()];
       for (int t = 0; t < coefficients.length; t++) {
         coefficients[t] = (float) random.nextGaussian();
@@ -90,8 +101,8 @@ class StageGradientTest {
       try (TrainingPass pass =
           opened.stage().forward(batch, lora, Optional.empty(), Retention.INPUTS)) {
         double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
-        double[] base = logProbabilities(opened, new LearningAdapter("none"), other);
-        double[] adapted = logProbabilities(opened, adapter, ids);
+        double[] base = logProbabilities(opened, new LearningAdapter("none"), Dropout.NONE, other);
+        double[] adapted = logProbabilities(opened, adapter, dropout, ids);
         for (int t = 0; t < 3; t++) {
           assertEquals(base[t], values[t], 1e-4, "seed " + seed);
         }
@@ -105,13 +116,17 @@ class StageGradientTest {
                 new OutputGradient.OfLogProbabilities(coefficients),
                 LearnedGradients.of(LearningAdapter.gradients()));
       }
-      checkModules(opened, adapter, ids, coefficients);
+      checkModules(opened, adapter, dropout, ids, coefficients);
     }
   }
 
   /** Every module's gradient along a random direction. */
   private void checkModules(
-      OpenedStage opened, LearningAdapter adapter, int[] ids, float[] coefficients) {
+      OpenedStage opened,
+      LearningAdapter adapter,
+      Dropout dropout,
+      int[] ids,
+      float[] coefficients) {
     for (LearningAdapter.Module module : adapter.modules()) {
       for (boolean isA : new boolean[] {true, false}) {
         float[] factor = isA ? module.a : module.b;
@@ -126,8 +141,10 @@ class StageGradientTest {
           along += (double) gradient * direction[i];
           size += (double) gradient * gradient;
         }
-        double above = loss(opened, adapter, ids, coefficients, factor, before, direction, 1);
-        double below = loss(opened, adapter, ids, coefficients, factor, before, direction, -1);
+        double above =
+            loss(opened, adapter, dropout, ids, coefficients, factor, before, direction, 1);
+        double below =
+            loss(opened, adapter, dropout, ids, coefficients, factor, before, direction, -1);
         System.arraycopy(before, 0, factor, 0, factor.length);
         double tolerance = 2e-3 * STEP * Math.sqrt(size) + 1e-9;
         assertTrue(size > 0, module.target + " has no gradient");
@@ -143,6 +160,7 @@ class StageGradientTest {
   private static double loss(
       OpenedStage opened,
       LearningAdapter adapter,
+      Dropout dropout,
       int[] ids,
       float[] coefficients,
       float[] factor,
@@ -152,7 +170,7 @@ class StageGradientTest {
     for (int i = 0; i < factor.length; i++) {
       factor[i] = before[i] + sign * direction[i];
     }
-    double[] values = logProbabilities(opened, adapter, ids);
+    double[] values = logProbabilities(opened, adapter, dropout, ids);
     double loss = 0;
     for (int t = 0; t + 1 < ids.length; t++) {
       loss += coefficients[4 + t] * values[t];
@@ -161,9 +179,10 @@ class StageGradientTest {
   }
 
   private static double[] logProbabilities(
-      OpenedStage opened, LearningAdapter adapter, int... ids) {
+      OpenedStage opened, LearningAdapter adapter, Dropout dropout, int... ids) {
     double[][] logits =
-        ReferenceForward.logits(opened.architecture(), opened.weights(), new Deltas(adapter), ids);
+        ReferenceForward.logits(
+            opened.architecture(), opened.weights(), new Deltas(adapter, dropout), ids);
     double[] values = new double[ids.length - 1];
     for (int t = 0; t < values.length; t++) {
       double sum = 0;
@@ -175,7 +194,8 @@ class StageGradientTest {
     return values;
   }
 
-  private record Deltas(LearningAdapter adapter) implements ReferenceForward.Deltas {
+  private record Deltas(LearningAdapter adapter, Dropout dropout)
+      implements ReferenceForward.Deltas {
     @Override
     public void embedded(int token, double[] embedding) {}
 
@@ -184,7 +204,20 @@ class StageGradientTest {
 
     @Override
     public void add(int layer, Projection projection, int token, double[] x, double[] y) {
-      adapter.module(TargetModule.of(layer, projection)).ifPresent(module -> module.add(x, y));
+      Projection first =
+          switch (projection) {
+            case K, V -> Projection.Q;
+            case UP -> Projection.GATE;
+            default -> projection;
+          };
+      float[] kept = new float[x.length];
+      java.util.Arrays.fill(kept, 1);
+      dropout.apply(layer, first, token, kept, kept.length);
+      double[] seen = new double[x.length];
+      for (int i = 0; i < x.length; i++) {
+        seen[i] = kept[i] * x[i];
+      }
+      adapter.module(TargetModule.of(layer, projection)).ifPresent(module -> module.add(seen, y));
     }
   }
 }

@@ -405,6 +405,37 @@ class TrainerTest {
   }
 
   @Test
+  void whatIsLeftOutDoesNotDependOnOthers() throws IOException {
+    TrainingRun run = TrainingRun.of("lora");
+    TaskSpec spec = run.task().dropout(0.2).steps(5).accumulate(2).build();
+    Path alone = folder.resolve("alone");
+    try (Trainer trainer = trainer()) {
+      Optional<TaskOutput> to = Optional.of(new TaskOutput(alone, NO_BASE));
+      trainer.submit(spec, inOrder(run.examples()), TrainingObserver.NONE, to).completion().join();
+    }
+    Path together = folder.resolve("together");
+    Path without = folder.resolve("without");
+    try (Trainer trainer = trainer()) {
+      TrainingTask other = submit(trainer, run, run.task().build(), folder.resolve("other"));
+      Optional<TaskOutput> to = Optional.of(new TaskOutput(together, NO_BASE));
+      TrainingTask same = trainer.submit(spec, inOrder(run.examples()), TrainingObserver.NONE, to);
+      Optional<TaskOutput> plain = Optional.of(new TaskOutput(without, NO_BASE));
+      trainer
+          .submit(
+              run.task().steps(5).accumulate(2).build(),
+              inOrder(run.examples()),
+              TrainingObserver.NONE,
+              plain)
+          .completion()
+          .join();
+      same.completion().join();
+      other.completion().join();
+    }
+    assertArrayEquals(weights(alone), weights(together));
+    assertFalse(java.util.Arrays.equals(weights(alone), weights(without)));
+  }
+
+  @Test
   void preferencesCanDoWithoutAReference() {
     TrainingRun run = TrainingRun.of("dpo");
     List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());

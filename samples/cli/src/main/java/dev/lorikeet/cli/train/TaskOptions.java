@@ -137,6 +137,13 @@ final class TaskOptions {
       description = "Micro-batches of a step (${DEFAULT-VALUE}).")
   private int accumulate = 1;
 
+  @Option(
+      names = "--dropout",
+      paramLabel = "P",
+      description =
+          "Probability with which an element of a module's input is left out (${DEFAULT-VALUE}).")
+  private double dropout;
+
   @Option(names = "--seed", paramLabel = "N", description = "Seed (${DEFAULT-VALUE}).")
   private long seed;
 
@@ -187,6 +194,7 @@ final class TaskOptions {
             .schedule(new Schedule(schedule, warmup))
             .batchSize(batchSize)
             .accumulate(accumulate)
+            .dropout(dropout)
             .seed(seed)
             .checkpointEvery(checkpointEvery);
     maxGradNorm.ifPresent(task::maxGradNorm);

@@ -171,8 +171,7 @@ final class LoraRite {
         u[i] /= norm;
       }
     }
-    double[] turn =
-        SmallMatrix.gram(other.q, other.read(other.memory.slot(1)), other.rows, rank);
+    double[] turn = SmallMatrix.gram(other.q, other.read(other.memory.slot(1)), other.rows, rank);
     double[] turned = SmallMatrix.transpose(turn, rank);
     double keep2 = correctedDecay(beta2, step);
     double[] v =
@@ -189,10 +188,8 @@ final class LoraRite {
     for (int i = 0; i < rank; i++) {
       roots[i] = 1 / (Math.sqrt(Math.max(0, eigenvalues[i * rank + i])) + epsilon);
     }
-    double[] even =
-        SmallMatrix.times(u, SmallMatrix.compose(vectors, roots, rank), own.rows, rank);
-    double[] mean =
-        SmallMatrix.times(own.read(own.memory.slot(0)), turned, own.rows, rank);
+    double[] even = SmallMatrix.times(u, SmallMatrix.compose(vectors, roots, rank), own.rows, rank);
+    double[] mean = SmallMatrix.times(own.read(own.memory.slot(0)), turned, own.rows, rank);
     double keep1 = correctedDecay(beta1, step);
     for (int i = 0; i < mean.length; i++) {
       mean[i] = keep1 * mean[i] + (1 - keep1) * even[i];

@@ -3,7 +3,9 @@ package dev.lorikeet.training.stage;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.host.step.Positions;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.IntFunction;
@@ -27,6 +29,7 @@ public final class MicroBatch implements Positions {
   private final int[] starts;
   private final int[] tasks;
   private final int[] positions;
+  private List<Dropout> dropouts = List.of();
 
   /**
    * Creates a micro-batch of copies of arrays, such as those that came from another process.
@@ -91,6 +94,34 @@ public final class MicroBatch implements Positions {
                 + t);
       }
     }
+  }
+
+  /**
+   * Returns the same with what each sequence does without.
+   *
+   * @param each one for each sequence
+   */
+  public MicroBatch withDropouts(List<Dropout> each) {
+    if (each.size() != tasks.length) {
+      throw new IllegalArgumentException(
+          "micro-batch: expected a dropout for each of "
+              + tasks.length
+              + " sequences, found "
+              + each.size());
+    }
+    MicroBatch batch = new MicroBatch(tokens, labels, starts, tasks);
+    batch.dropouts = each.stream().anyMatch(Dropout::drops) ? List.copyOf(each) : List.of();
+    return batch;
+  }
+
+  /** Returns whether any sequence does without anything. */
+  public boolean drops() {
+    return !dropouts.isEmpty();
+  }
+
+  /** Returns what a sequence does without. */
+  public Dropout dropout(int sequence) {
+    return dropouts.isEmpty() ? Dropout.NONE : dropouts.get(sequence);
   }
 
   /** Returns a builder. */
@@ -224,6 +255,7 @@ public final class MicroBatch implements Positions {
     private int[] labels = new int[64];
     private int[] starts = new int[9];
     private int[] tasks = new int[8];
+    private final List<Dropout> dropouts = new ArrayList<>();
     private int sequences;
 
     private Builder() {}
@@ -242,6 +274,18 @@ public final class MicroBatch implements Positions {
      *     {@link #NO_LOSS}: what Hugging Face calls labels. Nothing predicts the first
      */
     public Builder add(int task, int[] ids, int[] targets) {
+      return add(task, ids, targets, Dropout.NONE);
+    }
+
+    /**
+     * Adds a sequence.
+     *
+     * @param task the task it belongs to
+     * @param ids its tokens
+     * @param targets as above
+     * @param dropout what it does without
+     */
+    public Builder add(int task, int[] ids, int[] targets, Dropout dropout) {
       if (ids.length == 0 || targets.length != ids.length) {
         throw new IllegalArgumentException(
             "sequence: expected tokens and as many targets, found "
@@ -262,6 +306,7 @@ public final class MicroBatch implements Positions {
       System.arraycopy(ids, 0, tokens, start, ids.length);
       System.arraycopy(targets, 1, labels, start, ids.length - 1);
       labels[end - 1] = NO_LOSS;
+      dropouts.add(dropout);
       tasks[sequences++] = task;
       starts[sequences] = end;
       return this;
@@ -275,11 +320,13 @@ public final class MicroBatch implements Positions {
     /** Returns the micro-batch; at least one sequence has to be in it. */
     public MicroBatch build() {
       int count = starts[sequences];
-      return new MicroBatch(
-          Arrays.copyOf(tokens, count),
-          Arrays.copyOf(labels, count),
-          Arrays.copyOf(starts, sequences + 1),
-          Arrays.copyOf(tasks, sequences));
+      MicroBatch batch =
+          new MicroBatch(
+              Arrays.copyOf(tokens, count),
+              Arrays.copyOf(labels, count),
+              Arrays.copyOf(starts, sequences + 1),
+              Arrays.copyOf(tasks, sequences));
+      return dropouts.stream().anyMatch(Dropout::drops) ? batch.withDropouts(dropouts) : batch;
     }
   }
 }

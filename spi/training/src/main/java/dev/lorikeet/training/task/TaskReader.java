@@ -68,6 +68,7 @@ final class TaskReader {
           "publish_every",
           "early_stopping_patience",
           "load_best_model_at_end",
+          "lora_dropout",
           "objective",
           "loss_type",
           "beta",
@@ -307,6 +308,7 @@ final class TaskReader {
     if (norm > 0) { // as in transformers, 0 is for none
       spec.maxGradNorm(norm);
     }
+    settings.atLeast(0, "lora_dropout").ifPresent(spec::dropout);
     settings.whole("seed").ifPresent(spec::seed);
     spec.shuffle(settings.flag("shuffle", true));
     settings.integer(Integer.MIN_VALUE, Integer.MAX_VALUE, "priority").ifPresent(spec::priority);

@@ -23,7 +23,9 @@ import java.util.OptionalDouble;
  * @param steps how many steps, at least 1
  * @param batchSize examples of a micro-batch of this task alone, at least 1
  * @param accumulate how many of those make a step, at least 1
- * @param seed of the first weights and of the order of examples
+ * @param dropout the probability with which an element of a module's input is left out, from 0 to
+ *     below 1; not with DoRA
+ * @param seed of the first weights, of the order of examples, and of what is left out
  * @param shuffle whether each pass over the examples has an order of its own
  * @param storedType element type of the adapter's files
  * @param priority among tasks that share a trainer: those with a higher one go first
@@ -49,6 +51,7 @@ public record TaskSpec(
     int steps,
     int batchSize,
     int accumulate,
+    float dropout,
     long seed,
     boolean shuffle,
     ElementType storedType,
@@ -77,6 +80,11 @@ public record TaskSpec(
               + Integer.MAX_VALUE
               + " examples a step, found "
               + (long) batchSize * accumulate);
+    }
+    Ranges.atLeast("dropout", dropout, 0);
+    Ranges.below("dropout", dropout, 1);
+    if (dropout > 0 && method.dora()) {
+      throw new IllegalArgumentException("dropout: expected 0 with DoRA, found " + dropout);
     }
     Ranges.atLeast("checkpoint every", checkpointEvery, 0);
     Ranges.atLeast("publish every", publishEvery, 0);
@@ -108,6 +116,7 @@ public record TaskSpec(
         value,
         batchSize,
         accumulate,
+        dropout,
         seed,
         shuffle,
         storedType,
@@ -138,6 +147,7 @@ public record TaskSpec(
     private int steps = 100;
     private int batchSize = 4;
     private int accumulate = 1;
+    private float dropout;
     private long seed;
     private boolean shuffle = true;
     private ElementType storedType = ElementType.F32;
@@ -218,6 +228,12 @@ public record TaskSpec(
       return this;
     }
 
+    /** Sets the probability with which an element of a module's input is left out; 0 by default. */
+    public Builder dropout(double value) {
+      dropout = (float) value;
+      return this;
+    }
+
     /** Sets the seed. */
     public Builder seed(long value) {
       seed = value;
@@ -287,6 +303,7 @@ public record TaskSpec(
           steps,
           batchSize,
           accumulate,
+          dropout,
           seed,
           shuffle,
           storedType,

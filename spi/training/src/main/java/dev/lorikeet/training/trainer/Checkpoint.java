@@ -209,6 +209,7 @@ final class Checkpoint {
         "clip " + s.maxGradNorm(),
         "steps " + s.steps(),
         "batch " + s.batchSize() + " x " + s.accumulate(),
+        "dropout " + s.dropout(),
         "seed " + s.seed(),
         "shuffle " + s.shuffle(),
         "validate every " + s.validateEvery(),

@@ -1,10 +1,12 @@
 package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntFunction;
 
 /**
  * Examples of one task that go through the model together. How a task's examples are cut into
@@ -41,25 +43,37 @@ record Chunk(List<Example> examples, int tokens) {
     return examples.stream().mapToInt(e -> e instanceof Example.Preference ? 2 : 1).sum();
   }
 
-  /** Adds the sequences; of a preference the chosen and then the rejected. */
+  /** Adds the sequences, whole; of a preference the chosen and then the rejected. */
   void addTo(MicroBatch.Builder batch, int task) {
+    addTo(batch, task, sequence -> Dropout.NONE);
+  }
+
+  /**
+   * Adds the sequences; of a preference the chosen and then the rejected.
+   *
+   * @param dropouts what each sequence of the chunk does without
+   */
+  void addTo(MicroBatch.Builder batch, int task, IntFunction<Dropout> dropouts) {
+    int sequence = 0;
     for (Example example : examples) {
       switch (example) {
-        case Example.Text(int[] ids, int[] labels) -> batch.add(task, ids, labels);
+        case Example.Text(int[] ids, int[] labels) ->
+            batch.add(task, ids, labels, dropouts.apply(sequence++));
         case Example.Preference(int[] prompt, int[] chosen, int[] rejected) -> {
-          add(batch, task, prompt, chosen);
-          add(batch, task, prompt, rejected);
+          add(batch, task, prompt, chosen, dropouts.apply(sequence++));
+          add(batch, task, prompt, rejected, dropouts.apply(sequence++));
         }
       }
     }
   }
 
-  private static void add(MicroBatch.Builder batch, int task, int[] prompt, int[] answer) {
+  private static void add(
+      MicroBatch.Builder batch, int task, int[] prompt, int[] answer, Dropout dropout) {
     int[] ids = Arrays.copyOf(prompt, prompt.length + answer.length);
     System.arraycopy(answer, 0, ids, prompt.length, answer.length);
     int[] labels = ids.clone();
     Arrays.fill(labels, 0, prompt.length, MicroBatch.NO_LOSS);
-    batch.add(task, ids, labels);
+    batch.add(task, ids, labels, dropout);
   }
 
   /** Returns how many tokens are to be predicted. */

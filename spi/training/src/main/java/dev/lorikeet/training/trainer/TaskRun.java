@@ -7,6 +7,7 @@ import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.TaskSpec;
@@ -42,6 +43,7 @@ final class TaskRun implements TrainingTask {
 
   private int made;
   private StepLoss loss;
+  private long through;
   private long tokens;
   private long labels;
   private double norm;
@@ -111,6 +113,7 @@ final class TaskRun implements TrainingTask {
 
   private void beginStep(int maxTokens) {
     adapter.clearGradients();
+    through = 0;
     tokens = 0;
     labels = 0;
     long first = (long) made * spec.examplesPerStep();
@@ -178,6 +181,16 @@ final class TaskRun implements TrainingTask {
     }
   }
 
+  /** Returns what a sequence of the next chunk does without. */
+  Dropout dropout(int sequence) {
+    if (spec.dropout() == 0) {
+      return Dropout.NONE;
+    }
+    long key = Dropout.mix(spec.seed());
+    key = Dropout.mix(key ^ made);
+    return new Dropout(spec.dropout(), Dropout.mix(key ^ (through + sequence)));
+  }
+
   /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
   List<Example> withoutReference(Chunk chunk) {
     return spec.objective() instanceof Objective.Dpo
@@ -199,6 +212,7 @@ final class TaskRun implements TrainingTask {
   boolean took(
       Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
     chunks.remove(chunk);
+    through += chunk.sequences();
     return loss.add(batch, first, end, values, referenceOf(chunk), coefficients);
   }
 

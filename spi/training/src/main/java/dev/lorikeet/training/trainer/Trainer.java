@@ -186,7 +186,9 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     MicroBatch.Builder builder = MicroBatch.builder();
-    parts.forEach(part -> part.chunk().addTo(builder, part.run().number()));
+    for (Part part : parts) {
+      part.chunk().addTo(builder, part.run().number(), part.run()::dropout);
+    }
     MicroBatch batch = builder.build();
     batch.fill(lora, task -> Optional.of(runOf(parts, task).adapter()));
     TrainingPass pass;

@@ -41,10 +41,8 @@ class LoraRiteTest {
         List<FactorMemory> factors = new ArrayList<>();
         for (JsonNode shape : run.get("shapes")) {
           int rank = shape.get(0).asInt();
-          factors.add(
-              FactorMemory.allocate(arena, rank, shape.get(1).asInt(), LoraRite.SLOTS));
-          factors.add(
-              FactorMemory.allocate(arena, shape.get(2).asInt(), rank, LoraRite.SLOTS));
+          factors.add(FactorMemory.allocate(arena, rank, shape.get(1).asInt(), LoraRite.SLOTS));
+          factors.add(FactorMemory.allocate(arena, shape.get(2).asInt(), rank, LoraRite.SLOTS));
         }
         for (int f = 0; f < factors.size(); f++) {
           set(factors.get(f).values(), run.get("start").get(f));
@@ -60,8 +58,7 @@ class LoraRiteTest {
             squares += rite.squares(factors.get(f), factors.get(f + 1), 1);
           }
           for (int f = 0; f < factors.size(); f += 2) {
-            rite.step(
-                factors.get(f), factors.get(f + 1), rate, rate, 1, Math.sqrt(squares), step);
+            rite.step(factors.get(f), factors.get(f + 1), rate, rate, 1, Math.sqrt(squares), step);
           }
           for (int f = 0; f < factors.size(); f++) {
             JsonNode values = expected.get("values").get(f);
