@@ -40,6 +40,7 @@ final class Magnitudes {
    * @param magnitude by output feature
    * @param gain the magnitude divided by the norm
    */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Scaled(AdapterLease adapter, int[] tokens, float[] magnitude, float[] gain) {}
 
   /** Returns whether the adapters of a batch have any for a module. */

@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -139,7 +140,8 @@ class FineTuningSoakTest {
         task.completion().join();
         lorikeet.generate("The people", task.name());
       } catch (CompletionException e) {
-        assertEquals(Code.CANCELLED, ((LorikeetException) e.getCause()).code(), "seed " + seed);
+        LorikeetException cause = assertInstanceOf(LorikeetException.class, e.getCause());
+        assertEquals(Code.CANCELLED, cause.code(), "seed " + seed);
       }
       lorikeet.unregister(task.name());
       assertThrows(

@@ -2,6 +2,7 @@ package dev.lorikeet.jlama.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -143,7 +144,8 @@ class FineTuningTest {
       lorikeet.close();
       CompletionException failure =
           assertThrows(CompletionException.class, () -> task.completion().join());
-      assertEquals(Code.CLOSED, ((LorikeetException) failure.getCause()).code());
+      assertEquals(
+          Code.CLOSED, assertInstanceOf(LorikeetException.class, failure.getCause()).code());
     }
     assertFalse(Files.exists(folder.resolve("out/endless")));
   }

@@ -46,7 +46,7 @@ public record Dropout(float probability, long key) {
     }
     int dropped = Math.round(probability * PARTS);
     float kept = (float) PARTS / (PARTS - dropped);
-    long place = ((long) layer << 8 | first.ordinal()) << 32 | position;
+    long place = ((long) layer << 2 | input(first)) << 32 | position;
     long seed = mix(key + GOLDEN * (place + 1));
     for (int at = 0; at < length; at += 4) {
       long bits = mix(seed + GOLDEN * (at + 1));
@@ -54,6 +54,18 @@ public record Dropout(float probability, long key) {
         row[i] = (bits & (PARTS - 1)) < dropped ? 0 : row[i] * kept;
       }
     }
+  }
+
+  private static int input(Projection first) {
+    return switch (first) {
+      case Q -> 0;
+      case O -> 1;
+      case GATE -> 2;
+      case DOWN -> 3;
+      default ->
+          throw new IllegalArgumentException(
+              "dropout: expected q, o, gate or down, the first module of an input, found " + first);
+    };
   }
 
   /** Mixes bits as SplittableRandom does (Steele, Lea and Flood, OOPSLA 2014). */
