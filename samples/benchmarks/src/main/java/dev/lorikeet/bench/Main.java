@@ -6,6 +6,7 @@ import dev.lorikeet.bench.kernels.KernelsCommand;
 import dev.lorikeet.bench.routing.RoutingCommand;
 import dev.lorikeet.bench.serve.ContentionCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
+import dev.lorikeet.bench.train.TrainCommand;
 import java.io.IOException;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -30,6 +31,7 @@ public final class Main {
         .addSubcommand(new AdaptersCommand())
         .addSubcommand(new KernelsCommand())
         .addSubcommand(new RoutingCommand())
+        .addSubcommand(new TrainCommand())
         .setUsageHelpAutoWidth(true)
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setExecutionExceptionHandler(

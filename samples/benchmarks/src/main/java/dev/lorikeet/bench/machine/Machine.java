@@ -39,6 +39,11 @@ public record Machine(
     return kibibytes(Path.of("/proc/self/status"), "VmRSS");
   }
 
+  /** Returns the most that {@link #residentBytes} has been; 0 where the system does not tell. */
+  public static long peakBytes() {
+    return kibibytes(Path.of("/proc/self/status"), "VmHWM");
+  }
+
   /**
    * Returns the resident memory of this process that no file backs, in bytes: mapped weights count
    * as a file's. 0 where the system does not tell.

@@ -3,7 +3,7 @@ package dev.lorikeet.bench.serve;
 import dev.lorikeet.bench.machine.Roofline;
 import dev.lorikeet.bench.output.Output;
 import dev.lorikeet.bench.output.Statistic;
-import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
+import dev.lorikeet.bench.process.NotAvailable;
 import dev.lorikeet.bench.serve.ServeReport.ContenderResult;
 import dev.lorikeet.bench.serve.ServeReport.Result;
 import dev.lorikeet.bench.serve.ServeReport.ScenarioResult;

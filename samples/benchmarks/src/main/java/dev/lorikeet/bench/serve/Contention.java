@@ -2,9 +2,9 @@ package dev.lorikeet.bench.serve;
 
 import dev.lorikeet.bench.output.Output;
 import dev.lorikeet.bench.output.Statistic;
+import dev.lorikeet.bench.process.NotAvailable;
 import dev.lorikeet.bench.serve.ContentionReport.Result;
 import dev.lorikeet.bench.serve.ContentionReport.Row;
-import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

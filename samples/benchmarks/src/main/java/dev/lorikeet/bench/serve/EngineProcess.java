@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.bench.machine.Machine;
+import dev.lorikeet.bench.process.Contestant;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -20,8 +21,6 @@ import org.jspecify.annotations.Nullable;
  * and answers each with a line; other lines on its output are its libraries' own.
  */
 public final class EngineProcess {
-  static final String ANSWER = "lorikeet-bench:";
-
   private EngineProcess() {}
 
   /** What the process is told first. */
@@ -71,6 +70,6 @@ public final class EngineProcess {
 
   private static void answer(PrintStream answers, ObjectMapper mapper, Answer answer)
       throws JsonProcessingException {
-    answers.println(ANSWER + mapper.writeValueAsString(answer));
+    answers.println(Contestant.ANSWER + mapper.writeValueAsString(answer));
   }
 }

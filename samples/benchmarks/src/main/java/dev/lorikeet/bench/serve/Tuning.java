@@ -1,6 +1,6 @@
 package dev.lorikeet.bench.serve;
 
-import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
+import dev.lorikeet.bench.process.NotAvailable;
 import dev.lorikeet.bench.serve.ServeReport.Trial;
 import java.io.IOException;
 import java.nio.file.Path;

@@ -1,7 +1,7 @@
 package dev.lorikeet.bench.serve;
 
 import dev.lorikeet.bench.model.Vocabulary;
-import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
+import dev.lorikeet.bench.process.NotAvailable;
 import java.io.IOException;
 
 /**

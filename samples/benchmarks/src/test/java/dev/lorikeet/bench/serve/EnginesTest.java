@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lorikeet.bench.model.GgufConverter;
 import dev.lorikeet.bench.model.RandomWeights;
-import dev.lorikeet.bench.serve.RemoteEngine.NotAvailable;
+import dev.lorikeet.bench.process.NotAvailable;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;

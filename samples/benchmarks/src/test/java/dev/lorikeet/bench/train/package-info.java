@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.bench.train;
+
+import org.jspecify.annotations.NullMarked;
