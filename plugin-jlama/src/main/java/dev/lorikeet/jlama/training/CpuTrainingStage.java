@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.training;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.LoraGradients;
+import dev.lorikeet.executor.Workers;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.Rows;
@@ -124,6 +125,11 @@ public final class CpuTrainingStage implements TrainingStage {
   @Override
   public int maxTokens() {
     return maxTokens;
+  }
+
+  @Override
+  public Workers workers() {
+    return team;
   }
 
   @Override

@@ -158,7 +158,7 @@ public final class LearnerProcess {
   }
 
   private static LoraMethod method(int rank, Set<Projection> targets) {
-    return new LoraMethod(rank, rank, false, targets, Map.of(), Map.of(), 1);
+    return new LoraMethod(rank, rank, false, targets, Map.of(), Map.of(), 1, false);
   }
 
   /** Trains some tasks at once. */

@@ -1,6 +1,7 @@
 package dev.lorikeet.training.stage;
 
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.executor.Workers;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import java.util.Optional;
@@ -31,6 +32,14 @@ public interface TrainingStage extends AutoCloseable {
 
   /** Returns the most tokens of a micro-batch. */
   int maxTokens();
+
+  /**
+   * Returns the threads that compute the stage, for work between its calls: one shard alone, on the
+   * caller, if the stage lends none.
+   */
+  default Workers workers() {
+    return Workers.SINGLE;
+  }
 
   /** Returns the bytes that the stage holds for all passes together, weights apart. */
   long workBytes();

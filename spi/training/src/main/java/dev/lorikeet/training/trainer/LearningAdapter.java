@@ -6,6 +6,7 @@ import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.FactorGradients;
+import dev.lorikeet.executor.Workers;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.WeightSink;
@@ -16,6 +17,8 @@ import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.optimizer.FactorMemory;
+import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.optimizer.Strips;
 import dev.lorikeet.training.task.LoraMethod;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -23,6 +26,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -175,29 +179,48 @@ final class LearningAdapter implements AdapterLease {
     modules.forEach(LearningModule::publish);
   }
 
-  void clearGradients() {
-    modules.forEach(LearningModule::clearGradients);
+  /**
+   * Returns the norm of all gradients together, added up in the order of the modules, whoever
+   * squares them.
+   */
+  double gradientNorm(Workers workers) {
+    double[] squares = new double[modules.size()];
+    workers.run(
+        (shard, shards) -> {
+          for (int m = shard; m < squares.length; m += shards) {
+            squares[m] =
+                modules.get(m).factors().stream()
+                    .mapToDouble(FactorMemory::squares)
+                    .reduce(0, Double::sum);
+          }
+        });
+    return Math.sqrt(Arrays.stream(squares).reduce(0, Double::sum));
   }
 
-  /** Returns the norm of all gradients together, added up in the order of the modules. */
-  double gradientNorm() {
-    double sum = 0;
-    for (LearningModule module : modules) {
-      for (FactorMemory factor : module.factors()) {
-        sum += squares(factor);
-      }
-    }
-    return Math.sqrt(sum);
-  }
-
-  private static double squares(FactorMemory factor) {
-    double sum = 0;
-    long count = factor.count();
-    for (long i = 0; i < count; i++) {
-      double g = factor.gradients().getAtIndex(ValueLayout.JAVA_FLOAT, i);
-      sum += g * g;
-    }
-    return sum;
+  /**
+   * Changes the weights by their gradients, lets executors see them, and sets the gradients to
+   * zero.
+   *
+   * @param rate the learning rate of A
+   * @param rateOfRest that of all else
+   * @param scale what gradients are multiplied by
+   * @param step how many steps this one makes, from 1
+   */
+  void step(
+      Workers workers, Optimizer optimizer, double rate, double rateOfRest, float scale, int step) {
+    workers.run(
+        (shard, shards) -> {
+          Strips strips = new Strips();
+          for (int m = shard; m < modules.size(); m += shards) {
+            LearningModule module = modules.get(m);
+            for (FactorMemory factor : module.factors()) {
+              double of = factor.equals(module.a()) ? rate : rateOfRest;
+              optimizer.step(factor, of, scale, step, strips);
+            }
+            module.publish();
+            module.clearGradients();
+          }
+        });
   }
 
   @Override

@@ -2,10 +2,10 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.executor.Workers;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
-import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
@@ -112,7 +112,6 @@ final class TaskRun implements TrainingTask {
   }
 
   private void beginStep(int maxTokens) {
-    adapter.clearGradients();
     through = 0;
     tokens = 0;
     labels = 0;
@@ -231,8 +230,8 @@ final class TaskRun implements TrainingTask {
   }
 
   /** Changes the weights by the gradients of the step. */
-  void makeStep() {
-    norm = adapter.gradientNorm();
+  void makeStep(Workers workers) {
+    norm = adapter.gradientNorm(workers);
     if (!Double.isFinite(norm)) {
       throw notFinite("gradient norm", norm);
     }
@@ -242,14 +241,8 @@ final class TaskRun implements TrainingTask {
     }
     rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
     made++;
-    for (LearningModule module : adapter.modules()) {
-      for (FactorMemory factor : module.factors()) {
-        // LoRA+ has two rates, one of A and one of all else.
-        double ratio = factor == module.a() ? 1 : spec.loraPlusRatio();
-        optimizer.step(factor, rate * ratio, scale, made);
-      }
-    }
-    adapter.publish();
+    // LoRA+ has two rates, one of A and one of all else.
+    adapter.step(workers, optimizer, rate, rate * spec.loraPlusRatio(), scale, made);
   }
 
   /** Returns whether the adapter is to be judged after this step. */

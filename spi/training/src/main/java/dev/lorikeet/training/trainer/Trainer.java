@@ -235,7 +235,7 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     try {
-      run.makeStep();
+      run.makeStep(stage.workers());
       run.report(run.isValidationDue() ? OptionalDouble.of(validate(run)) : OptionalDouble.empty());
     } catch (IOException e) {
       run.fail(failed(run.spec(), e));

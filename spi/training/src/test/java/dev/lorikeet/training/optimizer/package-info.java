@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.optimizer;
+
+import org.jspecify.annotations.NullMarked;
