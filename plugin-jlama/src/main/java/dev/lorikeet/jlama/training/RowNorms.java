@@ -54,6 +54,9 @@ final class RowNorms {
     double scaling = lora.scaling();
     double[][] gram = gram(a);
     int most = Math.min(rank, work.maxTokens);
+    // Shards by number use the scratch memory of the workers of those numbers, one of whom may be
+    // late with a part of a layer that another has computed since.
+    team.quiesce();
     Arena arena = Arena.ofShared();
     try {
       Rows x = Rows.allocate(arena, most, weight.columns());
