@@ -23,7 +23,6 @@ import static dev.lorikeet.jlama.kernel.VectorElementwise.ROUND;
 import dev.lorikeet.host.step.Positions;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /** Gradients of elementwise operations on the Vector API. */
@@ -32,6 +31,9 @@ final class VectorBackElementwise implements BackElementwise {
    * With r = 1 / sqrt(mean(x^2) + epsilon) and y = r w x, of n elements:
    *   dx = r (w dy - x r^2 sum(w dy x) / n)
    * Both sums are taken in one pass as VectorElementwise takes its own, element i in lane i mod L, the lanes in order.
+   * Lanes are read from an array, and what is left of a row is done one by one: with FloatVector.lane in a loop and with
+   * masks the method was so large that C2 left some vector operations as calls, on objects, which cost a tenth of a
+   * step of the 135 M shape (sampled).
    *
    * With s = 1 / (1 + exp(-g)) and y = g s u:
    *   dg = dy u s (1 + g (1 - s)),  du = dy g s
@@ -86,21 +88,22 @@ final class VectorBackElementwise implements BackElementwise {
               .mul(FloatVector.fromMemorySegment(F, ALL, dy + i * BYTES, LE))
               .fma(value, products);
     }
-    VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
-    long tail = vectors * BYTES;
-    if (rest.anyTrue()) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
-      squares = value.fma(value, squares);
-      products =
-          FloatVector.fromMemorySegment(F, ALL, w + tail, LE, rest)
-              .mul(FloatVector.fromMemorySegment(F, ALL, dy + tail, LE, rest))
-              .fma(value, products);
+    float[] squareLanes = new float[L];
+    float[] productLanes = new float[L];
+    squares.intoArray(squareLanes, 0);
+    products.intoArray(productLanes, 0);
+    for (int i = vectors * L; i < columns; i++) {
+      float value = NativeMemory.get(x + i * 4L);
+      float product = NativeMemory.get(w + i * 4L) * NativeMemory.get(dy + i * 4L);
+      int lane = i - vectors * L;
+      squareLanes[lane] = Math.fma(value, value, squareLanes[lane]);
+      productLanes[lane] = Math.fma(product, value, productLanes[lane]);
     }
     float squareSum = 0;
     float productSum = 0;
     for (int i = 0; i < L; i++) {
-      squareSum += squares.lane(i);
-      productSum += products.lane(i);
+      squareSum += squareLanes[i];
+      productSum += productLanes[i];
     }
     double r = 1 / Math.sqrt(squareSum / columns + epsilon);
     float scale = (float) r;
@@ -118,18 +121,10 @@ final class VectorBackElementwise implements BackElementwise {
       }
       sum.intoMemorySegment(ALL, dx + i * BYTES, LE);
     }
-    if (rest.anyTrue()) {
-      FloatVector sum =
-          FloatVector.fromMemorySegment(F, ALL, w + tail, LE, rest)
-              .mul(FloatVector.fromMemorySegment(F, ALL, dy + tail, LE, rest))
-              .mul(scale);
-      sum =
-          FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest)
-              .fma(FloatVector.broadcast(F, back), sum);
-      if (kept != 0) {
-        sum = sum.add(FloatVector.fromMemorySegment(F, ALL, dx + tail, LE, rest));
-      }
-      sum.intoMemorySegment(ALL, dx + tail, LE, rest);
+    for (int i = vectors * L; i < columns; i++) {
+      float product = NativeMemory.get(w + i * 4L) * NativeMemory.get(dy + i * 4L) * scale;
+      float sum = Math.fma(NativeMemory.get(x + i * 4L), back, product);
+      NativeMemory.set(dx + i * 4L, kept != 0 ? sum + NativeMemory.get(dx + i * 4L) : sum);
     }
   }
 

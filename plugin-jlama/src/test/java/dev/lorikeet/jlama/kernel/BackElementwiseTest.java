@@ -23,7 +23,8 @@ class BackElementwiseTest {
   private void twinsAgree(double tolerance, Gradient gradient) {
     for (int round = 0; round < 60; round++) {
       int tokens = 1 + random.nextInt(6);
-      int columns = 2 * (1 + random.nextInt(80));
+      // Of a head of one or two elements nearly nothing but rounding is left of a gradient.
+      int columns = 2 * (4 + random.nextInt(77));
       int gap = random.nextInt(4);
       try (Arena arena = Arena.ofConfined()) {
         Rows[] scalar = new Rows[3];
