@@ -53,11 +53,14 @@ public final class Contestant implements AutoCloseable {
 
   /**
    * Returns the command of a class with the JVM, its options and the class path of this process.
+   *
+   * @param options further options of the JVM
    */
-  public static List<String> java(Class<?> main) {
+  public static List<String> java(Class<?> main, String... options) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    command.addAll(List.of(options));
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.add(main.getName());
     return command;

@@ -24,6 +24,8 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryMXBean;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -71,6 +73,8 @@ public final class LearnerProcess {
    * @param tokens of all steps but each task's first
    * @param seconds that they took
    * @param peakBytes the most resident memory of the process so far
+   * @param jvmBytes what the JVM holds of it for itself: what it began with, heap, classes and
+   *     compiled code
    * @param plan of the run's memory, where there is one
    */
   @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -81,6 +85,7 @@ public final class LearnerProcess {
       long tokens,
       double seconds,
       long peakBytes,
+      long jvmBytes,
       @Nullable MemoryPlan plan) {
     double tokensPerSecond() {
       return tokens / seconds;
@@ -92,6 +97,7 @@ public final class LearnerProcess {
     PrintStream answers = new PrintStream(new FileOutputStream(FileDescriptor.out), true, UTF_8);
     ObjectMapper mapper = new ObjectMapper();
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, UTF_8));
+    long before = Machine.residentBytes() - managed();
     try {
       Opening opening = mapper.readValue(in.readLine(), Opening.class);
       try (TrainableModel model =
@@ -102,15 +108,21 @@ public final class LearnerProcess {
                   Map.of("threads", Integer.toString(opening.threads())))) {
         Retention retention =
             Retention.within(model.stage(), opening.maxTokens(), 1, opening.activationBytes());
-        say(answers, mapper, new Answer("Lorikeet", null, null, 0, 0, peak(), null));
+        say(
+            answers,
+            mapper,
+            new Answer("Lorikeet", null, null, 0, 0, peak(), before + managed(), null));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
           Question question = mapper.readValue(line, Question.class);
-          say(answers, mapper, run(model, retention, opening.rank(), question));
+          say(answers, mapper, run(model, retention, opening.rank(), question, before));
         }
       }
     } catch (Exception | LinkageError e) {
       e.printStackTrace();
-      say(answers, mapper, new Answer(null, String.valueOf(e), null, 0, 0, peak(), null));
+      say(
+          answers,
+          mapper,
+          new Answer(null, String.valueOf(e), null, 0, 0, peak(), before + managed(), null));
     }
   }
 
@@ -123,7 +135,15 @@ public final class LearnerProcess {
     return Machine.peakBytes();
   }
 
-  private static Answer run(TrainableModel model, Retention retention, int rank, Question question)
+  /** Returns the bytes of the heap, of classes and of compiled code. */
+  private static long managed() {
+    MemoryMXBean memory = ManagementFactory.getMemoryMXBean();
+    return memory.getHeapMemoryUsage().getCommitted()
+        + memory.getNonHeapMemoryUsage().getCommitted();
+  }
+
+  private static Answer run(
+      TrainableModel model, Retention retention, int rank, Question question, long before)
       throws InterruptedException, ExecutionException {
     int[] all = IntStream.range(0, question.adapters().size()).toArray();
     int steps = question.ids().getFirst().size();
@@ -154,7 +174,7 @@ public final class LearnerProcess {
       seconds += laps.seconds();
     }
     MemoryPlan plan = MemoryPlan.of(model, retention, specs);
-    return new Answer(null, null, losses, tokens, seconds, peak(), plan);
+    return new Answer(null, null, losses, tokens, seconds, peak(), before + managed(), plan);
   }
 
   private static LoraMethod method(int rank, Set<Projection> targets) {

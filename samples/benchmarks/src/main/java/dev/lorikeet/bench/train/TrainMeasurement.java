@@ -33,6 +33,7 @@ final class TrainMeasurement implements AutoCloseable {
   private static final double RATE = 2e-4;
   private static final int TRIAL_STEPS = 3;
   private static final int WARM_UPS = 2;
+  private static final String[] HEAP = {"-Xms192m", "-Xmx192m", "-XX:+AlwaysPreTouch"};
 
   private final Setting setting;
   private final Output output;
@@ -101,9 +102,9 @@ final class TrainMeasurement implements AutoCloseable {
     this.lorikeet = start(setting.maxTokens());
   }
 
-  private Contestant start(int most) throws IOException, NotAvailable {
-    Contestant process =
-        Contestant.start(Contestant.java(LearnerProcess.class), Map.of(), setting.log());
+  private Contestant start(int most, String... options) throws IOException, NotAvailable {
+    List<String> command = Contestant.java(LearnerProcess.class, options);
+    Contestant process = Contestant.start(command, Map.of(), setting.log());
     try {
       told(process.ask(setting.opening(most), Answer.class));
       return process;
@@ -155,18 +156,24 @@ final class TrainMeasurement implements AutoCloseable {
   private Trial measure(TorchPeer torch, TorchPeer.Settings settings, List<Integer> lengths)
       throws IOException {
     Map<Integer, Double> rates = new TreeMap<>();
+    Rounds agreement = new Rounds();
     try {
       Contestant process = torch.start(settings);
       peers.put(settings, process);
       for (int length : lengths) {
         Mix one = new Mix("1x" + length, List.of(length));
         Question question = setting.question(one, TRIAL_STEPS, 1, false);
-        double rate = process.ask(question, Answer.class).tokensPerSecond();
-        rates.put(length, (double) Math.round(rate));
+        Answer answer = ask(process, question);
+        rates.put(length, (double) Math.round(answer.tokensPerSecond()));
+        double[][] ours = ask(lorikeet, question).losses();
+        double[][] theirs = answer.losses();
+        if (ours != null && theirs != null) {
+          agreement.compare(ours, theirs);
+        }
       }
-      return new Trial(settings, rates, null);
+      return new Trial(settings, rates, agreement.firstLossDifference, null);
     } catch (NotAvailable e) {
-      return new Trial(settings, rates, e.reason());
+      return new Trial(settings, rates, agreement.firstLossDifference, e.reason());
     }
   }
 
@@ -305,13 +312,17 @@ final class TrainMeasurement implements AutoCloseable {
     return Statistic.of(ratios);
   }
 
-  /** Trains a mix in a fresh process, which gets as much memory as the mix needs. */
+  /**
+   * Trains a mix in a fresh process, which gets as much memory as the mix needs. Its heap has a
+   * fixed size, all of it resident, so that the rest can be told apart.
+   */
   private Memory memory(Mix mix) throws IOException, NotAvailable {
-    try (Contestant process = start(Math.min(mix.tokens(), setting.maxTokens()))) {
+    int most = Math.min(mix.tokens(), setting.maxTokens());
+    try (Contestant process = start(most, HEAP)) {
       Answer answer = ask(process, setting.question(mix, TRIAL_STEPS, 0, true));
       MemoryPlan plan = Optional.ofNullable(answer.plan()).orElseThrow();
-      double ratio = (double) answer.peakBytes() / plan.total();
-      return new Memory(plan, plan.total(), answer.peakBytes(), ratio);
+      double ratio = (double) (answer.peakBytes() - answer.jvmBytes()) / plan.total();
+      return new Memory(plan, plan.total(), answer.peakBytes(), answer.jvmBytes(), ratio);
     }
   }
 

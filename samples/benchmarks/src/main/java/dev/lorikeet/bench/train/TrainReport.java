@@ -46,11 +46,13 @@ record TrainReport(
    * A setting of PyTorch on one task.
    *
    * @param tokensPerSecond by sequence length
+   * @param firstLossDifference the largest, to Lorikeet's
    * @param failure why there are none
    */
   record Trial(
       TorchPeer.Settings settings,
       Map<Integer, Double> tokensPerSecond,
+      double firstLossDifference,
       @Nullable String failure) {}
 
   /**
@@ -96,9 +98,10 @@ record TrainReport(
    * @param plan what it said before
    * @param total the plan's sum
    * @param peakBytes the most resident memory of the process, the JVM included
-   * @param ratio of that to the plan
+   * @param jvmBytes of it the JVM's own: what it began with, heap, classes and compiled code
+   * @param ratio of all else to the plan
    */
-  record Memory(MemoryPlan plan, long total, long peakBytes, double ratio) {}
+  record Memory(MemoryPlan plan, long total, long peakBytes, long jvmBytes, double ratio) {}
 
   /** A figure and the bound that it should keep. */
   record Criterion(String statement, double value, double atLeast, double atMost, boolean holds) {
