@@ -188,7 +188,8 @@ public final class TrainCommand implements Callable<Integer> {
                 + ", activations "
                 + ByteSize.text(plan.activations())
                 + ", together "
-                + ByteSize.text(plan.total()));
+                + ByteSize.text(plan.total())
+                + ", beside the JVM's own");
   }
 
   private int train(FineTuning tuning, List<FineTuning.Prepared> tasks)
