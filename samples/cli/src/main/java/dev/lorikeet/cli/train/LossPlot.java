@@ -2,13 +2,14 @@ package dev.lorikeet.cli.train;
 
 import dev.lorikeet.training.trainer.StepReport;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.knowm.xchart.VectorGraphicsEncoder;
-import org.knowm.xchart.VectorGraphicsEncoder.VectorGraphicsFormat;
+import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.markers.SeriesMarkers;
@@ -78,7 +79,9 @@ final class LossPlot {
         new XYChartBuilder().width(900).height(540).xAxisTitle("step").yAxisTitle("loss").build();
     losses.forEach((task, curve) -> add(chart, task, curve, false));
     validation.forEach((task, curve) -> add(chart, task, curve, true));
-    VectorGraphicsEncoder.saveVectorGraphic(chart, file.toString(), VectorGraphicsFormat.SVG);
+    try (OutputStream to = Files.newOutputStream(file)) {
+      ChartEncoder.saveChart(chart, to, "svg");
+    }
   }
 
   private static void add(XYChart chart, String name, Curve curve, boolean points) {
