@@ -79,8 +79,13 @@ public final class LorikeetException extends RuntimeException {
     WRONG_THREAD,
     /** No plugin of that kind or name can be used here. */
     PLUGIN_UNAVAILABLE,
-    /** The model, store or pool was closed. */
+    /** The model, store, pool or group was closed. */
     CLOSED,
+    /**
+     * A process that shares the work has failed, ended without a word or said nothing for too long,
+     * or could not be reached.
+     */
+    MEMBER_LOST,
     /** A defect in Lorikeet or in a plugin, or an {@link Error} of the JVM in one of them. */
     INTERNAL
   }

@@ -40,18 +40,20 @@ class ModuleRulesTest {
       new TreeMap<>(
           Map.of(
               "spi", Set.of(),
+              "spi/cluster", Set.of("spi"),
               "spi/files", Set.of("spi"),
               "spi/text", Set.of("spi", "spi/files"),
               "spi/host", Set.of("spi", "spi/files", "spi/text"),
               "memory-arrow", Set.of("spi", "spi/files"),
-              "spi/training", Set.of("spi", "spi/files", "spi/text", "spi/host"),
-              "plugin-jlama", Set.of("spi", "spi/files", "spi/text", "spi/host", "spi/training"),
+              "spi/training", Set.of("spi", "spi/files", "spi/text", "spi/host", "spi/cluster"),
+              "plugin-jlama",
+                  Set.of("spi", "spi/files", "spi/text", "spi/host", "spi/training", "spi/cluster"),
               "plugin-cuda", Set.of("spi", "spi/files", "spi/text", "spi/host"),
               "conformance", Set.of("spi")));
 
   private static final Pattern MODULE =
       Pattern.compile(
-          "/(spi/files|spi/text|spi/host|spi/training|spi|memory-arrow|plugin-jlama|plugin-cuda|conformance|samples/[^/]+)/target/");
+          "/(spi/files|spi/text|spi/host|spi/cluster|spi/training|spi|memory-arrow|plugin-jlama|plugin-cuda|conformance|samples/[^/]+)/target/");
 
   /** Where each library may be used; the JDK and annotations may be used anywhere. */
   private static final Map<String, Set<String>> LIBRARIES =

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.cluster;
+
+import org.jspecify.annotations.NullMarked;
