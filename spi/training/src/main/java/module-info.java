@@ -9,6 +9,7 @@ module dev.lorikeet.training {
 
   exports dev.lorikeet.training;
   exports dev.lorikeet.training.data;
+  exports dev.lorikeet.training.learning;
   exports dev.lorikeet.training.stage;
   exports dev.lorikeet.training.optimizer;
   exports dev.lorikeet.training.task;

@@ -1,5 +1,6 @@
 package dev.lorikeet.training.trainer;
 
+import dev.lorikeet.training.learning.LearningAdapter;
 import dev.lorikeet.training.optimizer.FactorMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

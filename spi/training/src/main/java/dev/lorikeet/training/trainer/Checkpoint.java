@@ -11,6 +11,8 @@ import dev.lorikeet.files.safetensors.SafetensorsFile;
 import dev.lorikeet.files.safetensors.SafetensorsWriter;
 import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.training.learning.LearningAdapter;
+import dev.lorikeet.training.learning.LearningModule;
 import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;

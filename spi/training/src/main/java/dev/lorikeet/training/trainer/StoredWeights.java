@@ -3,6 +3,8 @@ package dev.lorikeet.training.trainer;
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.training.learning.LearningAdapter;
+import dev.lorikeet.training.learning.LearningModule;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftWriter;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.training.learning.LearningAdapter;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -73,6 +74,12 @@ final class TaskFiles {
         }
       }
     }
+  }
+
+  /** Returns whether something is written after a step. */
+  boolean isDue(int made) {
+    return output.isPresent()
+        && (isDue(spec.checkpointEvery(), made) || isDue(spec.publishEvery(), made));
   }
 
   private static boolean isDue(int every, int made) {

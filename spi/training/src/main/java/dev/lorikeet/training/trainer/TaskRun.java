@@ -2,10 +2,11 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.executor.Workers;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
+import dev.lorikeet.training.learning.Learner;
+import dev.lorikeet.training.learning.LearningAdapter;
 import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
@@ -33,7 +34,6 @@ final class TaskRun implements TrainingTask {
   private final TrainingObserver observer;
   private final TaskFiles files;
   private final Runnable changed;
-  private final Optimizer optimizer;
   private final LearningAdapter adapter;
   private final BestWeights best;
   private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
@@ -41,9 +41,11 @@ final class TaskRun implements TrainingTask {
   private final IdentityHashMap<Example, double[]> references = new IdentityHashMap<>();
   private volatile State state = State.RUNNING;
 
+  private boolean joined;
+  private int underway;
   private int made;
   private StepLoss loss;
-  private long through;
+  private int through;
   private long tokens;
   private long labels;
   private double norm;
@@ -65,7 +67,6 @@ final class TaskRun implements TrainingTask {
     this.examples = examples;
     this.observer = observer;
     this.changed = changed;
-    this.optimizer = Optimizer.of(spec.optimizer());
     this.loss = new StepLoss(spec.objective(), 1);
     if ((spec.patience() > 0 || spec.keepBest()) && examples.validation().isEmpty()) {
       throw new LorikeetException(
@@ -76,11 +77,12 @@ final class TaskRun implements TrainingTask {
               + " adapter, found none");
     }
     this.files = new TaskFiles(output, spec, shape, observer);
+    int slots = Optimizer.of(spec.optimizer()).slots();
     this.adapter =
         spec.start().isPresent()
-            ? LearningAdapter.read(spec.name(), spec.start().get(), shape, optimizer.slots())
+            ? LearningAdapter.read(spec.name(), spec.start().get(), shape, slots)
             : LearningAdapter.begin(
-                spec.name(), spec.method(), shape, optimizer.slots(), spec.seed(), rowNorms);
+                spec.name(), spec.method(), shape, slots, spec.seed(), rowNorms);
     this.best = new BestWeights(adapter, spec.keepBest());
     try {
       made = files.resume(adapter, best);
@@ -103,12 +105,49 @@ final class TaskRun implements TrainingTask {
     return adapter;
   }
 
-  /** Returns the next chunk, which stays the next until {@link #took}. */
+  /** Returns whether it takes part in micro-batches and has something to compute. */
+  boolean isReady() {
+    return state == State.RUNNING && (!chunks.isEmpty() || underway == 0);
+  }
+
+  /** Returns whether the learner has it. */
+  boolean hasJoined() {
+    return joined;
+  }
+
+  /** Brings it to the learner. */
+  void join(Learner learner) {
+    learner.join(number, adapter, spec.optimizer());
+    joined = true;
+  }
+
+  /** Returns the next chunk, which stays the next until it is {@link #entered}. */
   Chunk next(int maxTokens) {
     if (chunks.isEmpty()) {
       beginStep(maxTokens);
     }
     return chunks.getFirst();
+  }
+
+  /**
+   * Notes that the next chunk is under way.
+   *
+   * @return whether it is the last of its step
+   */
+  boolean entered() {
+    through += chunks.removeFirst().sequences();
+    underway++;
+    return chunks.isEmpty();
+  }
+
+  /** Notes that a chunk is under way no more. */
+  void left() {
+    underway--;
+  }
+
+  /** Returns whether a chunk is under way. */
+  boolean isUnderway() {
+    return underway > 0;
   }
 
   private void beginStep(int maxTokens) {
@@ -180,14 +219,19 @@ final class TaskRun implements TrainingTask {
     }
   }
 
-  /** Returns what a sequence of the next chunk does without. */
+  /** Returns how many sequences of the step have entered. */
+  int through() {
+    return through;
+  }
+
+  /** Returns what a sequence of the step does without. */
   Dropout dropout(int sequence) {
     if (spec.dropout() == 0) {
       return Dropout.NONE;
     }
     long key = Dropout.mix(spec.seed());
     key = Dropout.mix(key ^ made);
-    return new Dropout(spec.dropout(), Dropout.mix(key ^ (through + sequence)));
+    return new Dropout(spec.dropout(), Dropout.mix(key ^ sequence));
   }
 
   /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
@@ -203,15 +247,12 @@ final class TaskRun implements TrainingTask {
   }
 
   /**
-   * Takes the outcome of the next chunk.
+   * Takes the outcome of a chunk, in the order of entering.
    *
-   * @param chunk the next chunk
    * @return whether it is finite
    */
   boolean took(
       Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
-    chunks.remove(chunk);
-    through += chunk.sequences();
     return loss.add(batch, first, end, values, referenceOf(chunk), coefficients);
   }
 
@@ -226,12 +267,12 @@ final class TaskRun implements TrainingTask {
 
   /** Returns whether all chunks of the step are through. */
   boolean isStepComplete() {
-    return chunks.isEmpty();
+    return chunks.isEmpty() && underway == 0;
   }
 
   /** Changes the weights by the gradients of the step. */
-  void makeStep(Workers workers) {
-    norm = adapter.gradientNorm(workers);
+  void makeStep(Learner learner) {
+    norm = learner.gradientNorm(number);
     if (!Double.isFinite(norm)) {
       throw notFinite("gradient norm", norm);
     }
@@ -241,8 +282,8 @@ final class TaskRun implements TrainingTask {
     }
     rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
     made++;
-    // LoRA+ has two rates, one of A and one of all else.
-    adapter.step(workers, optimizer, rate, rate * spec.loraPlusRatio(), scale, made);
+    double rateB = rate * spec.loraPlusRatio();
+    learner.step(number, new Learner.Step(rate, rateB, scale, made));
   }
 
   /** Returns whether the adapter is to be judged after this step. */
@@ -265,7 +306,7 @@ final class TaskRun implements TrainingTask {
   }
 
   /** Tells of the step that was made, and ends the task or saves it where that is due. */
-  void report(OptionalDouble validationLoss) throws IOException {
+  void report(Learner learner, OptionalDouble validationLoss) throws IOException {
     boolean pairs = spec.objective().takesPreferences();
     StepReport report =
         new StepReport(
@@ -281,6 +322,9 @@ final class TaskRun implements TrainingTask {
             pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
             validationLoss);
     observer.stepped(report);
+    if (validationLoss.isPresent() || made == spec.steps() || files.isDue(made)) {
+      learner.collect(number);
+    }
     validationLoss.ifPresent(best::take);
     if (made == spec.steps() || (spec.patience() > 0 && best.misses() >= spec.patience())) {
       best.restore();
@@ -321,7 +365,7 @@ final class TaskRun implements TrainingTask {
     chunks.clear();
   }
 
-  /** Releases what the task holds, after its end; on the trainer's thread. */
+  /** Releases what the task holds, after its end; the learner has it no more. */
   void release() {
     best.close();
     adapter.close();

@@ -2,26 +2,25 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
-import dev.lorikeet.adapter.AdapterLease;
-import dev.lorikeet.executor.FactorGradients;
-import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
-import dev.lorikeet.training.stage.LearnedGradients;
+import dev.lorikeet.training.learning.Learner;
+import dev.lorikeet.training.learning.StageLearner;
 import dev.lorikeet.training.stage.MicroBatch;
-import dev.lorikeet.training.stage.OutputGradient;
 import dev.lorikeet.training.stage.Retention;
-import dev.lorikeet.training.stage.StageOutput;
-import dev.lorikeet.training.stage.TrainingPass;
 import dev.lorikeet.training.stage.TrainingStage;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -45,32 +44,50 @@ public final class Trainer implements AutoCloseable {
    * Memory for each weight of an adapter: 4 bytes for itself, 4 for its gradient, 8 for AdamW, and 4 more for B, which
    * executors read in another order.
    */
-  private final TrainingStage stage;
+  private final Learner learner;
   private final ModelShape shape;
-  private final Retention retention;
   private final Thread thread = new Thread(this::loop, "lorikeet-trainer");
   private final AtomicInteger numbers = new AtomicInteger();
-  private final LoraBatch lora = new LoraBatch();
+
+  // The trainer's thread's alone.
+  private final Map<Integer, Underway> underway = new HashMap<>();
+  private int entered;
 
   // Guarded by this.
   private final List<TaskRun> runs = new ArrayList<>();
   private boolean closed;
 
   /**
-   * Starts a trainer.
+   * A task's part of a micro-batch.
+   *
+   * @param firstSequence how many sequences of the task's step are before it
+   * @param completes whether it is the last of the task's step
+   */
+  private record Part(TaskRun run, Chunk chunk, int firstSequence, boolean completes) {}
+
+  /** A micro-batch that has entered and is not through. */
+  private record Underway(List<Part> parts, MicroBatch batch) {}
+
+  /**
+   * Starts a trainer on one stage.
    *
    * @param stage the whole model; closed by the caller, after the trainer
    * @param shape of the model
    * @param retention what passes keep for their backward
    */
   public Trainer(TrainingStage stage, ModelShape shape, Retention retention) {
-    if (!stage.span().embeds() || !stage.span().scores()) {
-      throw new IllegalArgumentException(
-          "trainer: expected a stage from the embedding to the loss, found " + stage.span());
-    }
-    this.stage = stage;
+    this(new StageLearner(stage, retention), shape);
+  }
+
+  /**
+   * Starts a trainer.
+   *
+   * @param learner what computes; closed with the trainer
+   * @param shape of the model
+   */
+  public Trainer(Learner learner, ModelShape shape) {
+    this.learner = learner;
     this.shape = shape;
-    this.retention = retention;
     thread.setDaemon(true);
     thread.start();
   }
@@ -101,7 +118,7 @@ public final class Trainer implements AutoCloseable {
               examples,
               observer,
               output,
-              stage::rowNorms,
+              learner::rowNorms,
               this::changed);
     } catch (IOException e) {
       throw failed(spec, e);
@@ -129,28 +146,31 @@ public final class Trainer implements AutoCloseable {
   private void loop() {
     List<TaskRun> ready = new ArrayList<>();
     while (awaitWork(ready)) {
-      compute(chosen(ready));
+      enter(ready);
+      if (!underway.isEmpty()) {
+        take();
+      }
     }
+    learner.close();
+    endAll();
   }
 
-  /** Waits until a task is ready, and gives all that are, in their order; false after close. */
+  /**
+   * Waits until there is something to do, and gives the tasks that are ready, in their order; false
+   * after close.
+   */
   private synchronized boolean awaitWork(List<TaskRun> ready) {
-    while (true) {
+    while (!closed) {
       for (TaskRun run : List.copyOf(runs)) {
-        if (closed) {
-          run.cancel();
-        }
-        if (run.hasEnded()) {
+        if (run.hasEnded() && !run.isUnderway()) {
           runs.remove(run);
+          leave(run);
           run.release();
         }
       }
-      if (closed) {
-        return false;
-      }
       ready.clear();
-      runs.stream().filter(run -> run.state() == TrainingTask.State.RUNNING).forEach(ready::add);
-      if (!ready.isEmpty()) {
+      runs.stream().filter(TaskRun::isReady).forEach(ready::add);
+      if (!ready.isEmpty() || !underway.isEmpty()) {
         ready.sort(Comparator.comparingInt((TaskRun run) -> -run.spec().priority()));
         return true;
       }
@@ -160,74 +180,167 @@ public final class Trainer implements AutoCloseable {
         closed = true;
       }
     }
+    return false;
   }
 
-  /** A task's part of a micro-batch. */
-  private record Part(TaskRun run, Chunk chunk) {}
-
-  /** Returns whose chunks go into the next micro-batch. */
-  private List<Part> chosen(List<TaskRun> ready) {
-    List<Part> parts = new ArrayList<>();
-    int tokens = 0;
-    for (TaskRun run : ready) {
-      Optional<Chunk> chunk = next(run);
-      if (chunk.isPresent() && tokens + chunk.get().tokens() <= stage.maxTokens()) {
-        parts.add(new Part(run, chunk.get()));
-        tokens += chunk.get().tokens();
+  private void leave(TaskRun run) {
+    if (run.hasJoined()) {
+      try {
+        learner.leave(run.number());
+      } catch (LorikeetException e) {
+        lost(e);
       }
     }
+  }
+
+  private synchronized void endAll() {
+    for (TaskRun run : runs) {
+      run.cancel();
+      run.release();
+    }
+    runs.clear();
+  }
+
+  /** Lets in what may enter. */
+  private void enter(List<TaskRun> ready) {
+    for (TaskRun run : List.copyOf(ready)) {
+      if (!run.hasJoined()) {
+        try {
+          run.join(learner);
+        } catch (RuntimeException | Error e) {
+          run.fail(told(run, e));
+          ready.remove(run);
+        }
+      }
+    }
+    int most = mostTasks();
+    if (!learner.hasRounds()) {
+      while (underway.size() < learner.window() && begin(chosen(ready, most), 0)) {
+        ready.removeIf(run -> !run.isReady());
+      }
+    } else if (underway.isEmpty()) {
+      List<List<Part>> round = new ArrayList<>();
+      for (List<Part> parts = chosen(ready, most); !parts.isEmpty(); parts = chosen(ready, most)) {
+        round.add(parts);
+        ready.removeIf(run -> !run.isReady());
+      }
+      round.forEach(parts -> begin(parts, round.size()));
+    }
+  }
+
+  /** Returns how many tasks share a micro-batch, so that as many are under way as should be. */
+  private synchronized int mostTasks() {
+    long running = runs.stream().filter(run -> run.state() == TrainingTask.State.RUNNING).count();
+    return (int) Math.max(1, Math.ceilDiv(running, learner.window()));
+  }
+
+  /** Returns whose chunks go into the next micro-batch; those that do are last from then on. */
+  private List<Part> chosen(List<TaskRun> ready, int most) {
+    List<Part> parts = new ArrayList<>();
+    int tokens = 0;
+    for (TaskRun run : List.copyOf(ready)) {
+      if (parts.size() == most) {
+        break;
+      }
+      Optional<Chunk> chunk = next(run);
+      if (chunk.isEmpty()) {
+        ready.remove(run);
+      } else if (tokens + chunk.get().tokens() <= learner.maxTokens()) {
+        parts.add(new Part(run, chunk.get(), run.through(), run.entered()));
+        tokens += chunk.get().tokens();
+        ready.remove(run);
+        ready.add(run);
+      }
+    }
+    ready.sort(Comparator.comparingInt((TaskRun run) -> -run.spec().priority()));
     served(parts);
     return parts;
   }
 
-  /** Computes a micro-batch; if it can't be, each task alone, so that others go on. */
-  private void compute(List<Part> parts) {
+  /** Begins a micro-batch; if it can't be computed, each task's alone, so that others go on. */
+  private boolean begin(List<Part> parts, int round) {
     if (parts.isEmpty()) {
-      return;
+      return false;
     }
     MicroBatch.Builder builder = MicroBatch.builder();
     for (Part part : parts) {
-      part.chunk().addTo(builder, part.run().number(), part.run()::dropout);
+      part.chunk()
+          .addTo(builder, part.run().number(), s -> part.run().dropout(part.firstSequence() + s));
     }
     MicroBatch batch = builder.build();
-    batch.fill(lora, task -> Optional.of(runOf(parts, task).adapter()));
-    TrainingPass pass;
+    Set<Integer> complete = new HashSet<>();
+    parts.stream().filter(Part::completes).forEach(part -> complete.add(part.run().number()));
     try {
-      pass = stage.forward(batch, lora, Optional.empty(), retention);
+      learner.enter(entered, batch, complete, round);
+      underway.put(entered++, new Underway(parts, batch));
     } catch (RuntimeException | Error e) {
       if (parts.size() == 1) {
-        parts.getFirst().run().fail(told(parts.getFirst().run(), e));
+        failed(parts, e);
       } else {
-        parts.forEach(part -> compute(List.of(part)));
+        parts.forEach(part -> begin(List.of(part), round));
       }
-      return;
     }
-    try (pass) {
-      backward(parts, batch, pass);
-    } catch (RuntimeException | Error e) {
-      // What of the gradients was added nobody knows.
-      parts.forEach(part -> part.run().fail(told(part.run(), e)));
-    }
-    parts.forEach(part -> step(part.run()));
+    return true;
   }
 
-  private void backward(List<Part> parts, MicroBatch batch, TrainingPass pass) {
-    double[] values = ((StageOutput.LogProbabilities) pass.output()).values();
+  private static void failed(List<Part> parts, Throwable e) {
+    for (Part part : parts) {
+      part.run().left();
+      part.run().fail(told(part.run(), e));
+    }
+  }
+
+  /** Takes what comes out of the learner next. */
+  private void take() {
+    Learner.Outcome outcome;
+    try {
+      outcome = learner.next();
+    } catch (RuntimeException | Error e) {
+      lost(e);
+      return;
+    }
+    switch (outcome) {
+      case Learner.Outcome.Scored(int number, double[] values) -> {
+        Underway scored = Objects.requireNonNull(underway.get(number));
+        try {
+          goBack(number, scored, values);
+        } catch (RuntimeException | Error e) {
+          // What of the gradients was added nobody knows.
+          underway.remove(number);
+          failed(scored.parts(), e);
+        }
+      }
+      case Learner.Outcome.Through(int number) -> {
+        List<Part> parts = Objects.requireNonNull(underway.remove(number)).parts();
+        parts.forEach(part -> part.run().left());
+        parts.forEach(part -> step(part.run()));
+      }
+    }
+  }
+
+  /** Ends all tasks, since nothing can be computed any more. */
+  private void lost(Throwable e) {
+    underway.values().forEach(micro -> failed(micro.parts(), e));
+    underway.clear();
+    List<TaskRun> all;
+    synchronized (this) {
+      all = List.copyOf(runs);
+    }
+    all.stream().filter(run -> !run.hasEnded()).forEach(run -> run.fail(told(run, e)));
+  }
+
+  private void goBack(int number, Underway scored, double[] values) {
+    MicroBatch batch = scored.batch();
     float[] coefficients = new float[batch.tokens()];
     int first = 0;
-    for (Part part : parts) {
+    for (Part part : scored.parts()) {
       int end = first + part.chunk().sequences();
       if (!part.run().took(part.chunk(), batch, first, end, values, coefficients)) {
         part.run().fail(part.run().notFinite("loss", Double.NaN));
       }
       first = end;
     }
-    stage.backward(
-        pass,
-        new OutputGradient.OfLogProbabilities(coefficients),
-        LearnedGradients.of(Trainer::sums)
-            .withMagnitudes(
-                (adapter, target) -> ((LearningAdapter) adapter).magnitudeSums(target)));
+    learner.goBack(number, coefficients);
   }
 
   private void step(TaskRun run) {
@@ -235,8 +348,10 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     try {
-      run.makeStep(stage.workers());
-      run.report(run.isValidationDue() ? OptionalDouble.of(validate(run)) : OptionalDouble.empty());
+      run.makeStep(learner);
+      run.report(
+          learner,
+          run.isValidationDue() ? OptionalDouble.of(validate(run)) : OptionalDouble.empty());
     } catch (IOException e) {
       run.fail(failed(run.spec(), e));
     } catch (RuntimeException | Error e) {
@@ -246,12 +361,12 @@ public final class Trainer implements AutoCloseable {
 
   /** Returns the loss of the examples that a task is judged by. */
   private double validate(TaskRun run) {
-    List<Chunk> chunks = run.validation(stage.maxTokens());
+    List<Chunk> chunks = run.validation(learner.maxTokens());
     StepLoss loss = run.lossOf(chunks);
     for (Chunk chunk : chunks) {
       reference(run, run.withoutReference(chunk));
       MicroBatch batch = batch(run, chunk);
-      double[] values = score(batch, Optional.of(run.adapter()));
+      double[] values = learner.score(batch, true);
       float[] unused = new float[batch.tokens()];
       if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
         throw run.notFinite("validation loss", Double.NaN);
@@ -266,30 +381,10 @@ public final class Trainer implements AutoCloseable {
     return builder.build();
   }
 
-  /** Returns the log-probabilities of a micro-batch, of which there will be no backward. */
-  private double[] score(MicroBatch batch, Optional<AdapterLease> adapter) {
-    batch.fill(lora, task -> adapter);
-    try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.NOTHING)) {
-      return ((StageOutput.LogProbabilities) pass.output()).values();
-    }
-  }
-
-  private static TaskRun runOf(List<Part> parts, int number) {
-    return parts.stream()
-        .map(Part::run)
-        .filter(run -> run.number() == number)
-        .findFirst()
-        .orElseThrow();
-  }
-
-  private static Optional<FactorGradients.Sums> sums(AdapterLease adapter, TargetModule target) {
-    return ((LearningAdapter) adapter).sums(target);
-  }
-
   /** Returns the next chunk of a task, with what it needs of the base model; none if it failed. */
   private Optional<Chunk> next(TaskRun run) {
     try {
-      Chunk chunk = run.next(stage.maxTokens());
+      Chunk chunk = run.next(learner.maxTokens());
       reference(run, run.withoutReference(chunk));
       return Optional.of(chunk);
     } catch (RuntimeException e) {
@@ -304,7 +399,7 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     MicroBatch batch = batch(run, Chunk.of(examples));
-    double[] values = score(batch, Optional.empty());
+    double[] values = learner.score(batch, false);
     for (int i = 0; i < examples.size(); i++) {
       run.reference(examples.get(i), batch.sum(2 * i, values), batch.sum(2 * i + 1, values));
     }

@@ -1,4 +1,4 @@
-package dev.lorikeet.training.trainer;
+package dev.lorikeet.training.learning;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.AdapterLease;
@@ -19,6 +19,7 @@ import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.optimizer.Strips;
+import dev.lorikeet.training.stage.LearnedGradients;
 import dev.lorikeet.training.task.LoraMethod;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -38,7 +39,7 @@ import java.util.function.Function;
  * An adapter whose weights change between steps. A lease that is its own owner: open until the task
  * ends. Used by the trainer's thread.
  */
-final class LearningAdapter implements AdapterLease {
+public final class LearningAdapter implements AdapterLease {
   private final Arena arena = Arena.ofShared();
   private final AdapterSpec spec;
   private final List<LearningModule> modules = new ArrayList<>();
@@ -53,6 +54,11 @@ final class LearningAdapter implements AdapterLease {
     }
   }
 
+  /** Returns an adapter of zeros: a part of another, which is then copied to it. */
+  public static LearningAdapter zeros(String name, List<TargetSpec> targets, int slots) {
+    return new LearningAdapter(name, targets, slots);
+  }
+
   /**
    * Returns an adapter that begins as PEFT's do: A uniform within the inverse root of its width, B
    * zero.
@@ -61,7 +67,7 @@ final class LearningAdapter implements AdapterLease {
    * @param rowNorms what magnitudes begin with
    * @throws IllegalArgumentException if the blocks divide a rank or a width not
    */
-  static LearningAdapter begin(
+  public static LearningAdapter begin(
       String name,
       LoraMethod method,
       ModelShape shape,
@@ -95,7 +101,7 @@ final class LearningAdapter implements AdapterLease {
    *
    * @throws LorikeetException if it can't be read, or does not fit the model
    */
-  static LearningAdapter read(String name, Path directory, ModelShape shape, int slots)
+  public static LearningAdapter read(String name, Path directory, ModelShape shape, int slots)
       throws IOException {
     try (AdapterFile file =
         PeftAdapterFile.open(directory, PeftPlans.withMagnitudes(Optional.of(shape)))) {
@@ -160,30 +166,34 @@ final class LearningAdapter implements AdapterLease {
     return Optional.ofNullable(byTarget.get(target)).map(LearningModule::weights);
   }
 
+  /** Returns where a backward adds the gradients of adapters such as this. */
+  public static LearnedGradients gradients() {
+    return LearnedGradients.of((lease, target) -> ((LearningAdapter) lease).sums(target))
+        .withMagnitudes((lease, target) -> ((LearningAdapter) lease).magnitudeSums(target));
+  }
+
   /** Returns where the gradients of a module go. */
-  Optional<FactorGradients.Sums> sums(TargetModule target) {
+  private Optional<FactorGradients.Sums> sums(TargetModule target) {
     return Optional.ofNullable(byTarget.get(target)).map(LearningModule::sums);
   }
 
   /** Returns where the gradient of a module's magnitude goes. */
-  Optional<Tensor> magnitudeSums(TargetModule target) {
+  private Optional<Tensor> magnitudeSums(TargetModule target) {
     return Optional.ofNullable(byTarget.get(target)).flatMap(LearningModule::magnitudeSums);
   }
 
-  List<LearningModule> modules() {
+  /** Returns the modules, in the order of the targets. */
+  public List<LearningModule> modules() {
     return modules;
   }
 
   /** Lets executors see the weights as they are now. */
-  void publish() {
+  public void publish() {
     modules.forEach(LearningModule::publish);
   }
 
-  /**
-   * Returns the norm of all gradients together, added up in the order of the modules, whoever
-   * squares them.
-   */
-  double gradientNorm(Workers workers) {
+  /** Returns for each module the sum of the squares of its gradients, whoever squares them. */
+  public double[] squares(Workers workers) {
     double[] squares = new double[modules.size()];
     workers.run(
         (shard, shards) -> {
@@ -194,28 +204,29 @@ final class LearningAdapter implements AdapterLease {
                     .reduce(0, Double::sum);
           }
         });
+    return squares;
+  }
+
+  /** Returns the norm of all gradients together, added up in the order of the modules. */
+  public static double norm(double[] squares) {
     return Math.sqrt(Arrays.stream(squares).reduce(0, Double::sum));
   }
 
   /**
    * Changes the weights by their gradients, lets executors see them, and sets the gradients to
    * zero.
-   *
-   * @param rate the learning rate of A
-   * @param rateOfRest that of all else
-   * @param scale what gradients are multiplied by
-   * @param step how many steps this one makes, from 1
    */
-  void step(
-      Workers workers, Optimizer optimizer, double rate, double rateOfRest, float scale, int step) {
+  public void step(Workers workers, Optimizer optimizer, Learner.Step step) {
     workers.run(
         (shard, shards) -> {
           Strips strips = new Strips();
           for (int m = shard; m < modules.size(); m += shards) {
             LearningModule module = modules.get(m);
+            // LoRA+ has two rates, one of A, which comes first, and one of all else.
+            double rate = step.rateA();
             for (FactorMemory factor : module.factors()) {
-              double of = factor.equals(module.a()) ? rate : rateOfRest;
-              optimizer.step(factor, of, scale, step, strips);
+              optimizer.step(factor, rate, step.scale(), step.number(), strips);
+              rate = step.rateB();
             }
             module.publish();
             module.clearGradients();

@@ -1,4 +1,4 @@
-package dev.lorikeet.training.trainer;
+package dev.lorikeet.training.learning;
 
 import dev.lorikeet.adapter.LoraFactor;
 import dev.lorikeet.adapter.LoraWeights;
@@ -18,7 +18,7 @@ import java.util.Optional;
  * has one, and B once more in the order in which executors read it, which {@link #publish} brings
  * up to date.
  */
-final class LearningModule {
+public final class LearningModule {
   private static final int TILE = 64;
 
   private final TargetSpec spec;
@@ -55,24 +55,28 @@ final class LearningModule {
     return Tensor.host(memory, ElementType.F32, of.rows(), of.columns());
   }
 
-  TargetSpec spec() {
+  /** Returns where it is, and its sizes. */
+  public TargetSpec spec() {
     return spec;
   }
 
-  FactorMemory a() {
+  /** Returns A. */
+  public FactorMemory a() {
     return a;
   }
 
-  FactorMemory b() {
+  /** Returns B. */
+  public FactorMemory b() {
     return b;
   }
 
-  Optional<FactorMemory> magnitude() {
+  /** Returns the magnitude, if it has one. */
+  public Optional<FactorMemory> magnitude() {
     return magnitude;
   }
 
   /** Returns all that learns: A, B, and the magnitude if there is one. */
-  List<FactorMemory> factors() {
+  public List<FactorMemory> factors() {
     return magnitude.isPresent() ? List.of(a, b, magnitude.get()) : List.of(a, b);
   }
 
@@ -81,7 +85,8 @@ final class LearningModule {
     return magnitude.map(m -> tensor(m.gradients(), m));
   }
 
-  LoraWeights weights() {
+  /** Returns both as executors read them. */
+  public LoraWeights weights() {
     return weights;
   }
 

@@ -1,0 +1,129 @@
+package dev.lorikeet.training.learning;
+
+import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.task.OptimizerSpec;
+import java.util.Set;
+
+/**
+ * Computes what tasks learn by: log-probabilities, gradients and steps, on one stage that is the
+ * whole model, or on several in a pipeline. What is computed, which losses come of it and when a
+ * step is made is the trainer's business. Results are the same bits for all learners.
+ *
+ * <p>A micro-batch {@linkplain #enter enters}; its log-probabilities {@linkplain #next come out},
+ * go into losses, and their {@linkplain #goBack coefficients} in; then it is {@linkplain #next
+ * through}. Several may be under way; log-probabilities come in the order of entering.
+ *
+ * <p>Threading: one thread.
+ */
+public interface Learner extends AutoCloseable {
+  /** What comes out. */
+  sealed interface Outcome {
+    /**
+     * A micro-batch went forward.
+     *
+     * @param number of the micro-batch
+     * @param values for each token the log-probability of its label
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record Scored(int number, double[] values) implements Outcome {}
+
+    /**
+     * A micro-batch went back: gradients are added.
+     *
+     * @param number of the micro-batch
+     */
+    record Through(int number) implements Outcome {}
+  }
+
+  /**
+   * How weights are to change.
+   *
+   * @param rateA the learning rate of A
+   * @param rateB the learning rate of B
+   * @param scale what gradients are multiplied by
+   * @param number how many steps this one makes, from 1
+   */
+  record Step(double rateA, double rateB, float scale, int number) {}
+
+  /** Returns the most tokens of a micro-batch. */
+  int maxTokens();
+
+  /**
+   * Returns the Euclidean norms of the rows of a frozen weight: what magnitudes begin with. May be
+   * called by any thread.
+   */
+  float[] rowNorms(TargetModule module);
+
+  /** Returns how many micro-batches should be under way at once, for nothing to wait. */
+  int window();
+
+  /**
+   * Returns whether all micro-batches of a round, one step of every task, have to be through before
+   * another enters; they all enter together.
+   */
+  boolean hasRounds();
+
+  /**
+   * Takes a task in.
+   *
+   * @param task its number
+   * @param adapter its weights and the optimizer's memory, from which it begins. What is learned is
+   *     there again after {@link #collect}
+   * @param optimizer changes the weights
+   */
+  void join(int task, LearningAdapter adapter, OptimizerSpec optimizer);
+
+  /** Lets a task go, none of whose micro-batches are under way. */
+  void leave(int task);
+
+  /**
+   * Begins a micro-batch of tasks that are in.
+   *
+   * @param number of the micro-batch, not used before
+   * @param batch the sequences; tasks by their numbers
+   * @param complete tasks whose gradients are complete with it
+   * @param round how many micro-batches the round has, of those that have rounds
+   * @throws RuntimeException if it can't be computed; nothing is under way then
+   */
+  void enter(int number, MicroBatch batch, Set<Integer> complete, int round);
+
+  /**
+   * Waits for what comes out next; something is under way.
+   *
+   * @throws dev.lorikeet.LorikeetException with code {@code MEMBER_LOST} if part of the learner is
+   *     lost; nothing can be computed any more then
+   */
+  Outcome next();
+
+  /**
+   * Sends a micro-batch back.
+   *
+   * @param number of one that was scored
+   * @param coefficients the gradient of each log-probability
+   * @throws RuntimeException if it can't be computed; it is under way no more, and nobody knows
+   *     which gradients were added
+   */
+  void goBack(int number, float[] coefficients);
+
+  /**
+   * Returns the log-probabilities of a micro-batch that does not go back.
+   *
+   * @param batch the sequences; tasks by their numbers
+   * @param adapted whether the tasks' adapters are used, or the base model alone
+   */
+  double[] score(MicroBatch batch, boolean adapted);
+
+  /** Returns the norm of the gradients of a task, which are complete. */
+  double gradientNorm(int task);
+
+  /** Changes the weights of a task by its gradients, and sets these to zero. */
+  void step(int task, Step step);
+
+  /** Brings the adapter with which a task joined up to date. */
+  void collect(int task);
+
+  /** Drops everything. Idempotent. */
+  @Override
+  void close();
+}
