@@ -3,6 +3,7 @@
  * every backend shares.
  */
 module dev.lorikeet.training {
+  requires transitive dev.lorikeet.cluster;
   requires transitive dev.lorikeet.host;
   requires static org.jspecify;
   requires static org.yaml.snakeyaml;
@@ -10,6 +11,7 @@ module dev.lorikeet.training {
   exports dev.lorikeet.training;
   exports dev.lorikeet.training.data;
   exports dev.lorikeet.training.learning;
+  exports dev.lorikeet.training.pipeline;
   exports dev.lorikeet.training.stage;
   exports dev.lorikeet.training.optimizer;
   exports dev.lorikeet.training.task;

@@ -14,6 +14,7 @@ import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.Options;
 import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.training.stage.SharedBase;
 import dev.lorikeet.training.stage.StageSpan;
 import dev.lorikeet.training.stage.TrainableModel;
@@ -21,6 +22,7 @@ import dev.lorikeet.training.stage.TrainableModelProvider;
 import dev.lorikeet.training.stage.TrainingStage;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.function.Function;
 
 /** Opens the models that {@code JlamaModelProvider} opens, for fine-tuning on the CPU. */
 public final class JlamaTrainableModelProvider implements TrainableModelProvider {
@@ -46,7 +48,8 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
   }
 
   @Override
-  public TrainableModel open(Path path, int maxTokens, Map<String, String> values) {
+  public TrainableModel open(
+      Path path, Function<ModelShape, StageSpan> span, int maxTokens, Map<String, String> values) {
     int threads = threads(values);
     Path directory = ModelFolders.ofEnvironment().modelDirectory(path);
     Architecture architecture = Families.read(directory);
@@ -54,7 +57,9 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
     try {
       ModelWeights weights = owned.push(ModelWeights.open(directory, architecture));
       ModelInfo info = architecture.info(directory, weights.storage());
-      return opened(new Base(architecture, weights, info, new Turns()), threads, maxTokens, owned);
+      Base base =
+          new Base(architecture, weights, info, new Turns(), span.apply(architecture.shape()));
+      return opened(base, threads, maxTokens, owned);
     } catch (RuntimeException | Error e) {
       owned.close();
       throw e;
@@ -75,7 +80,9 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
       int threads = threads(values);
       ClosingStack owned = new ClosingStack();
       try {
-        return opened(new Base(architecture, weights, info, turns), threads, maxTokens, owned);
+        StageSpan whole = StageSpan.whole(architecture.shape());
+        Base base = new Base(architecture, weights, info, turns, whole);
+        return opened(base, threads, maxTokens, owned);
       } catch (RuntimeException | Error e) {
         owned.close();
         throw e;
@@ -91,7 +98,11 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
 
   /** What is learned over. */
   private record Base(
-      Architecture architecture, ModelWeights weights, ModelInfo info, Turns turns) {}
+      Architecture architecture,
+      ModelWeights weights,
+      ModelInfo info,
+      Turns turns,
+      StageSpan span) {}
 
   private static TrainableModel opened(Base base, int threads, int maxTokens, ClosingStack owned) {
     WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
@@ -101,7 +112,7 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
             new CpuTrainingStage(
                 base.architecture,
                 base.weights,
-                StageSpan.whole(base.architecture.shape()),
+                base.span,
                 new CpuTrainingStage.Resources(team, executor, base.turns),
                 maxTokens));
     return new Opened(base.info, base.weights.bytes(), stage, owned);

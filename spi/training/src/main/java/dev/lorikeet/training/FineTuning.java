@@ -10,6 +10,10 @@ import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.data.ExampleOrder;
 import dev.lorikeet.training.data.ExampleReader;
 import dev.lorikeet.training.data.ExampleSplit;
+import dev.lorikeet.training.learning.Learner;
+import dev.lorikeet.training.learning.StageLearner;
+import dev.lorikeet.training.pipeline.PipelineSetup;
+import dev.lorikeet.training.pipeline.ProcessPipeline;
 import dev.lorikeet.training.stage.Retention;
 import dev.lorikeet.training.stage.SharedBase;
 import dev.lorikeet.training.stage.TrainableModel;
@@ -29,6 +33,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * Learns adapters from files of examples, as many at once as there are tasks: over a model that is
@@ -54,8 +59,9 @@ public final class FineTuning implements AutoCloseable {
   private final ExampleFiles files;
   private final ClosingStack resources;
 
-  private FineTuning(Builder builder, TrainableModel model, ClosingStack resources) {
-    this.model = model;
+  private FineTuning(Builder builder, ClosingStack resources) {
+    Optional<ProcessPipeline> stages = builder.pipeline.map(p -> resources.push(builder.open(p)));
+    this.model = stages.isPresent() ? stages.get().model() : resources.push(builder.openModel());
     this.served = builder.served;
     this.output = builder.output;
     this.baseModel = builder.baseModel;
@@ -69,7 +75,9 @@ public final class FineTuning implements AutoCloseable {
                 ChatTemplate.read(directory),
                 model.info().shape().vocabulary(),
                 Math.min(model.stage().maxTokens(), model.info().maxPositions())));
-    trainer = resources.push(new Trainer(model.stage(), model.info().shape(), retention));
+    Learner learner =
+        stages.isPresent() ? stages.get().learner() : new StageLearner(model.stage(), retention);
+    trainer = resources.push(new Trainer(learner, model.info().shape()));
   }
 
   /**
@@ -104,6 +112,8 @@ public final class FineTuning implements AutoCloseable {
     private int maxTokens = 1024;
     private long activations = 1L << 30;
     private double share = 0.25;
+    private Optional<PipelineSetup> pipeline = Optional.empty();
+    private Consumer<String> says = text -> {};
 
     private Builder(Optional<Lorikeet> served, Path directory, Path output) {
       this.served = served;
@@ -154,6 +164,18 @@ public final class FineTuning implements AutoCloseable {
     }
 
     /**
+     * Learns over a pipeline of processes, each with a part of the model, for a model of its own.
+     *
+     * @param setup which processes
+     * @param listener hears how the model was cut
+     */
+    public Builder pipeline(PipelineSetup setup, Consumer<String> listener) {
+      pipeline = Optional.of(setup);
+      says = listener;
+      return this;
+    }
+
+    /**
      * Opens it.
      *
      * @throws LorikeetException if the model can't be read, with code {@code PLUGIN_UNAVAILABLE} if
@@ -162,7 +184,7 @@ public final class FineTuning implements AutoCloseable {
     public FineTuning open() {
       ClosingStack resources = new ClosingStack();
       try {
-        return new FineTuning(this, resources.push(openModel()), resources);
+        return new FineTuning(this, resources);
       } catch (IllegalArgumentException e) {
         resources.close();
         throw new LorikeetException(Code.INVALID_CONFIG, String.valueOf(e.getMessage()), e);
@@ -170,6 +192,23 @@ public final class FineTuning implements AutoCloseable {
         resources.close();
         throw e;
       }
+    }
+
+    private ProcessPipeline open(PipelineSetup setup) {
+      if (served.isPresent()) {
+        throw new IllegalArgumentException(
+            "pipeline: expected a model of its own, found one that is served");
+      }
+      TrainableModelProvider provider = TrainableModelProvider.find(backend);
+      return ProcessPipeline.open(
+          setup,
+          new ProcessPipeline.Base(
+              directory,
+              span -> provider.open(directory, span, maxTokens, options),
+              maxTokens,
+              activations,
+              Optional.empty()),
+          says);
     }
 
     private TrainableModel openModel() {

@@ -10,7 +10,7 @@ public interface TrainableModel extends AutoCloseable {
   /** Returns the bytes of its weights, be they mapped or in memory. */
   long weightBytes();
 
-  /** Returns the whole model as one stage; the same every time, closed with the model. */
+  /** Returns the stage that was opened; the same every time, closed with the model. */
   TrainingStage stage();
 
   /** Releases the model, after all that uses its stage. Idempotent. */

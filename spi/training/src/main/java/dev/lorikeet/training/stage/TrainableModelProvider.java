@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.PluginProvider;
+import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
+import java.util.function.Function;
 
 /**
  * Opens base models for fine-tuning. Listed in {@code
@@ -21,13 +23,23 @@ public interface TrainableModelProvider extends PluginProvider {
    * Opens a model.
    *
    * @param directory a Hugging Face model directory
+   * @param span which part of it, by its shape
    * @param maxTokens the most tokens of a micro-batch, at least 1
    * @param options settings of the provider, such as {@code threads}
    * @throws LorikeetException with code {@code MODEL_NOT_FOUND}, {@code MODEL_INVALID} or {@code
    *     MODEL_UNSUPPORTED}; nothing is left open then
    * @throws IllegalArgumentException if an option is unknown or out of range
    */
-  TrainableModel open(Path directory, int maxTokens, Map<String, String> options);
+  TrainableModel open(
+      Path directory,
+      Function<ModelShape, StageSpan> span,
+      int maxTokens,
+      Map<String, String> options);
+
+  /** Opens the whole of a model. */
+  default TrainableModel open(Path directory, int maxTokens, Map<String, String> options) {
+    return open(directory, StageSpan::whole, maxTokens, options);
+  }
 
   /**
    * Finds a provider that the class loader of this interface sees.

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.pipeline;
+
+import org.jspecify.annotations.NullMarked;
