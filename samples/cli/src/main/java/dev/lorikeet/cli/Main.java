@@ -11,6 +11,7 @@ import dev.lorikeet.cli.plugins.ConformanceCommand;
 import dev.lorikeet.cli.plugins.PluginsCommand;
 import dev.lorikeet.cli.router.RouterCommand;
 import dev.lorikeet.cli.telemetry.TelemetrySession;
+import dev.lorikeet.cli.train.MemberCommand;
 import dev.lorikeet.cli.train.TrainCommand;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -61,7 +62,8 @@ public final class Main {
         .addSubcommand(new DemoCommand(console))
         .addSubcommand(new GenerateCommand(console))
         .addSubcommand(new ScoreCommand(console))
-        .addSubcommand(new TrainCommand(console))
+        .addSubcommand(new TrainCommand(console, Main.class.getName()))
+        .addSubcommand(new MemberCommand(console))
         .addSubcommand(RouterCommand.line(console))
         .addSubcommand(new PullCommand(console))
         .addSubcommand(new QuantizeCommand(console))

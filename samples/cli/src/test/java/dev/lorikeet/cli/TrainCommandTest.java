@@ -1,5 +1,6 @@
 package dev.lorikeet.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,7 +12,9 @@ import dev.lorikeet.tiny.TinyModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -140,5 +143,70 @@ class TrainCommandTest {
         lorikeet("train", "-m", BASE, "--data", bad, "--steps", "1", "--epochs", "1", "-o", out);
     assertEquals(ExitCode.USAGE, both.exitCode());
     assertFalse(Files.exists(out));
+  }
+
+  @Test
+  void stagesInProcessesLearnTheSame() throws IOException {
+    Path data = write("data.jsonl", "{\"ids\": [5, 6, 7, 8, 9]}", "{\"ids\": [5, 6, 7]}");
+    Path one = directory.resolve("one");
+    Path two = directory.resolve("two");
+    for (Path out : List.of(one, two)) {
+      List<Object> words =
+          new ArrayList<>(
+              List.of("train", "-m", BASE, "--data", data, "--rank", "4", "--steps", "4"));
+      words.addAll(List.of("--max-grad-norm", "0.5", "--batch-size", "1", "-o", out));
+      if (out.equals(two)) {
+        words.addAll(List.of("--stages", "2", "--pipeline-schedule", "1f1b"));
+      }
+      Run run = lorikeet(words.toArray());
+      assertEquals(ExitCode.OK, run.exitCode(), run::err);
+      assertEquals(out.equals(two), run.err().contains("pipeline: 2 stages"), run::err);
+    }
+    assertArrayEquals(
+        Files.readAllBytes(one.resolve("adapter/adapter_model.safetensors")),
+        Files.readAllBytes(two.resolve("adapter/adapter_model.safetensors")));
+    assertEquals(List.of(), ProcessHandle.current().children().toList());
+  }
+
+  @Test
+  void wrongPipelinesAreToldOf() throws IOException {
+    Path data = write("data.jsonl", "{\"ids\": [5, 6, 7, 8, 9]}");
+    Path out = directory.resolve("out");
+    Run many = lorikeet("train", "-m", BASE, "--data", data, "-o", out, "--stages", "99");
+    assertEquals(ExitCode.FAILURE, many.exitCode());
+    assertTrue(many.err().contains("stages") && many.err().contains("99"), many::err);
+    Run schedule =
+        lorikeet("train", "-m", BASE, "--data", data, "-o", out, "--pipeline-schedule", "chimes");
+    assertEquals(ExitCode.USAGE, schedule.exitCode());
+    assertTrue(schedule.err().contains("lora-aware"), schedule::err);
+    Run secret =
+        lorikeet(
+            "train",
+            "-m",
+            BASE,
+            "--data",
+            data,
+            "-o",
+            out,
+            "--stages",
+            "2",
+            "--listen",
+            "127.0.0.1:0");
+    assertEquals(ExitCode.FAILURE, secret.exitCode());
+    assertTrue(secret.err().contains("LORIKEET_SECRET"), secret::err);
+    Run nobody =
+        Run.in(
+            Map.of("LORIKEET_SECRET", "a secret of some length"),
+            Plugins::discover,
+            "member",
+            "--join",
+            "127.0.0.1:9",
+            "--timeout",
+            "1");
+    assertEquals(ExitCode.FAILURE, nobody.exitCode());
+    assertTrue(nobody.err().contains("MEMBER_LOST: joining 127.0.0.1:9"), nobody::err);
+    Run port = lorikeet("member", "--join", "127.0.0.1");
+    assertEquals(ExitCode.USAGE, port.exitCode());
+    assertTrue(port.err().contains("HOST:PORT"), port::err);
   }
 }

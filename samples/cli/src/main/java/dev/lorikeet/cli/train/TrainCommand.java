@@ -28,6 +28,7 @@ import java.util.concurrent.ExecutionException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -41,6 +42,7 @@ import picocli.CommandLine.Spec;
         "Learns LoRA adapters over a frozen base model: one by options, or all tasks of a file at once. Writes PEFT directories. A task that was interrupted goes on from its last checkpoint; of a file's tasks those whose adapter is there are passed over.")
 public final class TrainCommand implements Callable<Integer> {
   private final Console console;
+  private final String mainClass;
 
   @Spec private CommandSpec spec = CommandSpec.create();
 
@@ -89,12 +91,19 @@ public final class TrainCommand implements Callable<Integer> {
       description = "Training plugin to use; the best one if not given.")
   private Optional<String> backend = Optional.empty();
 
+  @Mixin private PipelineOptions pipeline = new PipelineOptions();
+
   @Option(names = "--json", description = "Print what came of the tasks as JSON.")
   private boolean json;
 
-  /** Creates the command. */
-  public TrainCommand(Console console) {
+  /**
+   * Creates the command.
+   *
+   * @param mainClass of the command line, for further processes
+   */
+  public TrainCommand(Console console, String mainClass) {
     this.console = console;
+    this.mainClass = mainClass;
   }
 
   /** Tasks of a file, or one by options. */
@@ -163,8 +172,14 @@ public final class TrainCommand implements Callable<Integer> {
             .microBatchTokens(maxTokens)
             .activationBytes(activationMemory)
             .baseModel(model.toString());
-    threads.ifPresent(n -> builder.option("threads", Integer.toString(n)));
+    String threadsEach = Integer.toString(pipeline.threads(threads));
+    builder.option("threads", threadsEach);
     backend.ifPresent(builder::backend);
+    List<String> arguments = new ArrayList<>(List.of("--threads", threadsEach));
+    backend.ifPresent(name -> arguments.addAll(List.of("--backend", name)));
+    pipeline
+        .setup(console, mainClass, arguments)
+        .ifPresent(setup -> builder.pipeline(setup, console.err()::println));
     try (FineTuning tuning = builder.open()) {
       List<FineTuning.Prepared> tasks = entries.stream().map(tuning::prepare).toList();
       print(tuning.plan(tasks));
