@@ -3,6 +3,7 @@ package dev.lorikeet.bench;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.adapters.AdaptersCommand;
 import dev.lorikeet.bench.kernels.KernelsCommand;
+import dev.lorikeet.bench.pipeline.PipelineCommand;
 import dev.lorikeet.bench.routing.RoutingCommand;
 import dev.lorikeet.bench.serve.ContentionCommand;
 import dev.lorikeet.bench.serve.ServeCommand;
@@ -32,6 +33,7 @@ public final class Main {
         .addSubcommand(new KernelsCommand())
         .addSubcommand(new RoutingCommand())
         .addSubcommand(new TrainCommand())
+        .addSubcommand(new PipelineCommand())
         .setUsageHelpAutoWidth(true)
         .setCaseInsensitiveEnumValuesAllowed(true)
         .setExecutionExceptionHandler(
