@@ -14,6 +14,7 @@ import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.stage.Retention;
 import dev.lorikeet.training.task.LoraMethod;
 import dev.lorikeet.training.task.Objective;
+import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.TaskSpec;
 import dev.lorikeet.training.trainer.StepReport;
 import dev.lorikeet.training.trainer.TaskExamples;
@@ -433,6 +434,47 @@ class TrainerTest {
     }
     assertArrayEquals(weights(alone), weights(together));
     assertFalse(java.util.Arrays.equals(weights(alone), weights(without)));
+  }
+
+  @Test
+  void loraRiteLearnsAndGoesOnInTheSameBits() throws IOException {
+    TrainingRun run = TrainingRun.of("lora");
+    TaskSpec spec =
+        TaskSpec.builder("rite")
+            .method(
+                new LoraMethod(
+                    4, 8, false, LoraMethod.DEFAULT.targets(), Map.of(), Map.of(), 1, false))
+            .optimizer(OptimizerSpec.LoraRite.DEFAULT)
+            .learningRate(2e-3)
+            .steps(12)
+            .checkpointEvery(5)
+            .build();
+    TaskExamples data = inOrder(run.examples().subList(0, 4));
+    List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
+    Path whole = folder.resolve("whole");
+    try (Trainer trainer = trainer()) {
+      Optional<TaskOutput> to = Optional.of(new TaskOutput(whole, NO_BASE));
+      trainer.submit(spec, data, reports::add, to).completion().join();
+    }
+    assertTrue(reports.getLast().loss() < reports.getFirst().loss() - 0.1, reports::toString);
+    Path parts = folder.resolve("parts");
+    CompletableFuture<StepReport> reached = new CompletableFuture<>();
+    try (Trainer trainer = trainer()) {
+      TrainingObserver observer =
+          report -> {
+            if (report.step() == 7) {
+              reached.complete(report);
+              throw new IllegalStateException("enough");
+            }
+          };
+      trainer.submit(spec, data, observer, Optional.of(new TaskOutput(parts, NO_BASE)));
+      reached.join();
+    }
+    try (Trainer trainer = trainer()) {
+      Optional<TaskOutput> to = Optional.of(new TaskOutput(parts, NO_BASE));
+      trainer.submit(spec, data, TrainingObserver.NONE, to).completion().join();
+    }
+    assertArrayEquals(weights(whole), weights(parts));
   }
 
   @Test

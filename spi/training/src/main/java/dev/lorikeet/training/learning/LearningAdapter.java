@@ -217,6 +217,10 @@ public final class LearningAdapter implements AdapterLease {
    * zero.
    */
   public void step(Workers workers, Optimizer optimizer, Learner.Step step) {
+    if (optimizer.changesPairs()) {
+      stepPairs(workers, optimizer, step);
+      return;
+    }
     workers.run(
         (shard, shards) -> {
           Strips strips = new Strips();
@@ -228,6 +232,29 @@ public final class LearningAdapter implements AdapterLease {
               optimizer.step(factor, rate, step.scale(), step.number(), strips);
               rate = step.rateB();
             }
+            module.publish();
+            module.clearGradients();
+          }
+        });
+  }
+
+  private void stepPairs(Workers workers, Optimizer optimizer, Learner.Step step) {
+    double[] squares = new double[modules.size()];
+    workers.run(
+        (shard, shards) -> {
+          for (int m = shard; m < squares.length; m += shards) {
+            LearningModule module = modules.get(m);
+            squares[m] = optimizer.squares(module.a(), module.b(), step.scale());
+          }
+        });
+    Optimizer.PairStep pairs =
+        new Optimizer.PairStep(
+            step.rateA(), step.rateB(), step.scale(), norm(squares), step.number());
+    workers.run(
+        (shard, shards) -> {
+          for (int m = shard; m < modules.size(); m += shards) {
+            LearningModule module = modules.get(m);
+            optimizer.step(module.a(), module.b(), pairs);
             module.publish();
             module.clearGradients();
           }

@@ -23,7 +23,29 @@ public abstract sealed class Optimizer {
     return switch (spec) {
       case OptimizerSpec.AdamW adamW -> new AdamW(adamW);
       case OptimizerSpec.Sgd sgd -> new Sgd(sgd);
+      case OptimizerSpec.LoraRite rite -> new Rite(rite);
     };
+  }
+
+  /**
+   * Returns whether the factors of a module are changed together, by {@link #step(FactorMemory,
+   * FactorMemory, PairStep)}, once the {@link #squares} of all modules are known.
+   */
+  public boolean changesPairs() {
+    return false;
+  }
+
+  /** How a pair of factors is changed: as a factor, and by the norm over the whole adapter. */
+  public record PairStep(double rateA, double rateB, float scale, double norm, int number) {}
+
+  /** Returns the part of a module in the square of the norm over the whole adapter. */
+  public double squares(FactorMemory a, FactorMemory b, float scale) {
+    throw new UnsupportedOperationException("an optimizer that changes factors one by one");
+  }
+
+  /** Changes both factors of a module. */
+  public void step(FactorMemory a, FactorMemory b, PairStep step) {
+    throw new UnsupportedOperationException("an optimizer that changes factors one by one");
   }
 
   /** Returns how many float32 numbers are remembered for each weight. */
@@ -90,6 +112,39 @@ public abstract sealed class Optimizer {
         squares[i] = square;
         values[i] = values[i] * keep - stepSize * (mean / root);
       }
+    }
+  }
+
+  private static final class Rite extends Optimizer {
+    private final LoraRite steps;
+
+    Rite(OptimizerSpec.LoraRite spec) {
+      steps = new LoraRite(spec.beta1(), spec.beta2(), spec.epsilon(), spec.weightDecay());
+    }
+
+    @Override
+    public int slots() {
+      return LoraRite.SLOTS;
+    }
+
+    @Override
+    public boolean changesPairs() {
+      return true;
+    }
+
+    @Override
+    public double squares(FactorMemory a, FactorMemory b, float scale) {
+      return steps.squares(a, b, scale);
+    }
+
+    @Override
+    public void step(FactorMemory a, FactorMemory b, PairStep step) {
+      steps.step(a, b, step.rateA(), step.rateB(), step.scale(), step.norm(), step.number());
+    }
+
+    @Override
+    public void step(FactorMemory factor, double rate, float scale, int step, Strips strips) {
+      throw new UnsupportedOperationException("an optimizer that changes factors in pairs");
     }
   }
 

@@ -1,5 +1,7 @@
 package dev.lorikeet.training.pipeline;
 
+import dev.lorikeet.LorikeetException;
+import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.cluster.Packer;
 import dev.lorikeet.cluster.Unpacker;
@@ -26,6 +28,11 @@ final class TaskState {
       case OptimizerSpec.AdamW(double beta1, double beta2, double epsilon, double decay) ->
           to.put(ADAM_W).put(beta1).put(beta2).put(epsilon).put(decay);
       case OptimizerSpec.Sgd(double decay) -> to.put(SGD).put(decay);
+      case OptimizerSpec.LoraRite rite ->
+          throw new LorikeetException(
+              Code.INVALID_CONFIG,
+              "optimizer: expected adamw or sgd over several stages, found lora-rite, which needs"
+                  + " the norm of all modules' own gradients");
     }
   }
 

@@ -26,6 +26,31 @@ public sealed interface OptimizerSpec {
   }
 
   /**
+   * LoRA-RITE (Yen et al., arXiv 2410.20625): Adam in coordinates that do not depend on which of
+   * the pairs of factors of one product is learned. Not for block-diagonal factors, nor with DoRA,
+   * nor over several stages.
+   *
+   * @param beta1 decay of the mean of equilibrated gradients, from 0 to below 1
+   * @param beta2 decay of the mean of their second moments, from 0 to below 1
+   * @param epsilon added to the roots of the latter, above 0
+   * @param weightDecay times the learning rate, by how much weights shrink in a step, 0 or more
+   */
+  record LoraRite(double beta1, double beta2, double epsilon, double weightDecay)
+      implements OptimizerSpec {
+    /** The authors' defaults. */
+    public static final LoraRite DEFAULT = new LoraRite(0.9, 0.999, 1e-6, 0);
+
+    public LoraRite {
+      Ranges.atLeast("beta1", beta1, 0);
+      Ranges.below("beta1", beta1, 1);
+      Ranges.atLeast("beta2", beta2, 0);
+      Ranges.below("beta2", beta2, 1);
+      Ranges.above("epsilon", epsilon, 0);
+      Ranges.atLeast("weight decay", weightDecay, 0);
+    }
+  }
+
+  /**
    * Plain gradient descent.
    *
    * @param weightDecay added to the gradient, times the weight, 0 or more

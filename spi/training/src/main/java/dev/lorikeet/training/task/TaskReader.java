@@ -104,7 +104,7 @@ final class TaskReader {
           "dora", Method.DORA,
           "vera", Method.VERA);
 
-  /** What an optimizer is called; the last is known, but not here yet. */
+  /** What an optimizer is called. */
   private enum Optimizer {
     ADAMW,
     SGD,
@@ -352,7 +352,6 @@ final class TaskReader {
     double beta1 = settings.atLeast(0, "adam_beta1").orElse(otherwise.beta1());
     double beta2 = settings.atLeast(0, "adam_beta2").orElse(otherwise.beta2());
     double epsilon = settings.above(0, "adam_epsilon").orElse(otherwise.epsilon());
-    Optional<Found> found = settings.find("optimizer", "optim");
     Optimizer optimizer =
         settings.choice("optimizer", OPTIMIZERS, "optimizer", "optim").orElse(Optimizer.ADAMW);
     return switch (optimizer) {
@@ -361,7 +360,12 @@ final class TaskReader {
         unused("the optimizer is sgd", List.of("adam_beta1", "adam_beta2", "adam_epsilon"));
         yield new OptimizerSpec.Sgd(decay);
       }
-      case LORA_RITE -> throw found.orElseThrow().refuse("'lora-rite' is not supported yet");
+      case LORA_RITE ->
+          new OptimizerSpec.LoraRite(
+              beta1,
+              beta2,
+              settings.above(0, "adam_epsilon").orElse(OptimizerSpec.LoraRite.DEFAULT.epsilon()),
+              decay);
     };
   }
 

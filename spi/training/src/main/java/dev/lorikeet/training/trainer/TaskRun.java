@@ -2,6 +2,7 @@ package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
@@ -11,6 +12,7 @@ import dev.lorikeet.training.optimizer.Optimizer;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.task.Objective;
+import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.util.ArrayDeque;
@@ -85,11 +87,26 @@ final class TaskRun implements TrainingTask {
                 spec.name(), spec.method(), shape, slots, spec.seed(), rowNorms);
     this.best = new BestWeights(adapter, spec.keepBest());
     try {
+      if (spec.optimizer() instanceof OptimizerSpec.LoraRite) {
+        adapter.modules().forEach(module -> refuseBlocks(module.spec()));
+      }
       made = files.resume(adapter, best);
     } catch (IOException | RuntimeException | Error e) {
       best.close();
       adapter.close();
       throw e;
+    }
+  }
+
+  private void refuseBlocks(TargetSpec module) {
+    if (module.aBlocks() > 1 || module.bBlocks() > 1 || module.magnitude()) {
+      throw new LorikeetException(
+          Code.INVALID_CONFIG,
+          "task '"
+              + spec.name()
+              + "': optimizer: expected another than lora-rite for block-diagonal factors and"
+              + " magnitudes, found "
+              + module);
     }
   }
 

@@ -268,7 +268,6 @@ class TaskFileTest {
     refusedTask("method: [dora, block-diagonal]\n    nblocks: 2", "expected 1 with DoRA, found 2");
     refusedTask("method: [lora, vera]", "method: 'vera' is not supported yet");
     refusedTask("method: rs-lora", "unknown method 'rs-lora'; did you mean 'rslora'?");
-    refusedTask("optimizer: lora-rite", "optimizer: 'lora-rite' is not supported yet");
     refusedTask("optimizer: adam", "unknown optimizer 'adam'; did you mean 'adamw'?");
     refusedTask("method: block-diagonal", "nblocks: expected the number of blocks");
   }
