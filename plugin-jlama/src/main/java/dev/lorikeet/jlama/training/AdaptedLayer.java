@@ -280,9 +280,7 @@ final class AdaptedLayer {
     Optional<DroppedInput> dropped =
         batch.drops() ? Optional.of(forward.work().dropped()) : Optional.empty();
     Optional<Rows> dSeen =
-        dropped.isEmpty()
-            ? dx
-            : dx.map(rows -> dropped.get().gradient(rows.columns(), batch.tokens()));
+        dropped.isEmpty() ? dx : dx.map(rows -> dropped.get().gradient(rows, batch));
     gradients.addGradients(
         targets,
         lora,

@@ -18,7 +18,9 @@ record DroppedInput(Rows x, Rows dx) {
   /*
    * Idea. What is left out is drawn again wherever it is needed, from the sequence's key: a number of 64 bits for four
    * elements, about as long as loading them. The base model sees the whole input, the adapter the rest, so the
-   * gradient of what the adapter saw is taken by itself and added with the same elements left out.
+   * gradient of what the adapter saw is taken by itself and added with the same elements left out. Sequences that do
+   * without nothing go on from the gradient that is there, as they do where nobody does without anything: floating
+   * point sums depend on their order, and a task must not notice what others leave out.
    */
 
   /** Returns an input with elements left out, in this room. */
@@ -39,10 +41,18 @@ record DroppedInput(Rows x, Rows dx) {
     return to;
   }
 
-  /** Returns room for a gradient, zero. */
-  Rows gradient(int columns, int tokens) {
-    Rows rows = narrow(dx, columns);
-    rows.segment().asSlice(0, tokens * rows.stride()).fill((byte) 0);
+  /** Returns room for the gradient of what is seen: zero where something is left out. */
+  Rows gradient(Rows whole, MicroBatch batch) {
+    Rows rows = narrow(dx, whole.columns());
+    for (int s = 0; s < batch.sequences(); s++) {
+      for (int t = batch.start(s); t < batch.start(s + 1); t++) {
+        if (batch.dropout(s).drops()) {
+          rows.row(t).fill((byte) 0);
+        } else {
+          whole.copyRow(t, rows, t);
+        }
+      }
+    }
     return rows;
   }
 
@@ -55,6 +65,10 @@ record DroppedInput(Rows x, Rows dx) {
           Shard shard = new Shard(index, count);
           for (int s = 0; s < batch.sequences(); s++) {
             for (int t = first(shard, batch, s); t < end(shard, batch, s); t++) {
+              if (!batch.dropout(s).drops()) {
+                seen.copyRow(t, to, t);
+                continue;
+              }
               load(seen, t, row);
               apply(batch, s, t, first, row);
               load(to, t, sum);

@@ -432,7 +432,12 @@ class TrainerTest {
       same.completion().join();
       other.completion().join();
     }
+    Path undisturbed = folder.resolve("undisturbed");
+    try (Trainer trainer = trainer()) {
+      submit(trainer, run, run.task().build(), undisturbed).completion().join();
+    }
     assertArrayEquals(weights(alone), weights(together));
+    assertArrayEquals(weights(undisturbed), weights(folder.resolve("other")));
     assertFalse(java.util.Arrays.equals(weights(alone), weights(without)));
   }
 
