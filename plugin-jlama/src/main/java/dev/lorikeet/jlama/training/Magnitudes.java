@@ -22,9 +22,9 @@ import java.util.stream.IntStream;
 /** The magnitudes of the adapters of a pass (DoRA), and what they do to outputs of modules. */
 final class Magnitudes {
   /*
-   * Idea (Liu et al., arXiv 2402.09353). With z = W x + s B A x and n the norms of the rows of W + s B A, a module gives
-   * y = (m / n) z. As PEFT has it, n is a constant to the gradient: dz = (m / n) dy and dm = sum over tokens of
-   * dy z / n = dy y / m. So outputs are scaled after the executor has added its product, gradients before it takes
+   * Idea (Liu et al., arXiv 2402.09353). With z = W x + s B A x and n the norms of the rows of W + s B A, a module
+   * gives y = (m / n) z. As PEFT has it, n is a constant to the gradient: dz = (m / n) dy and dm = sum over tokens
+   * of dy z / n = dy y / m. So outputs are scaled after the executor has added its product, gradients before it takes
    * them, and the executor knows nothing of it.
    *
    * Cost: two passes over the outputs of a module; and since the backward wants them, which nobody keeps, a layer is

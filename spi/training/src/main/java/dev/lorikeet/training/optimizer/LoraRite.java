@@ -6,8 +6,8 @@ import java.lang.foreign.ValueLayout;
 /** LoRA-RITE's step of one target module: its factors are changed together. */
 final class LoraRite {
   /*
-   * Idea (Yen et al., arXiv 2410.20625). B A is the same for many pairs of factors; a step of Adam is not. With A' = Q R
-   * and B = Q R of their own, a gradient of A' multiplied by the inverse of B's R does not depend on the pair but for a
+   * Idea (Yen et al., arXiv 2410.20625). B A is the same for many pairs of factors, a step of Adam is not. With A' = QR
+   * and B = QR of their own, a gradient of A' multiplied by the inverse of B's R does not depend on the pair but for a
    * rotation. Its moments are kept in the coordinates of the Q of their time, and turned into those of today; the
    * second one is a matrix of the size of the rank, whose inverse root equilibrates the gradient. The change is
    * multiplied by the inverse of R once more.
