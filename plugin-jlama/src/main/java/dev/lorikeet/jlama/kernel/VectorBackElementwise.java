@@ -32,8 +32,8 @@ final class VectorBackElementwise implements BackElementwise {
    *   dx = r (w dy - x r^2 sum(w dy x) / n)
    * Both sums are taken in one pass as VectorElementwise takes its own, element i in lane i mod L, the lanes in order.
    * Lanes are read from an array, and what is left of a row is done one by one: with FloatVector.lane in a loop and
-   * with masks the method was so large that C2 left some vector operations as calls, on objects, which cost a tenth of a
-   * step of the 135 M shape (sampled).
+   * with masks the method was so large that C2 left some vector operations as calls, on objects, which cost a tenth of
+   * a step of the 135 M shape (sampled).
    *
    * With s = 1 / (1 + exp(-g)) and y = g s u:
    *   dg = dy u s (1 + g (1 - s)),  du = dy g s
