@@ -181,7 +181,8 @@ public final class PipelineCommand implements Callable<Integer> {
     double seconds = more.seconds() - some.seconds();
     List<Double> idle = new ArrayList<>();
     for (int s = 0; s < stages.size(); s++) {
-      idle.add(1 - (more.busy().get(s) - some.busy().get(s)) / seconds);
+      // At the edges of the time between both plays a stage may be ahead of the others.
+      idle.add(Math.max(0, 1 - (more.busy().get(s) - some.busy().get(s)) / seconds));
     }
     return new Steady((more.microBatches() - some.microBatches()) / seconds, idle);
   }
