@@ -83,11 +83,11 @@ final class AdaptedLayer {
     addDelta(down, phases, lora, magnitudes, phases.work().active, phases.work().block);
   }
 
-  /** Computes what the backward needs of the layer: all but the down-projection. */
-  void again(LayerForward phases, LoraBatch lora, Magnitudes magnitudes) {
-    again(phases, lora, magnitudes, Optional.empty());
-  }
-
+  /**
+   * Computes what the backward needs of the layer: all but the down-projection.
+   *
+   * @param outputs receives what the modules give, if anyone wants it
+   */
   private void again(
       LayerForward phases, LoraBatch lora, Magnitudes magnitudes, Optional<ModuleOutputs> outputs) {
     StageWork work = phases.work();
@@ -149,9 +149,7 @@ final class AdaptedLayer {
   void addTo(Magnitudes magnitudes, LoraBatch lora, RowNorms norms, StageWork work) {
     for (TargetGroup group : List.of(qkv, o, gateUp, down)) {
       for (TargetModule target : group.targets()) {
-        if (Magnitudes.has(lora, target)) {
-          magnitudes.add(lora, target, weight(target.projection()), norms, work, team);
-        }
+        magnitudes.add(lora, target, weight(target.projection()), norms, work, team);
       }
     }
   }
@@ -176,14 +174,16 @@ final class AdaptedLayer {
   }
 
   /**
-   * Computes the gradients of a layer that {@link #forward} or {@link #again} computed last into
-   * its activations.
+   * Computes the gradients of a layer. What it gave is computed once more where it was not kept, or
+   * where there are magnitudes, whose gradients want what nobody keeps.
    *
+   * @param isKept whether the activations are those of the layer's forward
    * @param d the gradient of the layer's output; becomes that of its input
    * @param wantsInput whether anyone needs the gradient of the input
    */
   void backward(
       LayerForward forward,
+      boolean isKept,
       Rows d,
       boolean wantsInput,
       LoraBatch lora,
@@ -192,8 +192,12 @@ final class AdaptedLayer {
     StageWork work = forward.work();
     LayerActivations a = forward.a();
     int tokens = forward.batch().tokens();
-    Optional<ModuleOutputs> outputs =
-        magnitudes.isEmpty() ? Optional.empty() : Optional.of(outputs(forward, lora, magnitudes));
+    Optional<ModuleOutputs> outputs = Optional.empty();
+    if (!magnitudes.isEmpty()) {
+      outputs = Optional.of(outputs(forward, lora, magnitudes));
+    } else if (!isKept) {
+      again(forward, lora, magnitudes, Optional.empty());
+    }
     Scaling scaling = new Scaling(magnitudes, outputs, learned);
     boolean scalesDown = magnitudes.has(down.targets().getFirst());
     boolean scalesO = magnitudes.has(o.targets().getFirst());

@@ -373,12 +373,8 @@ public final class CpuTrainingStage implements TrainingStage {
       boolean isKept = pass.kept(l).isPresent();
       boolean wantsInput = !span.embeds() || l > lowest;
       turns.run(
-          () -> {
-            if (!isKept) {
-              layer.again(phases, adapters, pass.magnitudes());
-            }
-            layer.backward(phases, d, wantsInput, adapters, pass.magnitudes(), learned);
-          });
+          () ->
+              layer.backward(phases, isKept, d, wantsInput, adapters, pass.magnitudes(), learned));
     }
     return span.embeds() ? Optional.empty() : Optional.of(d.tensor());
   }

@@ -43,17 +43,10 @@ final class Magnitudes {
   @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Scaled(AdapterLease adapter, int[] tokens, float[] magnitude, float[] gain) {}
 
-  /** Returns whether the adapters of a batch have any for a module. */
-  static boolean has(LoraBatch lora, TargetModule target) {
-    for (int s = 0; s < lora.segments(); s++) {
-      if (lora.adapter(s).weights(target).flatMap(LoraWeights::magnitude).isPresent()) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  /** Takes the magnitudes for a module, with the norms of its weight as it is with each adapter. */
+  /**
+   * Takes the magnitudes that adapters have for a module, with the norms of its weight as it is
+   * with each of them.
+   */
   void add(
       LoraBatch lora,
       TargetModule target,
