@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /**
  * Compares what the configuration asks for with the tensors that are there and with the base model,
@@ -90,7 +89,7 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
               + type(pair.b())
               + ": mixed types are not supported");
     }
-    checkMagnitude(name, pair.magnitude(), new Expected(out, type));
+    checkMagnitude(name, pair.magnitude(), out, type);
     var spec =
         TargetSpec.builder(target)
             .rank(module.rank())
@@ -106,12 +105,11 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
         spec,
         pair.a().entry().begin(),
         pair.b().entry().begin(),
-        pair.magnitude().isPresent()
-            ? OptionalLong.of(pair.magnitude().get().entry().begin())
-            : OptionalLong.empty());
+        pair.magnitude().stream().mapToLong(magnitude -> magnitude.entry().begin()).findFirst());
   }
 
-  private void checkMagnitude(String name, Optional<PeftTensors.Named> found, Expected expected) {
+  private void checkMagnitude(
+      String name, Optional<PeftTensors.Named> found, int out, ElementType type) {
     if (found.isEmpty() && config.dora()) {
       throw Faults.ADAPTER.refuse(
           file,
@@ -126,21 +124,19 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
       throw Faults.ADAPTER.refuse(
           file, tensor + ": expected no magnitude, as use_dora is false, found one");
     }
-    List<Long> shape = List.of((long) expected.out);
-    if (!found.get().entry().shape().equals(shape) || type(found.get()) != expected.type) {
+    List<Long> shape = List.of((long) out);
+    if (!found.get().entry().shape().equals(shape) || type(found.get()) != type) {
       throw Faults.ADAPTER.refuse(
           file,
           tensor
               + ": expected "
-              + expected.type
+              + type
               + shape
               + " like lora_B, found "
               + found.get().entry().type()
               + found.get().entry().shape());
     }
   }
-
-  private record Expected(int out, ElementType type) {}
 
   private void checkBlocks(String name, String factor, int blocks, int width, int rank) {
     if (width % blocks != 0 || rank % blocks != 0) {

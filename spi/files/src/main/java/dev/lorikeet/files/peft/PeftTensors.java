@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -22,7 +23,9 @@ final class PeftTensors {
   private static final String WRAPPER = "base_model.model.";
   private static final String MODEL = "model.";
   private static final String LAYERS = "layers.";
-  private static final String MAGNITUDE = "." + PeftFeatures.MAGNITUDE;
+  private static final String FACTOR = ".lora_";
+  private static final String MAGNITUDE = "magnitude_vector";
+  private static final Set<String> FACTORS = Set.of("A", "B", MAGNITUDE);
   private static final int MAX_LAYER_DIGITS = 6;
 
   /**
@@ -51,10 +54,10 @@ final class PeftTensors {
    *
    * @param outer what stands before {@code layers.}, wrapper included
    * @param target the target module
-   * @param factor A or B, or M for a magnitude
+   * @param factor one of {@link #FACTORS}
    * @param adapter the adapter's name in training, empty if it is not there
    */
-  private record Parsed(String outer, TargetModule target, char factor, String adapter) {}
+  private record Parsed(String outer, TargetModule target, String factor, String adapter) {}
 
   private final Path file;
   private final String outer;
@@ -91,8 +94,8 @@ final class PeftTensors {
       byLayer.put(parsed.target().layer(), name);
       Map<TargetModule, Named> group =
           switch (parsed.factor()) {
-            case 'A' -> as;
-            case 'B' -> bs;
+            case "A" -> as;
+            case "B" -> bs;
             default -> magnitudes;
           };
       group.put(parsed.target(), new Named(name, entry.getValue()));
@@ -161,10 +164,12 @@ final class PeftTensors {
     }
     int layerAt = layersAt + LAYERS.length();
     int layerEnd = name.indexOf('.', layerAt);
-    int factorAt = name.indexOf(".lora_", layerAt);
-    boolean isMagnitude = name.startsWith(MAGNITUDE, factorAt);
+    int factorAt = name.indexOf(FACTOR, layerAt);
+    // Magnitudes have it no more since PEFT 0.12.
     boolean isWeight = name.endsWith(".weight");
-    if (layerEnd < 0 || factorAt < layerEnd || !(isWeight || isMagnitude)) {
+    if (layerEnd < 0
+        || factorAt < layerEnd
+        || !(isWeight || name.startsWith(MAGNITUDE, factorAt + FACTOR.length()))) {
       throw unknown(file, name);
     }
     int layer = layer(file, name, name.substring(layerAt, layerEnd));
@@ -175,27 +180,16 @@ final class PeftTensors {
             .findFirst()
             .orElseThrow(() -> unknown(file, name));
     int end = isWeight ? name.length() - ".weight".length() : name.length();
-    if (isMagnitude) { // 'lora_magnitude_vector' since PEFT 0.12, with '.weight' before
-      String adapter = name.substring(factorAt + MAGNITUDE.length(), end);
-      if (!adapter.isEmpty() && (adapter.charAt(0) != '.' || adapter.length() == 1)) {
-        throw unknown(file, name);
-      }
-      return new Parsed(
-          name.substring(0, layersAt),
-          TargetModule.of(layer, projection),
-          'M',
-          adapter.isEmpty() ? "" : adapter.substring(1));
-    }
-    String rest = name.substring(factorAt + ".lora_".length(), end);
-    if (!rest.startsWith("A") && !rest.startsWith("B")
-        || rest.length() > 1 && (rest.charAt(1) != '.' || rest.length() == 2)) {
+    String[] rest = name.substring(factorAt + FACTOR.length(), end).split("\\.", 2);
+    boolean isNamed = rest.length == 2;
+    if (!FACTORS.contains(rest[0]) || (isNamed && rest[1].isEmpty())) {
       throw unknown(file, name);
     }
     return new Parsed(
         name.substring(0, layersAt),
         TargetModule.of(layer, projection),
-        rest.charAt(0),
-        rest.length() > 1 ? rest.substring(2) : "");
+        rest[0],
+        isNamed ? rest[1] : "");
   }
 
   private static int outerEnd(String name) {
