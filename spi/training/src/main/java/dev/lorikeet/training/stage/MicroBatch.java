@@ -29,7 +29,7 @@ public final class MicroBatch implements Positions {
   private final int[] starts;
   private final int[] tasks;
   private final int[] positions;
-  private List<Dropout> dropouts = List.of();
+  private final List<Dropout> dropouts;
 
   /**
    * Creates a micro-batch of copies of arrays, such as those that came from another process.
@@ -41,6 +41,12 @@ public final class MicroBatch implements Positions {
    * @param tasks the number of the task of each sequence, at least 0: whatever the caller counts by
    */
   public MicroBatch(int[] tokens, int[] labels, int[] starts, int[] tasks) {
+    this(tokens, labels, starts, tasks, List.of());
+  }
+
+  private MicroBatch(
+      int[] tokens, int[] labels, int[] starts, int[] tasks, List<Dropout> dropouts) {
+    this.dropouts = dropouts.stream().anyMatch(Dropout::drops) ? List.copyOf(dropouts) : List.of();
     this.tokens = tokens.clone();
     this.labels = labels.clone();
     this.starts = starts.clone();
@@ -109,9 +115,7 @@ public final class MicroBatch implements Positions {
               + " sequences, found "
               + each.size());
     }
-    MicroBatch batch = new MicroBatch(tokens, labels, starts, tasks);
-    batch.dropouts = each.stream().anyMatch(Dropout::drops) ? List.copyOf(each) : List.of();
-    return batch;
+    return new MicroBatch(tokens, labels, starts, tasks, each);
   }
 
   /** Returns whether any sequence does without anything. */
@@ -320,13 +324,12 @@ public final class MicroBatch implements Positions {
     /** Returns the micro-batch; at least one sequence has to be in it. */
     public MicroBatch build() {
       int count = starts[sequences];
-      MicroBatch batch =
-          new MicroBatch(
-              Arrays.copyOf(tokens, count),
-              Arrays.copyOf(labels, count),
-              Arrays.copyOf(starts, sequences + 1),
-              Arrays.copyOf(tasks, sequences));
-      return dropouts.stream().anyMatch(Dropout::drops) ? batch.withDropouts(dropouts) : batch;
+      return new MicroBatch(
+          Arrays.copyOf(tokens, count),
+          Arrays.copyOf(labels, count),
+          Arrays.copyOf(starts, sequences + 1),
+          Arrays.copyOf(tasks, sequences),
+          dropouts);
     }
   }
 }

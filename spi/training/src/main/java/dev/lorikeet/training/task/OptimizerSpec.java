@@ -16,12 +16,7 @@ public sealed interface OptimizerSpec {
     public static final AdamW DEFAULT = new AdamW(0.9, 0.999, 1e-8, 0);
 
     public AdamW {
-      Ranges.atLeast("beta1", beta1, 0);
-      Ranges.below("beta1", beta1, 1);
-      Ranges.atLeast("beta2", beta2, 0);
-      Ranges.below("beta2", beta2, 1);
-      Ranges.above("epsilon", epsilon, 0);
-      Ranges.atLeast("weight decay", weightDecay, 0);
+      OptimizerSpec.checkMoments(beta1, beta2, epsilon, weightDecay);
     }
   }
 
@@ -41,12 +36,7 @@ public sealed interface OptimizerSpec {
     public static final LoraRite DEFAULT = new LoraRite(0.9, 0.999, 1e-6, 0);
 
     public LoraRite {
-      Ranges.atLeast("beta1", beta1, 0);
-      Ranges.below("beta1", beta1, 1);
-      Ranges.atLeast("beta2", beta2, 0);
-      Ranges.below("beta2", beta2, 1);
-      Ranges.above("epsilon", epsilon, 0);
-      Ranges.atLeast("weight decay", weightDecay, 0);
+      OptimizerSpec.checkMoments(beta1, beta2, epsilon, weightDecay);
     }
   }
 
@@ -59,5 +49,14 @@ public sealed interface OptimizerSpec {
     public Sgd {
       Ranges.atLeast("weight decay", weightDecay, 0);
     }
+  }
+
+  private static void checkMoments(double beta1, double beta2, double epsilon, double weightDecay) {
+    Ranges.atLeast("beta1", beta1, 0);
+    Ranges.below("beta1", beta1, 1);
+    Ranges.atLeast("beta2", beta2, 0);
+    Ranges.below("beta2", beta2, 1);
+    Ranges.above("epsilon", epsilon, 0);
+    Ranges.atLeast("weight decay", weightDecay, 0);
   }
 }
