@@ -56,19 +56,8 @@ class TurnsTest {
 
   @Test
   void aStepWaitsForThePiece() throws InterruptedException {
-    var began = new CountDownLatch(1);
     var end = new CountDownLatch(1);
-    Thread piece =
-        Thread.ofPlatform()
-            .start(
-                () ->
-                    turns.run(
-                        () -> {
-                          began.countDown();
-                          await(end);
-                          order.add("piece");
-                        }));
-    began.await();
+    Thread piece = begunPiece(end, () -> order.add("piece"));
     Thread step =
         Thread.ofPlatform()
             .start(
@@ -82,6 +71,23 @@ class TurnsTest {
     step.join();
     piece.join();
     assertEquals(List.of("piece", "step"), order);
+  }
+
+  /** Returns the thread of a piece that has begun, and waits before its last act. */
+  private Thread begunPiece(CountDownLatch end, Runnable last) throws InterruptedException {
+    var began = new CountDownLatch(1);
+    Thread thread =
+        Thread.ofPlatform()
+            .start(
+                () ->
+                    turns.run(
+                        () -> {
+                          began.countDown();
+                          await(end);
+                          last.run();
+                        }));
+    began.await();
+    return thread;
   }
 
   private static void await(CountDownLatch latch) {
@@ -142,20 +148,9 @@ class TurnsTest {
 
   @Test
   void closingWaitsForThePieceAndRefusesOthers() throws InterruptedException {
-    var began = new CountDownLatch(1);
     var end = new CountDownLatch(1);
     var ended = new AtomicBoolean();
-    Thread piece =
-        Thread.ofPlatform()
-            .start(
-                () ->
-                    turns.run(
-                        () -> {
-                          began.countDown();
-                          await(end);
-                          ended.set(true);
-                        }));
-    began.await();
+    Thread piece = begunPiece(end, () -> ended.set(true));
     var seen = new AtomicBoolean();
     Thread closer =
         Thread.ofPlatform()
