@@ -181,10 +181,18 @@ public final class TrainCommand implements Callable<Integer> {
         .setup(console, mainClass, arguments)
         .ifPresent(setup -> builder.pipeline(setup, console.err()::println));
     try (FineTuning tuning = builder.open()) {
-      List<FineTuning.Prepared> tasks = entries.stream().map(tuning::prepare).toList();
+      List<Outcome> outcomes = new ArrayList<>();
+      List<FineTuning.Prepared> tasks = new ArrayList<>();
+      for (TaskFile.Entry entry : entries) {
+        if (isThere(entry.spec().name())) {
+          outcomes.add(nothingToDo(entry.spec().name()));
+        } else {
+          tasks.add(tuning.prepare(entry));
+        }
+      }
       print(tuning.plan(tasks));
       Files.createDirectories(out);
-      return train(tuning, tasks);
+      return train(tuning, tasks, outcomes);
     }
   }
 
@@ -207,9 +215,8 @@ public final class TrainCommand implements Callable<Integer> {
                 + ", beside the JVM's own");
   }
 
-  private int train(FineTuning tuning, List<FineTuning.Prepared> tasks)
+  private int train(FineTuning tuning, List<FineTuning.Prepared> tasks, List<Outcome> outcomes)
       throws IOException, InterruptedException {
-    List<Outcome> outcomes = new ArrayList<>();
     List<TaskLog> logs = new ArrayList<>();
     LossPlot plot = new LossPlot();
     long start = System.nanoTime();
@@ -217,10 +224,6 @@ public final class TrainCommand implements Callable<Integer> {
       Map<TrainingTask, Progress> running = new LinkedHashMap<>();
       for (FineTuning.Prepared task : tasks) {
         String name = task.spec().name();
-        if (isThere(name)) {
-          outcomes.add(nothingToDo(name));
-          continue;
-        }
         Progress progress = new Progress();
         view.begin(name, task.spec().steps());
         TaskLog log =
