@@ -10,15 +10,14 @@ import dev.lorikeet.jlama.decoder.Decoder;
 import dev.lorikeet.jlama.decoder.KernelReadiness;
 import dev.lorikeet.jlama.hub.ModelFolders;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
-import dev.lorikeet.jlama.training.JlamaTrainableModelProvider;
 import dev.lorikeet.jlama.warmup.WarmUp;
 import dev.lorikeet.jlama.weights.ModelWeights;
+import dev.lorikeet.jlama.weights.ServedWeights;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.BaseModelProvider;
 import dev.lorikeet.model.ModelConfig;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.shape.ModelInfo;
-import dev.lorikeet.training.stage.SharedBase;
 import java.nio.file.Path;
 
 /**
@@ -98,8 +97,7 @@ public final class JlamaModelProvider implements BaseModelProvider {
                   readiness));
       ModelInfo info = architecture.info(config.directory(), weights.storage());
       opening.offers(
-          SharedBase.class,
-          JlamaTrainableModelProvider.shared(architecture, weights, info, opening.turns()));
+          ServedWeights.class, new ServedWeights(architecture, weights, info, opening.turns()));
       return opening.open(info, decoder);
     }
   }

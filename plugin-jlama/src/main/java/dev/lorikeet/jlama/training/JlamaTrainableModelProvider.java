@@ -11,6 +11,8 @@ import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.lora.ScalarLoraExecutorProvider;
 import dev.lorikeet.jlama.lora.VectorLoraExecutorProvider;
 import dev.lorikeet.jlama.weights.ModelWeights;
+import dev.lorikeet.jlama.weights.ServedWeights;
+import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.Options;
 import dev.lorikeet.shape.ModelInfo;
@@ -22,6 +24,7 @@ import dev.lorikeet.training.stage.TrainableModelProvider;
 import dev.lorikeet.training.stage.TrainingStage;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 /** Opens the models that {@code JlamaModelProvider} opens, for fine-tuning on the CPU. */
@@ -57,32 +60,27 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
     try {
       ModelWeights weights = owned.push(ModelWeights.open(directory, architecture));
       ModelInfo info = architecture.info(directory, weights.storage());
-      Base base =
-          new Base(architecture, weights, info, new Turns(), span.apply(architecture.shape()));
-      return opened(base, threads, maxTokens, owned);
+      ServedWeights alone = new ServedWeights(architecture, weights, info, new Turns());
+      return opened(new Base(alone, span.apply(architecture.shape())), threads, maxTokens, owned);
     } catch (RuntimeException | Error e) {
       owned.close();
       throw e;
     }
   }
 
-  /**
-   * Returns a served model's weights to learn over.
-   *
-   * @param info what is known of the model
-   * @param weights closed by whoever serves them, after the turns
-   * @param turns with the steps of serving
-   */
-  public static SharedBase shared(
-      Architecture architecture, ModelWeights weights, ModelInfo info, Turns turns) {
+  @Override
+  public Optional<SharedBase> shared(BaseModel served) {
+    return served.extension(ServedWeights.class).map(JlamaTrainableModelProvider::over);
+  }
+
+  private static SharedBase over(ServedWeights served) {
     return (maxTokens, values, share) -> {
-      turns.share(share);
+      served.turns().share(share);
       int threads = threads(values);
       ClosingStack owned = new ClosingStack();
       try {
-        StageSpan whole = StageSpan.whole(architecture.shape());
-        Base base = new Base(architecture, weights, info, turns, whole);
-        return opened(base, threads, maxTokens, owned);
+        StageSpan whole = StageSpan.whole(served.architecture().shape());
+        return opened(new Base(served, whole), threads, maxTokens, owned);
       } catch (RuntimeException | Error e) {
         owned.close();
         throw e;
@@ -97,12 +95,7 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
   }
 
   /** What is learned over. */
-  private record Base(
-      Architecture architecture,
-      ModelWeights weights,
-      ModelInfo info,
-      Turns turns,
-      StageSpan span) {}
+  private record Base(ServedWeights served, StageSpan span) {}
 
   private static TrainableModel opened(Base base, int threads, int maxTokens, ClosingStack owned) {
     WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
@@ -110,12 +103,12 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
     CpuTrainingStage stage =
         owned.push(
             new CpuTrainingStage(
-                base.architecture,
-                base.weights,
+                base.served.architecture(),
+                base.served.weights(),
                 base.span,
-                new CpuTrainingStage.Resources(team, executor, base.turns),
+                new CpuTrainingStage.Resources(team, executor, base.served.turns()),
                 maxTokens));
-    return new Opened(base.info, base.weights.bytes(), stage, owned);
+    return new Opened(base.served.info(), base.served.weights().bytes(), stage, owned);
   }
 
   private static LoraExecutor executor(ExecutorConfig config) {

@@ -127,6 +127,23 @@ class ModuleRulesTest {
     assertThrows(AssertionError.class, () -> withoutHost.check(CLASSES));
   }
 
+  /** Who only serves has neither module, on a module path that resolves what is asked for. */
+  @Test
+  void servingNeedsNoTraining() {
+    noClasses()
+        .that(inModule("plugin-jlama"))
+        .and()
+        .resideOutsideOfPackage("dev.lorikeet.jlama.training..")
+        .should()
+        .dependOnClassesThat(
+            describe(
+                "for training",
+                type ->
+                    type.getPackageName().startsWith("dev.lorikeet")
+                        && isIn(type, Set.of("spi/training", "spi/cluster"))))
+        .check(CLASSES);
+  }
+
   @Test
   void librariesStayWhereTheyBelong() {
     LIBRARIES.forEach(

@@ -4,6 +4,7 @@ import dev.lorikeet.Lorikeet;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.host.ClosingStack;
+import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.text.ChatTemplate;
 import dev.lorikeet.text.HfTokenizer;
 import dev.lorikeet.training.data.Example;
@@ -15,7 +16,6 @@ import dev.lorikeet.training.learning.StageLearner;
 import dev.lorikeet.training.pipeline.PipelineSetup;
 import dev.lorikeet.training.pipeline.ProcessPipeline;
 import dev.lorikeet.training.stage.Retention;
-import dev.lorikeet.training.stage.SharedBase;
 import dev.lorikeet.training.stage.TrainableModel;
 import dev.lorikeet.training.stage.TrainableModelProvider;
 import dev.lorikeet.training.task.TaskFile;
@@ -215,10 +215,10 @@ public final class FineTuning implements AutoCloseable {
       if (served.isEmpty()) {
         return TrainableModelProvider.find(backend).open(directory, maxTokens, options);
       }
-      return served
-          .get()
-          .model()
-          .extension(SharedBase.class)
+      BaseModel model = served.get().model();
+      return TrainableModelProvider.all(backend).stream()
+          .flatMap(provider -> provider.shared(model).stream())
+          .findFirst()
           .orElseThrow(
               () ->
                   new LorikeetException(

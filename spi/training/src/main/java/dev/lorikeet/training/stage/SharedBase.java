@@ -4,7 +4,7 @@ import java.util.Map;
 
 /**
  * A base model that is being served, over whose weights adapters can be learned at the same time:
- * what {@link dev.lorikeet.model.BaseModel#extension} gives if the model has it.
+ * what {@link TrainableModelProvider#shared} gives.
  */
 public interface SharedBase {
   /**

@@ -2,6 +2,7 @@ package dev.lorikeet.training.stage;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.PluginProvider;
 import dev.lorikeet.shape.ModelShape;
@@ -42,35 +43,58 @@ public interface TrainableModelProvider extends PluginProvider {
   }
 
   /**
+   * Returns what lets adapters be learned over a model that is being served, if this provider knows
+   * how to.
+   */
+  default Optional<SharedBase> shared(BaseModel served) {
+    return Optional.empty();
+  }
+
+  /**
    * Finds a provider that the class loader of this interface sees.
    *
    * @param name which one; empty for the available one of the highest priority
    * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, with the reasons of those found
    */
   static TrainableModelProvider find(Optional<String> name) {
+    return all(name).getFirst();
+  }
+
+  /**
+   * Finds the providers that can work here, those of higher priority before others.
+   *
+   * @param name of the only one to look for
+   * @return at least one
+   * @throws LorikeetException with code {@code PLUGIN_UNAVAILABLE}, with the reasons of those found
+   */
+  static List<TrainableModelProvider> all(Optional<String> name) {
     List<TrainableModelProvider> found = new ArrayList<>();
-    ServiceLoader.load(TrainableModelProvider.class, TrainableModelProvider.class.getClassLoader())
-        .forEach(found::add);
-    found.sort(
-        Comparator.comparingInt(TrainableModelProvider::priority)
-            .reversed()
-            .thenComparing(TrainableModelProvider::name));
     List<String> reasons = new ArrayList<>();
-    for (TrainableModelProvider provider : found) {
+    for (TrainableModelProvider provider :
+        ServiceLoader.load(
+            TrainableModelProvider.class, TrainableModelProvider.class.getClassLoader())) {
       if (name.isPresent() && !provider.name().equals(name.get())) {
         continue;
       }
       Availability availability = provider.availability();
       if (availability instanceof Availability.Available) {
-        return provider;
+        found.add(provider);
+      } else {
+        reasons.add(provider.name() + ": " + availability);
       }
-      reasons.add(provider.name() + ": " + availability);
     }
-    throw new LorikeetException(
-        Code.PLUGIN_UNAVAILABLE,
-        "training plugin"
-            + name.map(n -> " '" + n + "'").orElse("")
-            + ": expected one that can work here, found "
-            + (reasons.isEmpty() ? "none" : String.join("; ", reasons)));
+    if (found.isEmpty()) {
+      throw new LorikeetException(
+          Code.PLUGIN_UNAVAILABLE,
+          "training plugin"
+              + name.map(n -> " '" + n + "'").orElse("")
+              + ": expected one that can work here, found "
+              + (reasons.isEmpty() ? "none" : String.join("; ", reasons)));
+    }
+    found.sort(
+        Comparator.comparingInt(TrainableModelProvider::priority)
+            .reversed()
+            .thenComparing(TrainableModelProvider::name));
+    return found;
   }
 }
