@@ -31,8 +31,27 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
    */
   void rmsNormHeads(Rows x, MemorySegment weight, float epsilon, int tokens, Shard shard);
 
+  /**
+   * y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias, with the variance of a population:
+   * the mean of the squares of x - mean(x). x and y may be the same.
+   *
+   * @param weight as many float32 as x has columns, aligned to 4 bytes
+   * @param bias as {@code weight}
+   */
+  void layerNorm(
+      Rows x,
+      MemorySegment weight,
+      MemorySegment bias,
+      float epsilon,
+      Rows y,
+      int tokens,
+      Shard shard);
+
   /** y += x. */
   void add(Rows x, Rows y, int tokens, Shard shard);
+
+  /** y += factor * x, rounded once. */
+  void addScaled(Rows x, float factor, Rows y, int tokens, Shard shard);
 
   /**
    * y += bias for every token.
@@ -46,6 +65,20 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
    * of silu is below 2^-21, its absolute error below 2^-119 for gates under -88.
    */
   void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard);
+
+  /**
+   * y = gelu(gate) * up, with {@link #gelu} and one more rounding. y may be gate or up.
+   *
+   * @param up as many columns as gate has
+   */
+  void geGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard);
+
+  /**
+   * y = gelu(x) = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), as Hugging Face's
+   * gelu_pytorch_tanh and gelu_new. y may be x. The error is below 2^-22 |x|, and for x above -3
+   * below 2^-20 of the result. Infinities give infinity and 0.
+   */
+  void gelu(Rows x, Rows y, int tokens, Shard shard);
 
   /**
    * Rotary position embedding in place, in the rotate-half layout: elements i and i + headDim/2 of
@@ -64,10 +97,25 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
   void softmax(Rows x, int row);
 
   /**
+   * Replaces a row x by cap * tanh(x * factor / cap), or by x * factor if cap is 0. The relative
+   * error of an element is below 2^-21.
+   *
+   * @param cap what no element exceeds, at least 0
+   */
+  void cap(Rows x, int row, float factor, float cap);
+
+  /**
    * Returns the index of the largest element of a row, the first among equals; NaNs are never the
    * largest. 0 for a row of NaNs.
    */
   int argmax(Rows x, int row);
+
+  /** Checks the bound of {@link #cap}. */
+  static void checkCap(float cap) {
+    if (!(cap >= 0)) {
+      throw new IllegalArgumentException("cap: expected at least 0, found " + cap);
+    }
+  }
 
   /**
    * Returns the width of a head, by the weights of its norm, after checking that rows are heads.

@@ -44,12 +44,54 @@ final class ScalarElementwise implements Elementwise {
   }
 
   @Override
+  public void layerNorm(
+      Rows x,
+      MemorySegment weight,
+      MemorySegment bias,
+      float epsilon,
+      Rows y,
+      int tokens,
+      Shard shard) {
+    int columns = x.columns();
+    x.check("x", tokens, columns);
+    y.check("y", tokens, columns);
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      double sum = 0;
+      for (int i = 0; i < columns; i++) {
+        sum += x.get(token, i);
+      }
+      double mean = sum / columns;
+      double squares = 0;
+      for (int i = 0; i < columns; i++) {
+        double value = x.get(token, i) - mean;
+        squares += value * value;
+      }
+      double scale = 1 / Math.sqrt(squares / columns + epsilon);
+      for (int i = 0; i < columns; i++) {
+        double value = (x.get(token, i) - mean) * scale;
+        y.set(token, i, (float) (value * weight.getAtIndex(F32, i) + bias.getAtIndex(F32, i)));
+      }
+    }
+  }
+
+  @Override
   public void add(Rows x, Rows y, int tokens, Shard shard) {
     x.check("x", tokens, x.columns());
     y.check("y", tokens, x.columns());
     for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
       for (int i = 0; i < x.columns(); i++) {
         y.set(token, i, y.get(token, i) + x.get(token, i));
+      }
+    }
+  }
+
+  @Override
+  public void addScaled(Rows x, float factor, Rows y, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    y.check("y", tokens, x.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < x.columns(); i++) {
+        y.set(token, i, Math.fma(x.get(token, i), factor, y.get(token, i)));
       }
     }
   }
@@ -76,6 +118,34 @@ final class ScalarElementwise implements Elementwise {
         y.set(token, i, silu * up.get(token, i));
       }
     }
+  }
+
+  @Override
+  public void geGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    gate.check("gate", tokens, gate.columns());
+    up.check("up", tokens, gate.columns());
+    y.check("y", tokens, gate.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < gate.columns(); i++) {
+        y.set(token, i, gelu(gate.get(token, i)) * up.get(token, i));
+      }
+    }
+  }
+
+  @Override
+  public void gelu(Rows x, Rows y, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    y.check("y", tokens, x.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < x.columns(); i++) {
+        y.set(token, i, gelu(x.get(token, i)));
+      }
+    }
+  }
+
+  private static float gelu(double x) {
+    double u = Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x);
+    return x == Double.NEGATIVE_INFINITY ? 0 : (float) (x / (1 + Math.exp(-2 * u)));
   }
 
   @Override
@@ -110,6 +180,15 @@ final class ScalarElementwise implements Elementwise {
     }
     for (int i = 0; i < x.columns(); i++) {
       x.set(row, i, (float) (Math.exp(x.get(row, i) - max) / sum));
+    }
+  }
+
+  @Override
+  public void cap(Rows x, int row, float factor, float cap) {
+    Elementwise.checkCap(cap);
+    for (int i = 0; i < x.columns(); i++) {
+      double scaled = (double) x.get(row, i) * factor;
+      x.set(row, i, (float) (cap == 0 ? scaled : cap * Math.tanh(scaled / cap)));
     }
   }
 

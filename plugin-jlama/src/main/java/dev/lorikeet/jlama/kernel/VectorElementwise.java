@@ -55,7 +55,7 @@ final class VectorElementwise implements Elementwise {
     long wa = NativeMemory.address("weight", weight, 1, columns * 4L, 0);
     int end = shard.end(tokens);
     for (int token = shard.first(tokens); token < end; token++) {
-      rmsNorm(xa + token * x.stride(), wa, epsilon, ya + token * y.stride(), columns);
+      NormKernels.rmsNorm(xa + token * x.stride(), wa, epsilon, ya + token * y.stride(), columns);
     }
   }
 
@@ -69,45 +69,29 @@ final class VectorElementwise implements Elementwise {
     for (int token = shard.first(tokens); token < end; token++) {
       long row = xa + token * x.stride();
       for (int from = 0; from < columns; from += headDim) {
-        rmsNorm(row + from * 4L, wa, epsilon, row + from * 4L, headDim);
+        NormKernels.rmsNorm(row + from * 4L, wa, epsilon, row + from * 4L, headDim);
       }
     }
   }
 
-  private static void rmsNorm(long from, long weight, float epsilon, long to, int columns) {
-    long x = from & ADDRESS;
-    long w = weight & ADDRESS;
-    long y = to & ADDRESS;
-    int vectors = columns / L;
-    FloatVector squares = FloatVector.zero(F);
-    for (int i = 0; i < vectors; i++) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE);
-      squares = value.fma(value, squares);
-    }
-    VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
-    long tail = vectors * BYTES;
-    if (rest.anyTrue()) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
-      squares = value.fma(value, squares);
-    }
-    float sum = 0;
-    for (int i = 0; i < L; i++) {
-      sum += squares.lane(i);
-    }
-    float scale = (float) (1 / Math.sqrt(sum / columns + epsilon));
-    for (int i = 0; i < vectors; i++) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE);
-      value
-          .mul(scale)
-          .mul(FloatVector.fromMemorySegment(F, ALL, w + i * BYTES, LE))
-          .intoMemorySegment(ALL, y + i * BYTES, LE);
-    }
-    if (rest.anyTrue()) {
-      FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest);
-      value
-          .mul(scale)
-          .mul(FloatVector.fromMemorySegment(F, ALL, w + tail, LE, rest))
-          .intoMemorySegment(ALL, y + tail, LE, rest);
+  @Override
+  public void layerNorm(
+      Rows x,
+      MemorySegment weight,
+      MemorySegment bias,
+      float epsilon,
+      Rows y,
+      int tokens,
+      Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    long wa = NativeMemory.address("weight", weight, 1, columns * 4L, 0);
+    long ba = NativeMemory.address("bias", bias, 1, columns * 4L, 0);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      NormKernels.layerNorm(
+          xa + token * x.stride(), wa, ba, epsilon, ya + token * y.stride(), columns);
     }
   }
 
@@ -119,6 +103,38 @@ final class VectorElementwise implements Elementwise {
     int end = shard.end(tokens);
     for (int token = shard.first(tokens); token < end; token++) {
       add(xa + token * x.stride(), ya + token * y.stride(), columns);
+    }
+  }
+
+  @Override
+  public void addScaled(Rows x, float factor, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      addScaled(xa + token * x.stride(), factor, ya + token * y.stride(), columns);
+    }
+  }
+
+  private static void addScaled(long from, float factor, long to, int count) {
+    long x = from & ADDRESS;
+    long y = to & ADDRESS;
+    int vectors = count / L;
+    FloatVector factors = FloatVector.broadcast(F, factor);
+    for (int i = 0; i < vectors; i++) {
+      FloatVector sum = FloatVector.fromMemorySegment(F, ALL, y + i * BYTES, LE);
+      FloatVector.fromMemorySegment(F, ALL, x + i * BYTES, LE)
+          .fma(factors, sum)
+          .intoMemorySegment(ALL, y + i * BYTES, LE);
+    }
+    VectorMask<Float> rest = F.indexInRange(vectors * L, count);
+    if (rest.anyTrue()) {
+      long tail = vectors * BYTES;
+      FloatVector sum = FloatVector.fromMemorySegment(F, ALL, y + tail, LE, rest);
+      FloatVector.fromMemorySegment(F, ALL, x + tail, LE, rest)
+          .fma(factors, sum)
+          .intoMemorySegment(ALL, y + tail, LE, rest);
     }
   }
 
@@ -203,6 +219,30 @@ final class VectorElementwise implements Elementwise {
       float silu = (float) (g / (1 + StrictMath.exp(-g)));
       ALL.set(
           ValueLayout.JAVA_FLOAT, ya + i * 4L, silu * ALL.get(ValueLayout.JAVA_FLOAT, ua + i * 4L));
+    }
+  }
+
+  @Override
+  public void geGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    int columns = gate.columns();
+    long ga = gate.address("gate", tokens, columns);
+    long ua = up.address("up", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      TanhKernels.gelu(
+          ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
+    }
+  }
+
+  @Override
+  public void gelu(Rows x, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      TanhKernels.gelu(xa + token * x.stride(), 0, ya + token * y.stride(), columns);
     }
   }
 
@@ -315,6 +355,26 @@ final class VectorElementwise implements Elementwise {
     FloatVector.fromMemorySegment(F, ALL, at + tail, LE, rest)
         .mul(scale)
         .intoMemorySegment(ALL, at + tail, LE, rest);
+  }
+
+  @Override
+  public void cap(Rows x, int row, float factor, float cap) {
+    Elementwise.checkCap(cap);
+    int columns = x.columns();
+    long at = x.address("x", row + 1, columns) + row * x.stride() & ADDRESS;
+    if (cap != 0) {
+      TanhKernels.cap(at, columns, factor, cap);
+      return;
+    }
+    int vectors = columns / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector.fromMemorySegment(F, ALL, at + i * BYTES, LE)
+          .mul(factor)
+          .intoMemorySegment(ALL, at + i * BYTES, LE);
+    }
+    for (int i = vectors * L; i < columns; i++) {
+      NativeMemory.set(at + i * 4L, NativeMemory.get(at + i * 4L) * factor);
+    }
   }
 
   @Override

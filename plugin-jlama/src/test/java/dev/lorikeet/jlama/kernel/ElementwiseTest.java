@@ -112,6 +112,8 @@ class ElementwiseTest {
   void sumsAgreeExactlyWithTheirTwin() {
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.add(o, x, x.rows(), shard));
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addBias(o.row(0), x, x.rows(), shard));
+    float factor = (float) random.nextGaussian();
+    twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addScaled(o, factor, x, x.rows(), shard));
   }
 
   @Test
