@@ -81,8 +81,9 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
   void gelu(Rows x, Rows y, int tokens, Shard shard);
 
   /**
-   * Rotary position embedding in place, in the rotate-half layout: elements i and i + headDim/2 of
-   * a head become (a cos - b sin, b cos + a sin).
+   * Rotary position embedding in place, in the rotate-half layout: elements i and i + h of a head,
+   * with h the number of frequencies, become (a cos - b sin, b cos + a sin). Elements from 2h on
+   * stay as they are.
    *
    * @param x {@code [tokens, heads * headDim]}
    * @param table the angles; covers the positions of all tokens

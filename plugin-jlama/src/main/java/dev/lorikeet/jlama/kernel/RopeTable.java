@@ -3,26 +3,49 @@ package dev.lorikeet.jlama.kernel;
 import java.lang.foreign.Arena;
 
 /**
- * Cosines and sines of the rotary embedding, one row of {@code headDim / 2} for each position, for
- * as many positions as were used so far. Kernels read it; {@link #cover} and {@link #close} must
- * not overlap them.
+ * Cosines and sines of the rotary embedding, one row for each position, for as many positions as
+ * were used so far. Heads may be wider than what is rotated of them: with h frequencies the first
+ * 2h elements of a head, element i with element i + h, and the others stay. Kernels read it; {@link
+ * #cover} and {@link #close} must not overlap them.
  */
 public final class RopeTable implements AutoCloseable {
   private static final int FIRST_POSITIONS = 512;
 
   private final double[] inverse;
   private final double scale;
+  private final int headDim;
   private Arena arena;
   private Rows cos;
   private Rows sin;
 
   /**
-   * Creates a table.
+   * Creates a table that rotates whole heads.
    *
    * @param inverse the {@code headDim / 2} inverse frequencies in radians per position
    * @param scale the factor on cosines and sines
    */
   public RopeTable(double[] inverse, double scale) {
+    this(inverse, scale, 2 * inverse.length);
+  }
+
+  /**
+   * Creates a table.
+   *
+   * @param inverse the inverse frequencies in radians per position
+   * @param scale the factor on cosines and sines
+   * @param headDim width of a head, at least twice as many as there are frequencies
+   */
+  public RopeTable(double[] inverse, double scale, int headDim) {
+    if (headDim < 2L * inverse.length) {
+      throw new IllegalArgumentException(
+          "rope: expected heads of at least "
+              + 2L * inverse.length
+              + " for "
+              + inverse.length
+              + " frequencies, found "
+              + headDim);
+    }
+    this.headDim = headDim;
     this.inverse = inverse.clone();
     this.scale = scale;
     arena = Arena.ofShared();
@@ -64,7 +87,12 @@ public final class RopeTable implements AutoCloseable {
   }
 
   int headDim() {
-    return 2 * inverse.length;
+    return headDim;
+  }
+
+  /** Returns how many pairs of elements of a head are rotated. */
+  int half() {
+    return inverse.length;
   }
 
   Rows cos() {

@@ -60,7 +60,7 @@ final class ScalarBackElementwise implements BackElementwise {
 
   @Override
   public void rope(Rows d, RopeTable table, Positions positions, int tokens, Shard shard) {
-    int half = table.headDim() / 2;
+    int half = table.half();
     d.check("d", tokens, table.heads(d) * table.headDim());
     for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
       int position = table.checkPosition(positions.position(token));

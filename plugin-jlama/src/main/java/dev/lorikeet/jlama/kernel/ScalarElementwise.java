@@ -150,7 +150,7 @@ final class ScalarElementwise implements Elementwise {
 
   @Override
   public void rope(Rows x, RopeTable table, Positions positions, int tokens, Shard shard) {
-    int half = table.headDim() / 2;
+    int half = table.half();
     x.check("x", tokens, table.heads(x) * table.headDim());
     for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
       int position = table.checkPosition(positions.position(token));

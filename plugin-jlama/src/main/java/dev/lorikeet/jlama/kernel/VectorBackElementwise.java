@@ -139,7 +139,7 @@ final class VectorBackElementwise implements BackElementwise {
       long row = table.checkPosition(positions.position(token)) * table.cos().stride();
       for (int head = 0; head < heads; head++) {
         long at = da + token * d.stride() + (long) head * headDim * 4;
-        rotate(at, headDim / 2, cos + row, sin + row);
+        rotate(at, table.half(), cos + row, sin + row);
       }
     }
   }

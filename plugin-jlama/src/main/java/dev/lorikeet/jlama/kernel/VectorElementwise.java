@@ -292,7 +292,7 @@ final class VectorElementwise implements Elementwise {
       long row = table.checkPosition(positions.position(token)) * table.cos().stride();
       for (int head = 0; head < heads; head++) {
         long at = xa + token * x.stride() + (long) head * headDim * 4;
-        rotate(at, headDim / 2, cos + row, sin + row);
+        rotate(at, table.half(), cos + row, sin + row);
       }
     }
   }

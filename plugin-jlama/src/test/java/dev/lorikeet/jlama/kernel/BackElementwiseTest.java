@@ -86,8 +86,8 @@ class BackElementwiseTest {
       int half = 1 + random.nextInt(70);
       double[] inverse = random.doubles(half).toArray();
       try (Arena arena = Arena.ofConfined();
-          RopeTable table = new RopeTable(inverse, 1)) {
-        Rows x = RandomWeights.rows(arena, random, 5, 6 * half, 1);
+          RopeTable table = new RopeTable(inverse, 1, 2 * half + random.nextInt(20))) {
+        Rows x = RandomWeights.rows(arena, random, 5, 3 * table.headDim(), 1);
         MemorySegment before = arena.allocate(x.segment().byteSize()).copyFrom(x.segment());
         new ScalarElementwise().rope(x, table, t -> 11 * t, 5, Shard.WHOLE);
         kernels.rope(x, table, t -> 11 * t, 5, new Shard(0, 2));

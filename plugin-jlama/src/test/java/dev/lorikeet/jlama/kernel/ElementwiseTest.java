@@ -122,6 +122,42 @@ class ElementwiseTest {
   }
 
   @Test
+  void ropeOfAPartOfAHeadLeavesTheRestAndIsTheRopeOfThatPart() {
+    for (int half : new int[] {1, 3, 8, 20, 40}) {
+      double[] inverse = random.doubles(half).toArray();
+      int headDim = 2 * half + random.nextInt(40);
+      try (Arena arena = Arena.ofConfined();
+          RopeTable part = new RopeTable(inverse, 1.25, headDim);
+          RopeTable whole = new RopeTable(inverse, 1.25)) {
+        Rows x = RandomWeights.rows(arena, random, 4, 3 * headDim, 1);
+        Rows rotated = Rows.allocate(arena, 4 * 3, 2 * half);
+        for (int i = 0; i < 4 * 3 * 2 * half; i++) {
+          int head = i / (2 * half);
+          float value = x.get(head / 3, head % 3 * headDim + i % (2 * half));
+          rotated.set(head, i % (2 * half), value);
+        }
+        new ScalarElementwise().rope(rotated, whole, head -> 11 * (head / 3), 12, Shard.WHOLE);
+        for (Elementwise kernels :
+            new Elementwise[] {new VectorElementwise(), new ScalarElementwise()}) {
+          Rows y = copy(arena, x);
+          split(shard -> kernels.rope(y, part, token -> 11 * token, 4, shard));
+          for (int i = 0; i < 4 * 3 * headDim; i++) {
+            int head = i / headDim;
+            int element = i % headDim;
+            float expected =
+                element < 2 * half
+                    ? rotated.get(head, element)
+                    : x.get(head / 3, head % 3 * headDim + element);
+            float found = y.get(head / 3, head % 3 * headDim + element);
+            assertEquals(expected, found, 0, () -> "seed " + seed + " element " + element);
+          }
+        }
+      }
+    }
+    assertThrows(IllegalArgumentException.class, () -> new RopeTable(new double[3], 1, 5));
+  }
+
+  @Test
   void ropeAgreesExactlyWithItsTwin() {
     for (int headDim : new int[] {2, 6, 16, 64, 80}) {
       double[] inverse = random.doubles(headDim / 2).toArray();
