@@ -94,6 +94,16 @@ final class AttentionKernels {
     }
   }
 
+  /** Makes the first {@code count} scores of each head those of positions that do not count. */
+  static void hide(long scores, int heads, int count) {
+    for (int head = 0; head < heads; head++) {
+      long sa = scores + (long) head * TILE * 4;
+      for (int i = 0; i < count; i++) {
+        NativeMemory.set(sa + i * 4L, Float.NEGATIVE_INFINITY);
+      }
+    }
+  }
+
   /** Adds {@code count} weights of each head, a multiple of LANES, to its partial sums. */
   static void addWeights(long weights, int heads, int count, long state) {
     for (int head = 0; head < heads; head++) {

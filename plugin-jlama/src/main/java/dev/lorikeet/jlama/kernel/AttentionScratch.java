@@ -4,8 +4,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Each worker's scratch memory for {@link PagedAttention}. Allocated once by the host; {@link
- * #close()} frees it.
+ * Each worker's scratch memory for {@link PagedAttention}. Allocated once by the host, for all
+ * shapes of the same sizes, such as those of layers that differ in their windows; {@link #close()}
+ * frees it.
  */
 public final class AttentionScratch implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
@@ -16,7 +17,7 @@ public final class AttentionScratch implements AutoCloseable {
   /**
    * Allocates scratch memory.
    *
-   * @param shape the shape it serves
+   * @param shape a shape of the sizes it serves
    * @param shards the number of workers that will use it
    */
   public AttentionScratch(AttentionShape shape, int shards) {
@@ -33,9 +34,9 @@ public final class AttentionScratch implements AutoCloseable {
   }
 
   MemorySegment of(AttentionShape expected, Shard shard) {
-    if (!shape.equals(expected)) {
+    if (!shape.sizedAs(expected)) {
       throw new IllegalArgumentException(
-          "attention scratch: expected " + expected + ", found " + shape);
+          "attention scratch: expected the sizes of " + expected + ", found " + shape);
     }
     return scratch[shard.worker()];
   }

@@ -58,7 +58,9 @@ final class ScalarPagedAttention implements PagedAttention {
         double max = Double.NEGATIVE_INFINITY;
         double total = 0;
         java.util.Arrays.fill(sums, 0);
-        for (int position = 0; position <= batch.position(token); position++) {
+        for (int position = shape.firstVisible(batch.position(token));
+            position <= batch.position(token);
+            position++) {
           long block =
               PagedAttention.block(
                       shape,
@@ -79,6 +81,9 @@ final class ScalarPagedAttention implements PagedAttention {
                     * shape.type().read(pool, key + (long) i * shape.type().bytes());
           }
           score *= shape.scale();
+          if (shape.softCap() != 0) {
+            score = shape.softCap() * Math.tanh(score / shape.softCap());
+          }
           double newMax = Math.max(max, score);
           double shrink = Math.exp(max - newMax);
           double weight = Math.exp(score - newMax);

@@ -31,7 +31,9 @@ final class VectorPagedAttention implements PagedAttention {
    * position (AttentionKernels), in the same split order; the result is joined again once at the end.
    *
    * Invariance. For a token the tiles, and the order within them, depend on its position alone. Positions behind a
-   * token's own are cut off, not multiplied by zero.
+   * token's own are cut off, not multiplied by zero, and so are those before its window: whole tiles, whole groups of
+   * 16 of its first tile, and of the group where the window begins scores become -infinity and values are left out. A
+   * run reads from the first position that its first token sees.
    *
    * Cost. Per position and key and value head: 2 headDim elements read and widened once for the run, 4 headDim flops
    * for each token and query head. Foreseen for 8 sequences of 512 positions of the 135 M model (9 query heads of 64 on
@@ -103,12 +105,12 @@ final class VectorPagedAttention implements PagedAttention {
     AttentionTile tile = scratch.tile();
     long total = 0;
     for (int token = 0; token < tokens; token = endOfRun(batch, token)) {
-      total += cost(batch, token) * shape.kvHeads();
+      total += cost(shape, batch, token) * shape.kvHeads();
     }
     long done = 0;
     for (int token = 0; token < tokens; ) {
       int end = endOfRun(batch, token);
-      long cost = cost(batch, token);
+      long cost = cost(shape, batch, token);
       for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
         // A unit belongs to the shard in whose part of the total cost it begins.
         if (done * shard.count() / total == shard.index()) {
@@ -133,9 +135,11 @@ final class VectorPagedAttention implements PagedAttention {
     return end;
   }
 
-  private static long cost(AttentionBatch batch, int first) {
+  /** Returns the positions that the last token of a run sees, times the tokens. */
+  private static long cost(AttentionShape shape, AttentionBatch batch, int first) {
     int end = endOfRun(batch, first);
-    return (long) (batch.position(end - 1) + 1) * (end - first);
+    int last = batch.position(end - 1);
+    return (last + 1L - shape.firstVisible(last)) * (end - first);
   }
 
   /** Returns whether the outcome could be stored. */
@@ -165,13 +169,17 @@ final class VectorPagedAttention implements PagedAttention {
     }
     int sequence = batch.sequenceOf(first);
     int last = batch.position(end - 1);
-    for (int from = 0; from <= last; from += TILE) {
+    int begin = shape.firstVisible(batch.position(first));
+    for (int from = begin / TILE * TILE; from <= last; from += TILE) {
       int count = Math.min(TILE, last + 1 - from);
-      gather(shape, tile, batch, sequence, layer, pool, kvHead, from, count, memory);
+      int skipped = Math.max(0, begin - from);
+      gather(shape, tile, batch, sequence, layer, pool, kvHead, from, skipped, count, memory);
       for (int token = first; token < end; token++) {
-        int visible = Math.min(count, batch.position(token) + 1 - from);
-        if (visible > 0) {
-          step(shape, tile, (token - first) * slots, visible, memory);
+        int position = batch.position(token);
+        int hidden = Math.max(0, shape.firstVisible(position) - from);
+        int visible = Math.min(count, position + 1 - from);
+        if (visible > hidden) {
+          step(shape, tile, (token - first) * slots, hidden, visible, memory);
         }
       }
     }
@@ -217,7 +225,10 @@ final class VectorPagedAttention implements PagedAttention {
     }
   }
 
-  /** Widens the keys and values of {@code count} positions, from whatever blocks they lie in. */
+  /**
+   * Widens the keys and values of the positions of a tile from {@code skipped} to {@code count},
+   * from whatever blocks they lie in.
+   */
   private static void gather(
       AttentionShape shape,
       AttentionTile tile,
@@ -227,12 +238,13 @@ final class VectorPagedAttention implements PagedAttention {
       MemorySegment pool,
       int kvHead,
       int from,
+      int skipped,
       int count,
       long memory) {
     int blockTokens = shape.blockTokens();
     long rowBytes = tile.padded() * 4L;
     int rows;
-    for (int done = 0; done < count; done += rows) {
+    for (int done = skipped; done < count; done += rows) {
       int position = from + done;
       int place = position % blockTokens;
       rows = Math.min(count - done, blockTokens - place);
@@ -255,15 +267,20 @@ final class VectorPagedAttention implements PagedAttention {
         shape.type(), from, shape.headBytes(), rows, shape.headDim(), to, rowBytes);
   }
 
-  /** Takes {@code visible} positions of the tile into one token's slots. */
+  /** Takes the positions of the tile from {@code first} to {@code end} into one token's slots. */
   private static void step(
-      AttentionShape shape, AttentionTile tile, int slot, int visible, long memory) {
+      AttentionShape shape, AttentionTile tile, int slot, int first, int end, long memory) {
     int group = shape.group();
     long paddedBytes = tile.padded() * 4L;
+    int skipped = first / LANES * LANES;
+    int hidden = first - skipped;
+    int visible = end - skipped;
+    long keys = memory + tile.keys() + skipped * paddedBytes;
+    long values = memory + tile.values() + (skipped + hidden) * paddedBytes;
     int blocks = (int) (padded(shape) / BLOCK);
     long queries = memory + tile.queries() + slot * paddedBytes;
     long sums = memory + tile.sums();
-    long weights = memory + tile.weights();
+    long weights = memory + tile.weights() + skipped * 4L;
     for (int from = 0; from < visible; from += LANES) {
       int rows = Math.min(LANES, visible - from);
       for (int g = 0; g < group; g += MatMul.MAX_TOKEN_BLOCK) {
@@ -271,7 +288,7 @@ final class VectorPagedAttention implements PagedAttention {
         for (int row = 0; row < rows; row += 4) {
           VectorMatMul.f32(
               width,
-              memory + tile.keys() + (from + row) * paddedBytes,
+              keys + (from + row) * paddedBytes,
               paddedBytes,
               queries + (long) g * padded(shape) * 4,
               sums + (g * LANES + row) * BYTES,
@@ -285,17 +302,27 @@ final class VectorPagedAttention implements PagedAttention {
         }
       }
     }
+    int computed = AttentionTile.computed(visible);
+    float scale = shape.scale();
+    if (shape.softCap() != 0) {
+      for (int g = 0; g < group; g++) {
+        TanhKernels.cap(weights + (long) g * TILE * 4, computed, scale, shape.softCap());
+      }
+      scale = 1;
+    }
+    if (hidden > 0) {
+      AttentionKernels.hide(weights, group, hidden);
+    }
     long state = memory + tile.state() + (long) slot * LANES * 4;
     AttentionKernels.relate(
         weights,
         group,
         visible,
-        shape.scale(),
+        scale,
         memory + tile.max() + slot * 4L,
         state,
         memory + tile.out() + slot * paddedBytes,
         paddedBytes);
-    int computed = AttentionTile.computed(visible);
     for (int g = 0; g < group; g++) {
       VectorElementwise.exp(weights + (long) g * TILE * 4, computed, 0);
     }
@@ -304,18 +331,18 @@ final class VectorPagedAttention implements PagedAttention {
       long out = memory + tile.out() + (slot + g) * paddedBytes;
       if (MatMul.blockWidth(group - g) == 4) {
         AttentionKernels.values4(
-            weights + (long) g * TILE * 4,
-            visible,
-            memory + tile.values(),
+            weights + (long) g * TILE * 4 + hidden * 4L,
+            visible - hidden,
+            values,
             paddedBytes,
             out,
             blocks);
       } else {
         for (int single = g; single < group; single++) {
           AttentionKernels.values1(
-              weights + (long) single * TILE * 4,
-              visible,
-              memory + tile.values(),
+              weights + (long) single * TILE * 4 + hidden * 4L,
+              visible - hidden,
+              values,
               paddedBytes,
               out + (single - g) * paddedBytes,
               blocks);

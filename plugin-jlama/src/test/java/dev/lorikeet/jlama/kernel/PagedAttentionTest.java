@@ -19,12 +19,28 @@ class PagedAttentionTest {
   private AttentionShape randomShape() {
     int kvHeads = 1 + random.nextInt(3);
     int[] dims = {8, 16, 30, 32, 64, 80};
-    return new AttentionShape(
-        kvHeads * (1 + random.nextInt(6)),
-        kvHeads,
-        dims[random.nextInt(dims.length)],
-        1 + random.nextInt(40),
-        random.nextBoolean() ? ElementType.F32 : ElementType.F16);
+    AttentionShape shape =
+        new AttentionShape(
+            kvHeads * (1 + random.nextInt(6)),
+            kvHeads,
+            dims[random.nextInt(dims.length)],
+            1 + random.nextInt(40),
+            random.nextBoolean() ? ElementType.F32 : ElementType.F16);
+    if (random.nextBoolean()) {
+      shape = shape.withWindow(randomWindow());
+    }
+    if (random.nextInt(3) == 0) {
+      shape = shape.withSoftCap(0.5f + 5 * random.nextFloat());
+    }
+    return random.nextInt(3) == 0
+        ? shape.withScale(shape.scale() * (0.5f + random.nextFloat()))
+        : shape;
+  }
+
+  /** Within a group of 16 positions, a tile of 64, or wider; one is a token alone with itself. */
+  private int randomWindow() {
+    int[] most = {1, 16, 64, 200};
+    return 1 + random.nextInt(most[random.nextInt(most.length)]);
   }
 
   /** Everything one test round needs: three sequences, written token by token, and queries. */
@@ -55,7 +71,11 @@ class PagedAttentionTest {
     /** The same keys, values and queries in other blocks. */
     Round(Round other, int blockTokens) {
       AttentionShape o = other.shape;
-      shape = new AttentionShape(o.heads(), o.kvHeads(), o.headDim(), blockTokens, o.type());
+      shape =
+          new AttentionShape(o.heads(), o.kvHeads(), o.headDim(), blockTokens, o.type())
+              .withScale(o.scale())
+              .withSoftCap(o.softCap())
+              .withWindow(o.window());
       lengths = other.lengths;
       batch = RaggedBatch.of(shape, random, lengths, lengths);
       pool = RaggedBatch.pool(arena, shape, lengths);
@@ -72,11 +92,16 @@ class PagedAttentionTest {
     }
 
     Rows attend(PagedAttention attention, RaggedBatch part, Rows queries, int shards) {
+      return attend(attention, part, pool, queries, shards);
+    }
+
+    Rows attend(
+        PagedAttention attention, RaggedBatch part, MemorySegment from, Rows queries, int shards) {
       Rows out = room(part);
       try (AttentionScratch scratch = new AttentionScratch(shape, shards)) {
         for (int shard = 0; shard < shards; shard++) {
           Shard mine = new Shard(shard, shards);
-          attention.attend(shape, part, 0, pool, queries, out, scratch, mine);
+          attention.attend(shape, part, 0, from, queries, out, scratch, mine);
         }
       }
       return out;
@@ -129,11 +154,20 @@ class PagedAttentionTest {
 
   @Test
   void theScalarTwinAgreesWithTheDefinition() {
-    try (Round round = new Round(new AttentionShape(4, 2, 16, 5, ElementType.F32))) {
+    AttentionShape plain = new AttentionShape(4, 2, 16, 5, ElementType.F32);
+    agreesWithTheDefinition(plain);
+    agreesWithTheDefinition(plain.withScale(0.4f).withSoftCap(1.5f));
+    agreesWithTheDefinition(plain.withWindow(1));
+    agreesWithTheDefinition(plain.withWindow(7).withSoftCap(3));
+  }
+
+  private void agreesWithTheDefinition(AttentionShape shape) {
+    try (Round round = new Round(shape)) {
       round.write(new ScalarPagedAttention(), round.pool);
       Rows found = round.attend(new ScalarPagedAttention(), round.batch, round.q, 2);
       for (int token = 0; token < round.batch.tokens(); token++) {
-        int first = token - round.batch.position(token);
+        int seen = Math.min(shape.window(), round.batch.position(token) + 1);
+        int first = token + 1 - seen;
         for (int head = 0; head < 4; head++) {
           double[] weights = new double[token - first + 1];
           double total = 0;
@@ -143,7 +177,11 @@ class PagedAttentionTest {
               score +=
                   (double) round.q.get(token, head * 16 + i) * round.k.get(j, head / 2 * 16 + i);
             }
-            weights[j - first] = Math.exp(score / 4);
+            score *= shape.scale();
+            if (shape.softCap() > 0) {
+              score = shape.softCap() * Math.tanh(score / shape.softCap());
+            }
+            weights[j - first] = Math.exp(score);
             total += weights[j - first];
           }
           for (int i = 0; i < 16; i++) {
@@ -201,6 +239,74 @@ class PagedAttentionTest {
             expected.segment().mismatch(found.segment()),
             () -> "seed " + seed + " " + round.shape + other.shape);
       }
+    }
+  }
+
+  @Test
+  void whatLiesBeforeTheWindowIsNotRead() {
+    for (int i = 0; i < 25; i++) {
+      try (Round round = new Round(randomShape().withWindow(randomWindow()))) {
+        round.write(new VectorPagedAttention(), round.pool);
+        for (PagedAttention attention :
+            new PagedAttention[] {new VectorPagedAttention(), new ScalarPagedAttention()}) {
+          Rows all = round.attend(attention, round.batch, round.q, 1);
+          for (int part = 0; part < 6; part++) {
+            int from = random.nextInt(round.batch.tokens());
+            int most = Math.min(round.batch.tokens() - from, part % 2 == 0 ? 1 : 60);
+            int count = 1 + random.nextInt(most);
+            MemorySegment pool =
+                round.arena.allocate(round.pool.byteSize(), 64).copyFrom(round.pool);
+            RaggedBatch batch = round.batch.slice(from, from + count).forgetful(round.shape, pool);
+            Rows queries = RandomWeights.part(round.q, from, count);
+            Rows found = round.attend(attention, batch, pool, queries, 1 + random.nextInt(3));
+            assertEquals(
+                -1,
+                found.segment().mismatch(RandomWeights.part(all, from, count).segment()),
+                () -> "seed " + seed + " " + round.shape);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void aScratchServesShapesThatDifferInWindowsAndKeepsNothing() {
+    PagedAttention attention = new VectorPagedAttention();
+    for (int i = 0; i < 10; i++) {
+      try (Round round = new Round(randomShape().withWindow(randomWindow()));
+          AttentionScratch scratch = new AttentionScratch(round.shape, 1)) {
+        MemorySegment undefined = round.arena.allocate(round.pool.byteSize(), 64);
+        undefined.fill((byte) 0xff);
+        round.write(attention, round.pool);
+        AttentionShape open =
+            round.shape.withWindow(AttentionShape.NO_WINDOW).withSoftCap(0).withScale(1);
+        Rows out = round.room(round.batch);
+        attention.attend(open, round.batch, 0, undefined, round.q, out, scratch, Shard.WHOLE);
+        assertTrue(Float.isNaN(out.get(0, 0)), "seed " + seed);
+        attention.attend(
+            round.shape, round.batch, 0, round.pool, round.q, out, scratch, Shard.WHOLE);
+        Rows expected = round.attend(attention, round.batch, round.q, 1);
+        assertEquals(
+            -1,
+            expected.segment().mismatch(out.segment()),
+            () -> "seed " + seed + " " + round.shape);
+      }
+    }
+  }
+
+  @Test
+  void aWindowThatReachesEverythingIsNone() {
+    PagedAttention attention = new VectorPagedAttention();
+    AttentionShape shape = new AttentionShape(6, 2, 64, 13, ElementType.F16);
+    try (Round round = new Round(shape)) {
+      round.write(attention, round.pool);
+      Rows expected = round.attend(attention, round.batch, round.q, 2);
+      Rows found = round.room(round.batch);
+      try (AttentionScratch scratch = new AttentionScratch(shape, 1)) {
+        AttentionShape wide = shape.withWindow(round.batch.tokens());
+        attention.attend(wide, round.batch, 0, round.pool, round.q, found, scratch, Shard.WHOLE);
+      }
+      assertEquals(-1, expected.segment().mismatch(found.segment()), () -> "seed " + seed);
     }
   }
 
@@ -265,8 +371,10 @@ class PagedAttentionTest {
   @Test
   void aWarmCallAllocatesNothing() {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
-    for (ElementType type : new ElementType[] {ElementType.F32, ElementType.F16}) {
-      AttentionShape shape = new AttentionShape(6, 2, 64, 13, type);
+    AttentionShape plain = new AttentionShape(6, 2, 64, 13, ElementType.F32);
+    AttentionShape half = new AttentionShape(6, 2, 64, 13, ElementType.F16);
+    for (AttentionShape shape :
+        new AttentionShape[] {plain, half, half.withWindow(21).withSoftCap(2)}) {
       try (Round round = new Round(shape);
           AttentionScratch scratch = new AttentionScratch(shape, 1)) {
         PagedAttention attention = new VectorPagedAttention();
@@ -316,5 +424,12 @@ class PagedAttentionTest {
         IllegalArgumentException.class, () -> new AttentionShape(3, 2, 8, 8, ElementType.F32));
     assertThrows(
         IllegalArgumentException.class, () -> new AttentionShape(2, 2, 8, 8, ElementType.BF16));
+    AttentionShape shape = new AttentionShape(2, 2, 8, 8, ElementType.F16);
+    for (float wrong : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
+      assertThrows(IllegalArgumentException.class, () -> shape.withScale(wrong));
+      assertThrows(IllegalArgumentException.class, () -> shape.withSoftCap(wrong));
+    }
+    assertThrows(IllegalArgumentException.class, () -> shape.withScale(0));
+    assertThrows(IllegalArgumentException.class, () -> shape.withWindow(0));
   }
 }

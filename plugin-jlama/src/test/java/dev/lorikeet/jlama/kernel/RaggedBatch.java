@@ -65,6 +65,36 @@ final class RaggedBatch implements AttentionBatch {
     return slice;
   }
 
+  /**
+   * The same tokens once the cache has let go of what none of them sees: blocks wholly before the
+   * window of a sequence's first token are nowhere, and what they held, and what lies before the
+   * window in the block where it begins, is NaN.
+   */
+  RaggedBatch forgetful(AttentionShape shape, MemorySegment pool) {
+    long[][] left = new long[offsets.length][];
+    for (int s = 0; s < offsets.length; s++) {
+      left[s] = offsets[s].clone();
+      int token = sequences.indexOf(s);
+      int begin = token < 0 ? 0 : shape.firstVisible(positions.get(token));
+      for (int position = 0; position < begin; position++) {
+        long block = offsets[s][position / shape.blockTokens()];
+        int place = position % shape.blockTokens();
+        for (int head = 0; head < shape.kvHeads(); head++) {
+          long size = shape.headBytes();
+          pool.asSlice(block + shape.keyOffset(head, place), size).fill((byte) 0xff);
+          pool.asSlice(block + shape.valueOffset(head, place), size).fill((byte) 0xff);
+        }
+      }
+      for (int block = 0; block < begin / shape.blockTokens(); block++) {
+        left[s][block] = -1;
+      }
+    }
+    RaggedBatch batch = new RaggedBatch(left);
+    batch.sequences.addAll(sequences);
+    batch.positions.addAll(positions);
+    return batch;
+  }
+
   @Override
   public int tokens() {
     return sequences.size();
