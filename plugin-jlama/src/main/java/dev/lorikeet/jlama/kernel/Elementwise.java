@@ -54,6 +54,15 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
   void addScaled(Rows x, float factor, Rows y, int tokens, Shard shard);
 
   /**
+   * Adds to each token what its experts made of it, times their weights, one expert after the other
+   * in ascending order, each with one rounding.
+   *
+   * @param groups of the batch
+   * @param outputs a row for each entry
+   */
+  void addExperts(ExpertGroups groups, Rows outputs, Rows y, int tokens, Shard shard);
+
+  /**
    * y += bias for every token.
    *
    * @param bias as many float32 as y has columns, aligned to 4 bytes

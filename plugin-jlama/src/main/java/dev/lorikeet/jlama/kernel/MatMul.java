@@ -49,6 +49,17 @@ public sealed interface MatMul permits ScalarMatMul, VectorMatMul {
   void pack(ActivationPanel panel, Rows x, int tokens, Shard shard);
 
   /**
+   * Copies one shard's part of the tokens of an expert into the panel, in the order of its entries.
+   *
+   * @param panel receives them; its former content is lost
+   * @param x {@code [tokens, features]}, the rows of all tokens
+   * @param groups of the batch
+   * @param expert an expert that has entries
+   * @param shard this shard; all must be done before any calls {@link #multiply}
+   */
+  void pack(ActivationPanel panel, Rows x, ExpertGroups groups, int expert, Shard shard);
+
+  /**
    * Computes one shard's slice of the output features for all packed tokens.
    *
    * @param weights W; as many columns as were packed

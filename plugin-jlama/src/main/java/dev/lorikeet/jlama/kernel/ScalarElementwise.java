@@ -97,6 +97,21 @@ final class ScalarElementwise implements Elementwise {
   }
 
   @Override
+  public void addExperts(ExpertGroups groups, Rows outputs, Rows y, int tokens, Shard shard) {
+    outputs.check("outputs", tokens * groups.perToken(), y.columns());
+    y.check("y", tokens, y.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int index = 0; index < groups.perToken(); index++) {
+        int entry = groups.entry(token, index);
+        for (int i = 0; i < y.columns(); i++) {
+          float sum = Math.fma(outputs.get(entry, i), groups.weight(entry), y.get(token, i));
+          y.set(token, i, sum);
+        }
+      }
+    }
+  }
+
+  @Override
   public void addBias(MemorySegment bias, Rows y, int tokens, Shard shard) {
     y.check("y", tokens, y.columns());
     for (int token = 0; token < tokens; token++) {

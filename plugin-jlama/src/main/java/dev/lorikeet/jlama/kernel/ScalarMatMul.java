@@ -20,6 +20,20 @@ final class ScalarMatMul implements MatMul {
   }
 
   @Override
+  public void pack(ActivationPanel panel, Rows x, ExpertGroups groups, int expert, Shard shard) {
+    int columns = x.columns();
+    int first = groups.first(expert);
+    int count = groups.end(expert) - first;
+    panel.reshape(count, columns);
+    for (int i = shard.first(count); i < shard.end(count); i++) {
+      int token = groups.token(first + i);
+      x.check("x", token + 1, columns);
+      long to = (long) i * columns * 4;
+      MemorySegment.copy(x.segment(), token * x.stride(), panel.packed(), to, columns * 4L);
+    }
+  }
+
+  @Override
   public void multiply(WeightMatrix weights, ActivationPanel panel, Rows y, Shard shard) {
     MatMul.checkOutput(weights, panel, y);
     int columns = panel.columns();

@@ -139,6 +139,21 @@ final class VectorElementwise implements Elementwise {
   }
 
   @Override
+  public void addExperts(ExpertGroups groups, Rows outputs, Rows y, int tokens, Shard shard) {
+    int columns = y.columns();
+    long oa = outputs.address("outputs", tokens * groups.perToken(), columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      for (int index = 0; index < groups.perToken(); index++) {
+        int entry = groups.entry(token, index);
+        long from = oa + entry * outputs.stride();
+        addScaled(from, groups.weight(entry), ya + token * y.stride(), columns);
+      }
+    }
+  }
+
+  @Override
   public void addBias(MemorySegment bias, Rows y, int tokens, Shard shard) {
     int columns = y.columns();
     long from = NativeMemory.address("bias", bias, 1, columns * 4L, 0);

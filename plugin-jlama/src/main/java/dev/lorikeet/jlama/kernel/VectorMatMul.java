@@ -69,18 +69,38 @@ final class VectorMatMul implements MatMul {
     int columns = x.columns();
     panel.reshape(tokens, columns);
     long from = x.address("x", tokens, columns);
-    long padded = ActivationPanel.roundUp(columns, BLOCK);
-    long to = panel.packed().address();
     int end = shard.end(tokens);
     for (int token = shard.first(tokens); token < end; token++) {
-      int first = token / panel.widest() * panel.widest();
-      int width = panel.blockWidth(tokens - first);
-      packToken(
-          from + token * x.stride(),
-          columns,
-          to + ((long) first * padded + (long) (token - first) * BLOCK) * Float.BYTES,
-          width * BLOCK_BYTES);
+      packToken(panel, from + token * x.stride(), columns, token, tokens);
     }
+  }
+
+  @Override
+  public void pack(ActivationPanel panel, Rows x, ExpertGroups groups, int expert, Shard shard) {
+    int columns = x.columns();
+    int first = groups.first(expert);
+    int count = groups.end(expert) - first;
+    panel.reshape(count, columns);
+    int end = shard.end(count);
+    for (int i = shard.first(count); i < end; i++) {
+      int token = groups.token(first + i);
+      long from = x.address("x", token + 1, columns);
+      packToken(panel, from + token * x.stride(), columns, i, count);
+    }
+  }
+
+  /** Packs a row as one of {@code tokens} tokens of the panel. */
+  private static void packToken(
+      ActivationPanel panel, long from, int columns, int token, int tokens) {
+    long padded = ActivationPanel.roundUp(columns, BLOCK);
+    long to = panel.packed().address();
+    int first = token / panel.widest() * panel.widest();
+    int width = panel.blockWidth(tokens - first);
+    packToken(
+        from,
+        columns,
+        to + ((long) first * padded + (long) (token - first) * BLOCK) * Float.BYTES,
+        width * BLOCK_BYTES);
   }
 
   /** Packs a row: blocks of evens and odds at a distance of {@code step} bytes, zero-padded. */
