@@ -34,7 +34,7 @@ class ExpertGroupsTest {
   private static List<Integer> chosen(Rows logits, int token, int perToken) {
     return IntStream.range(0, logits.columns())
         .boxed()
-        .sorted(Comparator.comparing(expert -> -logits.get(token, expert)))
+        .sorted(Comparator.comparingDouble(expert -> -logits.get(token, expert)))
         .limit(perToken)
         .sorted()
         .toList();
