@@ -1,7 +1,8 @@
 package dev.lorikeet.shape;
 
 /**
- * The sizes of a decoder-only transformer with grouped-query attention and a gated MLP.
+ * The sizes of a decoder-only transformer with grouped-query attention and an MLP, and the linear
+ * layers of its blocks.
  *
  * <p>Make one with {@link #builder}: the canonical constructor may gain parameters.
  *
@@ -12,9 +13,17 @@ package dev.lorikeet.shape;
  * @param kvHeads number of key and value heads; divides {@code heads}
  * @param headDim width of one head
  * @param vocabulary number of token ids
+ * @param modules the linear layers of a block and their names in files
  */
 public record ModelShape(
-    int layers, int hidden, int intermediate, int heads, int kvHeads, int headDim, int vocabulary) {
+    int layers,
+    int hidden,
+    int intermediate,
+    int heads,
+    int kvHeads,
+    int headDim,
+    int vocabulary,
+    ModuleNames modules) {
 
   public ModelShape {
     if (layers < 1
@@ -80,9 +89,39 @@ public record ModelShape(
     };
   }
 
+  /** Returns the number of output features of a module: those of all its projections. */
+  public int outFeatures(ModuleNames.Module module) {
+    return module.parts().stream().mapToInt(this::outFeatures).sum();
+  }
+
+  /** Returns which of its module's rows is the first of a projection that the model has. */
+  public int firstRow(Projection projection) {
+    int row = 0;
+    for (Projection part : modules.of(projection).orElseThrow().parts()) {
+      if (part == projection) {
+        return row;
+      }
+      row += outFeatures(part);
+    }
+    throw new IllegalStateException("module without " + projection);
+  }
+
   /** Returns a builder; each size is to be set. */
   public static Builder builder() {
     return new Builder();
+  }
+
+  /** Returns a builder that has these sizes. */
+  public Builder toBuilder() {
+    return new Builder()
+        .layers(layers)
+        .hidden(hidden)
+        .intermediate(intermediate)
+        .heads(heads)
+        .kvHeads(kvHeads)
+        .headDim(headDim)
+        .vocabulary(vocabulary)
+        .modules(modules);
   }
 
   /** Builds shapes. */
@@ -94,6 +133,7 @@ public record ModelShape(
     private int kvHeads;
     private int headDim;
     private int vocabulary;
+    private ModuleNames modules = ModuleNames.LLAMA;
 
     private Builder() {}
 
@@ -139,9 +179,16 @@ public record ModelShape(
       return this;
     }
 
+    /** Sets the linear layers of a block; those of Llama by default. */
+    public Builder modules(ModuleNames value) {
+      modules = value;
+      return this;
+    }
+
     /** Returns the shape. */
     public ModelShape build() {
-      return new ModelShape(layers, hidden, intermediate, heads, kvHeads, headDim, vocabulary);
+      return new ModelShape(
+          layers, hidden, intermediate, heads, kvHeads, headDim, vocabulary, modules);
     }
   }
 }

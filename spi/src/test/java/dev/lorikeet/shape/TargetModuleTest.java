@@ -14,7 +14,8 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class TargetModuleTest {
-  private static final ModelShape SHAPE = new ModelShape(2, 24, 40, 4, 2, 8, 100);
+  private static final ModelShape SHAPE =
+      new ModelShape(2, 24, 40, 4, 2, 8, 100, ModuleNames.LLAMA);
 
   @Test
   void namesAreThoseOfHuggingFace() {

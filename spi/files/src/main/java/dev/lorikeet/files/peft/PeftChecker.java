@@ -6,6 +6,7 @@ import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.ModuleNames;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * Compares what the configuration asks for with the tensors that are there and with the base model,
@@ -27,15 +29,21 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
 
   AdapterPlan check(PeftTensors tensors) {
     List<AdapterPlan.Placed> placed = new ArrayList<>();
+    ModuleNames modules = shape.map(ModelShape::modules).orElse(ModuleNames.LLAMA);
     int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
     for (int layer = 0; layer < layers; layer++) {
-      for (Projection projection : Projection.ofLayer()) {
-        var target = TargetModule.of(layer, projection);
-        String name = tensors.layersPrefix() + layer + "." + projection.path();
+      for (ModuleNames.Module module : modules.modules()) {
+        String name = tensors.layersPrefix() + layer + "." + module.path();
         boolean covered = config.covers(name, tensors.layersPrefix(), layer);
-        Optional<PeftTensors.Pair> pair = tensors.pair(target);
+        Optional<PeftTensors.Pair> pair = tensors.pair(layer, module);
         if (covered) {
-          placed.add(placed(target, name, pair.orElseThrow(() -> tensors.missing(target))));
+          int missing = layer;
+          place(
+              layer,
+              module,
+              name,
+              pair.orElseThrow(() -> tensors.missing(missing, module)),
+              placed);
         } else if (pair.isPresent()) {
           throw Faults.ADAPTER.refuse(
               file,
@@ -66,16 +74,28 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
     return AdapterPlan.of(placed);
   }
 
-  private AdapterPlan.Placed placed(TargetModule target, String name, PeftTensors.Pair pair) {
+  /** Adds a module's target modules: as many as it holds projections, each with all of A. */
+  private void place(
+      int layer,
+      ModuleNames.Module names,
+      String name,
+      PeftTensors.Pair pair,
+      List<AdapterPlan.Placed> placed) {
     PeftConfig.Module module = config.module(name);
     int in =
         shape
-            .map(s -> s.inFeatures(target.projection()))
+            .map(s -> s.inFeatures(names.parts().getFirst()))
             .orElseGet(() -> width(pair.a(), 1, module.aBlocks()));
-    int out =
-        shape.map(s -> s.outFeatures(target.projection())).orElseGet(() -> width(pair.b(), 0, 1));
+    int out = shape.map(s -> s.outFeatures(names)).orElseGet(() -> width(pair.b(), 0, 1));
     checkBlocks(name, "A", module.aBlocks(), in, module.rank());
     checkBlocks(name, "B", module.bBlocks(), out, module.rank());
+    if (names.parts().size() > 1 && module.bBlocks() > 1) {
+      throw Faults.ADAPTER.refuseUnsupported(
+          config.file(),
+          "use_bdlora.target_modules_bd_b: a block-diagonal B of "
+              + name
+              + ", which holds several projections, is not supported");
+    }
     checkShape(pair.a(), module.rank(), in / module.aBlocks(), "[rank, in]", module.aBlocks());
     checkShape(pair.b(), out, module.rank() / module.bBlocks(), "[out, rank]", module.bBlocks());
     ElementType type = type(pair.a());
@@ -90,22 +110,32 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
               + ": mixed types are not supported");
     }
     checkMagnitude(name, pair.magnitude(), out, type);
-    var spec =
-        TargetSpec.builder(target)
-            .rank(module.rank())
-            .inFeatures(in)
-            .outFeatures(out)
-            .scaling(module.scaling())
-            .aBlocks(module.aBlocks())
-            .bBlocks(module.bBlocks())
-            .type(type)
-            .magnitude(config.dora())
-            .build();
-    return new AdapterPlan.Placed(
-        spec,
-        pair.a().entry().begin(),
-        pair.b().entry().begin(),
-        pair.magnitude().stream().mapToLong(magnitude -> magnitude.entry().begin()).findFirst());
+    long bBegin = pair.b().entry().begin();
+    OptionalLong magnitude =
+        pair.magnitude().stream().mapToLong(found -> found.entry().begin()).findFirst();
+    long row = 0;
+    for (Projection projection : names.parts()) {
+      int rows = names.parts().size() == 1 ? out : shape.orElseThrow().outFeatures(projection);
+      var spec =
+          TargetSpec.builder(TargetModule.of(layer, projection))
+              .rank(module.rank())
+              .inFeatures(in)
+              .outFeatures(rows)
+              .scaling(module.scaling())
+              .aBlocks(module.aBlocks())
+              .bBlocks(module.bBlocks())
+              .type(type)
+              .magnitude(config.dora())
+              .build();
+      long before = row * type.bytes();
+      placed.add(
+          new AdapterPlan.Placed(
+              spec,
+              pair.a().entry().begin(),
+              bBegin + before * module.rank(),
+              magnitude.stream().map(begin -> begin + before).findFirst()));
+      row += rows;
+    }
   }
 
   private void checkMagnitude(

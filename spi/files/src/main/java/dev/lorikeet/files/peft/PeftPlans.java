@@ -5,6 +5,7 @@ import dev.lorikeet.files.RecentlyUsed;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.ModuleNames;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -56,6 +57,7 @@ public final class PeftPlans {
                   PeftTensors.of(
                       weightsFile,
                       SafetensorsHeader.parse(Faults.ADAPTER, weightsFile, header, size),
+                      shape.map(ModelShape::modules).orElse(ModuleNames.LLAMA),
                       dora);
               AdapterPlan plan = new PeftChecker(weightsFile, read, shape).check(tensors);
               known.put(key, plan);

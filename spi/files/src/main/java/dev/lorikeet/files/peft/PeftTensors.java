@@ -3,8 +3,7 @@ package dev.lorikeet.files.peft;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
-import dev.lorikeet.shape.Projection;
-import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.shape.ModuleNames;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
@@ -12,17 +11,17 @@ import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
- * The tensors of a PEFT adapter by target module. Names are {@code
- * base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight}; {@code base_model.model.} and
- * {@code model.} may be missing, and the name that the adapter had in training may stand before
+ * The tensors of a PEFT adapter by module. Names are {@code
+ * base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight}, or what stands for {@code
+ * model.layers.} and {@code self_attn.q_proj} in the base model's family; {@code base_model.model.}
+ * and {@code model.} may be missing, and the name that the adapter had in training may stand before
  * {@code weight}, each the same way in all names.
  */
 final class PeftTensors {
   private static final String WRAPPER = "base_model.model.";
-  private static final String MODEL = "model.";
-  private static final String LAYERS = "layers.";
   private static final String FACTOR = ".lora_";
   private static final String MAGNITUDE = "magnitude_vector";
   private static final Set<String> FACTORS = Set.of("A", "B", MAGNITUDE);
@@ -50,104 +49,128 @@ final class PeftTensors {
   }
 
   /**
+   * Where a module is.
+   *
+   * @param layer the layer
+   * @param path the name below it
+   */
+  private record Place(int layer, String path) {}
+
+  /**
    * A name taken apart.
    *
    * @param outer what stands before {@code layers.}, wrapper included
-   * @param target the target module
+   * @param place the module
    * @param factor one of {@link #FACTORS}
    * @param adapter the adapter's name in training, empty if it is not there
    */
-  private record Parsed(String outer, TargetModule target, String factor, String adapter) {}
+  private record Parsed(String outer, Place place, String factor, String adapter) {}
 
   private final Path file;
+  private final Names names;
   private final String outer;
-  private final Map<TargetModule, Pair> pairs;
+  private final Map<Place, Pair> pairs;
   private final NavigableMap<Integer, String> byLayer;
 
   private PeftTensors(
       Path file,
+      Names names,
       String outer,
-      Map<TargetModule, Pair> pairs,
+      Map<Place, Pair> pairs,
       NavigableMap<Integer, String> byLayer) {
     this.file = file;
+    this.names = names;
     this.outer = outer;
     this.pairs = pairs;
     this.byLayer = byLayer;
   }
 
-  static PeftTensors of(Path file, SafetensorsHeader header, boolean dora) {
+  /**
+   * What the names of a family's modules are made of.
+   *
+   * @param root what may be missing before {@code layers}
+   * @param layers what stands before the number of a layer, after the root
+   * @param modules the modules of a layer
+   */
+  private record Names(String root, String layers, ModuleNames modules) {
+    static Names of(ModuleNames modules) {
+      int end = modules.layers().lastIndexOf('.', modules.layers().length() - 2) + 1;
+      return new Names(
+          modules.layers().substring(0, end), modules.layers().substring(end), modules);
+    }
+  }
+
+  static PeftTensors of(Path file, SafetensorsHeader header, ModuleNames modules, boolean dora) {
     if (header.tensors().isEmpty()) {
       throw Faults.ADAPTER.refuse(file, "expected tensors, found none");
     }
-    Map<TargetModule, Named> as = new HashMap<>();
-    Map<TargetModule, Named> bs = new HashMap<>();
-    Map<TargetModule, Named> magnitudes = new HashMap<>();
+    Names names = Names.of(modules);
+    Map<Place, Named> as = new HashMap<>();
+    Map<Place, Named> bs = new HashMap<>();
+    Map<Place, Named> magnitudes = new HashMap<>();
     NavigableMap<Integer, String> byLayer = new TreeMap<>();
     Optional<Parsed> first = Optional.empty();
     for (var entry : header.tensors().entrySet()) {
       String name = entry.getKey();
-      Parsed parsed = parse(file, name, dora);
+      Parsed parsed = parse(file, names, name, dora);
       if (first.isEmpty()) {
         first = Optional.of(parsed);
       }
-      checkAlike(file, name, first.get(), parsed);
-      byLayer.put(parsed.target().layer(), name);
-      Map<TargetModule, Named> group =
+      checkAlike(file, names, name, first.get(), parsed);
+      byLayer.put(parsed.place().layer(), name);
+      Map<Place, Named> group =
           switch (parsed.factor()) {
             case "A" -> as;
             case "B" -> bs;
             default -> magnitudes;
           };
-      group.put(parsed.target(), new Named(name, entry.getValue()));
+      group.put(parsed.place(), new Named(name, entry.getValue()));
     }
     return new PeftTensors(
-        file, first.orElseThrow().outer(), pairs(file, as, bs, magnitudes), byLayer);
+        file, names, first.orElseThrow().outer(), pairs(file, as, bs, magnitudes), byLayer);
   }
 
-  private static void checkAlike(Path file, String name, Parsed first, Parsed parsed) {
+  private static void checkAlike(Path file, Names names, String name, Parsed first, Parsed parsed) {
     if (!parsed.outer().equals(first.outer()) || !parsed.adapter().equals(first.adapter())) {
       throw Faults.ADAPTER.refuse(
           file,
           SafetensorsHeader.tensor(name)
               + ": expected a name that begins with '"
               + first.outer()
-              + LAYERS
+              + names.layers()
               + "' and belongs to adapter '"
               + Faults.show(first.adapter())
               + "' like the others, found '"
               + parsed.outer()
-              + LAYERS
+              + names.layers()
               + "' and '"
               + Faults.show(parsed.adapter())
               + "'");
     }
   }
 
-  private static Map<TargetModule, Pair> pairs(
-      Path file,
-      Map<TargetModule, Named> as,
-      Map<TargetModule, Named> bs,
-      Map<TargetModule, Named> magnitudes) {
-    Map<TargetModule, Pair> pairs = new HashMap<>();
+  private static Map<Place, Pair> pairs(
+      Path file, Map<Place, Named> as, Map<Place, Named> bs, Map<Place, Named> magnitudes) {
+    Map<Place, Pair> pairs = new HashMap<>();
     as.forEach(
-        (target, a) -> {
-          Named b = bs.get(target);
+        (place, a) -> {
+          Named b = bs.get(place);
           if (b == null) {
             throw Faults.ADAPTER.refuse(
                 file, SafetensorsHeader.tensor(a.name()) + ": expected its lora_B, found none");
           }
-          pairs.put(target, new Pair(a, b, Optional.ofNullable(magnitudes.get(target))));
+          pairs.put(place, new Pair(a, b, Optional.ofNullable(magnitudes.get(place))));
         });
     bs.forEach(
-        (target, b) -> {
-          if (!as.containsKey(target)) {
+        (place, b) -> {
+          if (!as.containsKey(place)) {
             throw Faults.ADAPTER.refuse(
                 file, SafetensorsHeader.tensor(b.name()) + ": expected its lora_A, found none");
           }
         });
     magnitudes.forEach(
-        (target, magnitude) -> {
-          if (!as.containsKey(target)) {
+        (place, magnitude) -> {
+          if (!as.containsKey(place)) {
             throw Faults.ADAPTER.refuse(
                 file,
                 SafetensorsHeader.tensor(magnitude.name()) + ": expected its lora_A, found none");
@@ -156,13 +179,13 @@ final class PeftTensors {
     return pairs;
   }
 
-  private static Parsed parse(Path file, String name, boolean dora) {
+  private static Parsed parse(Path file, Names names, String name, boolean dora) {
     PeftFeatures.checkTensor(file, name, dora);
-    int layersAt = outerEnd(name);
-    if (!name.startsWith(LAYERS, layersAt)) {
-      throw unknown(file, name);
+    int layersAt = outerEnd(names, name);
+    if (!name.startsWith(names.layers(), layersAt)) {
+      throw unknown(file, names, name);
     }
-    int layerAt = layersAt + LAYERS.length();
+    int layerAt = layersAt + names.layers().length();
     int layerEnd = name.indexOf('.', layerAt);
     int factorAt = name.indexOf(FACTOR, layerAt);
     // Magnitudes have it no more since PEFT 0.12.
@@ -170,74 +193,73 @@ final class PeftTensors {
     if (layerEnd < 0
         || factorAt < layerEnd
         || !(isWeight || name.startsWith(MAGNITUDE, factorAt + FACTOR.length()))) {
-      throw unknown(file, name);
+      throw unknown(file, names, name);
     }
-    int layer = layer(file, name, name.substring(layerAt, layerEnd));
+    int layer = layer(file, names, name, name.substring(layerAt, layerEnd));
     String path = factorAt == layerEnd ? "" : name.substring(layerEnd + 1, factorAt);
-    Projection projection =
-        Projection.ofLayer().stream()
-            .filter(p -> p.path().equals(path))
-            .findFirst()
-            .orElseThrow(() -> unknown(file, name));
+    if (names.modules().named(path).isEmpty()) {
+      throw unknown(file, names, name);
+    }
     int end = isWeight ? name.length() - ".weight".length() : name.length();
     String[] rest = name.substring(factorAt + FACTOR.length(), end).split("\\.", 2);
     boolean isNamed = rest.length == 2;
     if (!FACTORS.contains(rest[0]) || (isNamed && rest[1].isEmpty())) {
-      throw unknown(file, name);
+      throw unknown(file, names, name);
     }
     return new Parsed(
-        name.substring(0, layersAt),
-        TargetModule.of(layer, projection),
-        rest[0],
-        isNamed ? rest[1] : "");
+        name.substring(0, layersAt), new Place(layer, path), rest[0], isNamed ? rest[1] : "");
   }
 
-  private static int outerEnd(String name) {
+  private static int outerEnd(Names names, String name) {
     int end = name.startsWith(WRAPPER) ? WRAPPER.length() : 0;
-    return name.startsWith(MODEL, end) ? end + MODEL.length() : end;
+    return name.startsWith(names.root(), end) ? end + names.root().length() : end;
   }
 
-  private static int layer(Path file, String name, String digits) {
+  private static int layer(Path file, Names names, String name, String digits) {
     boolean number =
         !digits.isEmpty()
             && digits.length() <= MAX_LAYER_DIGITS
             && digits.chars().allMatch(c -> c >= '0' && c <= '9')
             && (digits.length() == 1 || digits.charAt(0) != '0');
     if (!number) {
-      throw unknown(file, name);
+      throw unknown(file, names, name);
     }
     return Integer.parseInt(digits);
   }
 
-  private static LorikeetException unknown(Path file, String name) {
+  private static LorikeetException unknown(Path file, Names names, String name) {
+    ModuleNames.Module first = names.modules().modules().getFirst();
     return Faults.ADAPTER.refuse(
         file,
         SafetensorsHeader.tensor(name)
-            + ": expected lora_A and lora_B weights of the seven projections, as in"
-            + " base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+            + ": expected lora_A and lora_B weights of "
+            + names.modules().modules().stream()
+                .map(ModuleNames.Module::path)
+                .collect(Collectors.joining(", "))
+            + ", as in "
+            + WRAPPER
+            + names.modules().layers()
+            + "0."
+            + first.path()
+            + ".lora_A.weight");
   }
 
   /** Returns what stands before a layer's number in the names that PEFT matches. */
   String layersPrefix() {
-    return (outer.startsWith(WRAPPER) ? outer.substring(WRAPPER.length()) : outer) + LAYERS;
+    return (outer.startsWith(WRAPPER) ? outer.substring(WRAPPER.length()) : outer) + names.layers();
   }
 
-  /** Returns the factors of a target module, if they are there. */
-  Optional<Pair> pair(TargetModule target) {
-    return Optional.ofNullable(pairs.get(target));
+  /** Returns the factors of a module, if they are there. */
+  Optional<Pair> pair(int layer, ModuleNames.Module module) {
+    return Optional.ofNullable(pairs.get(new Place(layer, module.path())));
   }
 
-  /** Returns the error of a target module without tensors. */
-  LorikeetException missing(TargetModule target) {
+  /** Returns the error of a module without tensors. */
+  LorikeetException missing(int layer, ModuleNames.Module module) {
     return Faults.ADAPTER.refuse(
         file,
         SafetensorsHeader.tensor(
-                outer
-                    + LAYERS
-                    + target.layer()
-                    + "."
-                    + target.projection().path()
-                    + ".lora_A.weight")
+                outer + names.layers() + layer + "." + module.path() + ".lora_A.weight")
             + ": expected it, as target_modules of "
             + PeftAdapterFile.CONFIG
             + " covers this module of the base model, found none");
