@@ -14,8 +14,8 @@ import java.lang.foreign.Arena;
  * @param v values, {@code [tokens, kvHeads * headDim]}
  * @param attention output of attention, {@code [tokens, heads * headDim]}
  * @param gate gate and, after the activation, input of the down-projection, {@code [tokens,
- *     intermediate]}
- * @param up up-projection, {@code [tokens, intermediate]}
+ *     intermediate]}; a row for each expert of a token where there are experts
+ * @param up up-projection, likewise
  * @param block what a block adds to the residual stream, {@code [tokens, hidden]}
  * @param last final hidden states of the tokens whose logits are wanted, {@code [logits, hidden]}
  */
@@ -31,7 +31,12 @@ record Activations(
     Rows block,
     Rows last) {
 
-  static Activations allocate(Arena arena, ModelShape shape, int tokens, int logits) {
+  /**
+   * Allocates the buffers.
+   *
+   * @param perToken how many MLPs compute a token: 1, or as many as it has experts
+   */
+  static Activations allocate(Arena arena, ModelShape shape, int tokens, int perToken, int logits) {
     return new Activations(
         Rows.allocate(arena, tokens, shape.hidden()),
         Rows.allocate(arena, tokens, shape.hidden()),
@@ -39,8 +44,8 @@ record Activations(
         Rows.allocate(arena, tokens, shape.kvWidth()),
         Rows.allocate(arena, tokens, shape.kvWidth()),
         Rows.allocate(arena, tokens, shape.queryWidth()),
-        Rows.allocate(arena, tokens, shape.intermediate()),
-        Rows.allocate(arena, tokens, shape.intermediate()),
+        Rows.allocate(arena, tokens * perToken, shape.intermediate()),
+        Rows.allocate(arena, tokens * perToken, shape.intermediate()),
         Rows.allocate(arena, tokens, shape.hidden()),
         Rows.allocate(arena, logits, shape.hidden()));
   }

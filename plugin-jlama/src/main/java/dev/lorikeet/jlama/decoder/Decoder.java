@@ -11,6 +11,9 @@ import static dev.lorikeet.shape.Projection.V;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Attention;
+import dev.lorikeet.files.model.Experts;
+import dev.lorikeet.files.model.Rope;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.host.step.StepAdapters;
@@ -31,11 +34,12 @@ import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * The forward pass of a Llama-like decoder over a ragged batch, with LoRA on every projection. Used
- * by one decoding thread, which is worker 0 of the team. The logits of a token do not depend, bit
- * for bit, on the other tokens of the batch.
+ * The forward pass of a decoder over a ragged batch, with LoRA on every projection. Used by one
+ * decoding thread, which is worker 0 of the team. The logits of a token do not depend, bit for bit,
+ * on the other tokens of the batch.
  */
 public final class Decoder implements StepDecoder {
   /*
@@ -54,9 +58,10 @@ public final class Decoder implements StepDecoder {
   private final int layerCount;
   private final WorkerTeam team;
   private final ForwardPhases phases;
+  private final Optional<ExpertPhases> experts;
   private final Arena arena = Arena.ofShared();
   private final ActivationPanel panel;
-  private final RopeTable rope;
+  private final List<RopeTable> ropes;
   private final KvCache kv;
   private final AttentionScratch scratch;
   private final Logits logits;
@@ -117,10 +122,11 @@ public final class Decoder implements StepDecoder {
     int tokens = settings.maxTokens();
     int rows = settings.maxLogits();
     int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
-    Activations a = Activations.allocate(arena, shape, tokens, rows);
+    int perToken = architecture.experts().map(Experts::perToken).orElse(1);
+    Activations a = Activations.allocate(arena, shape, tokens, perToken, rows);
     this.panel = new ActivationPanel(Math.max(tokens, rows), widest, workers);
-    RopeFrequencies frequencies = RopeFrequencies.of(architecture);
-    this.rope = new RopeTable(frequencies.inverse(), frequencies.scale());
+    List<Rope> rotations = architecture.attention().ropes();
+    this.ropes = rotations.stream().map(rope -> table(rope, shape.headDim())).toList();
     this.kv = new KvCache(lent.pool(), settings.kvType(), shape.layers(), shape.kvWidth());
     AttentionShape attentionShape =
         new AttentionShape(
@@ -130,24 +136,56 @@ public final class Decoder implements StepDecoder {
             kv.geometry().blockTokens(),
             settings.kvType());
     this.scratch = new AttentionScratch(attentionShape, workers);
+    List<ForwardPhases.Attention> attentions =
+        architecture.attention().layers().stream()
+            .map(
+                layer ->
+                    new ForwardPhases.Attention(
+                        ofLayer(attentionShape, architecture.attention(), layer),
+                        layer.rope().map(rope -> ropes.get(rotations.indexOf(rope)))))
+            .toList();
     this.logits = new Logits(arena, rows, shape.vocabulary(), workers);
     this.layers = new AdaptedLayers(model.layers(), lent.executor(), settings.switching());
+    this.experts =
+        architecture
+            .experts()
+            .map(of -> new ExpertPhases(arena, of, architecture.mlp(), a, panel, tokens, workers));
     this.phases =
         new ForwardPhases(
             model,
             layers,
-            new ForwardPhases.Buffers(a, panel, logits),
-            new ForwardPhases.Attention(attentionShape, scratch, rope, lent.pool().memory()),
-            (float) architecture.normEpsilon(),
-            shape.hidden(),
+            new ForwardPhases.Buffers(a, panel, logits, experts),
+            attentions,
+            scratch,
+            lent.pool().memory(),
+            ForwardPhases.Formula.of(architecture, model.embedding()),
             workers);
     this.residual = a.residual().tensor();
     this.normed = a.normed().tensor();
     int count = shape.layers();
     this.qkvDelta = DeltaSite.of(count, a.normed(), List.of(a.q(), a.k(), a.v()), Q, K, V);
     this.oDelta = DeltaSite.of(count, a.attention(), List.of(a.block()), O);
-    this.gateUpDelta = DeltaSite.of(count, a.normed(), List.of(a.gate(), a.up()), GATE, UP);
+    this.gateUpDelta =
+        architecture.mlp().gated()
+            ? DeltaSite.of(count, a.normed(), List.of(a.gate(), a.up()), GATE, UP)
+            : DeltaSite.of(count, a.normed(), List.of(a.up()), UP);
     this.downDelta = DeltaSite.of(count, a.gate(), List.of(a.block()), DOWN);
+  }
+
+  private static RopeTable table(Rope rope, int headDim) {
+    RopeFrequencies frequencies = RopeFrequencies.of(headDim, rope);
+    return new RopeTable(frequencies.inverse(), frequencies.scale(), headDim);
+  }
+
+  private static AttentionShape ofLayer(
+      AttentionShape shape, Attention attention, Attention.Layer layer) {
+    AttentionShape scaled =
+        attention.scale().isPresent()
+            ? shape.withScale((float) attention.scale().getAsDouble())
+            : shape;
+    return scaled
+        .withSoftCap((float) attention.softCap().orElse(0))
+        .withWindow(layer.window().orElse(AttentionShape.NO_WINDOW));
   }
 
   /**
@@ -171,15 +209,18 @@ public final class Decoder implements StepDecoder {
 
   private void compute(StepBatch step, StepAdapters adapters) {
     phases.begin(step, adapters.wantsFinalHidden());
-    rope.cover(step.endPosition());
+    for (RopeTable rope : ropes) {
+      rope.cover(step.endPosition());
+    }
     team.run(phases, 0, ForwardPhases.layer(0));
     LoraBatch lora = adapters.beforeLayers(residual);
     boolean perLayer = adapters.perLayer();
     panel.narrow(readiness.narrow(perLayer || lora.entries() > 0));
     layers.begin(lora, adapters);
-    if (perLayer || adapters.wantsLayerInputs() || layers.addsDeltas(lora)) {
+    boolean inPieces = perLayer || adapters.wantsLayerInputs() || layers.addsDeltas(lora);
+    if (inPieces || experts.isPresent()) {
       for (int layer = 0; layer < layerCount; layer++) {
-        lora = forward(layer, lora, adapters);
+        lora = forward(layer, lora, step.tokens(), adapters);
       }
       team.run(phases, ForwardPhases.layer(layerCount), phases.end());
     } else {
@@ -192,7 +233,7 @@ public final class Decoder implements StepDecoder {
   }
 
   /** Computes a layer with what happens between its products, and returns its adapters. */
-  private LoraBatch forward(int layer, LoraBatch former, StepAdapters adapters) {
+  private LoraBatch forward(int layer, LoraBatch former, int tokens, StepAdapters adapters) {
     LoraBatch lora = former;
     team.run(phases, ForwardPhases.layer(layer), ForwardPhases.afterQueryKeyValue(layer));
     if (adapters.wantsLayerInputs()) {
@@ -204,6 +245,11 @@ public final class Decoder implements StepDecoder {
     layers.addDelta(qkvDelta, layer, lora);
     team.run(phases, ForwardPhases.afterQueryKeyValue(layer), ForwardPhases.afterO(layer));
     layers.addDelta(oDelta, layer, lora);
+    if (experts.isPresent()) {
+      team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterChoice(layer));
+      experts.get().run(team, model.layers().get(layer).experts().orElseThrow(), tokens);
+      return lora;
+    }
     team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterGateUp(layer));
     layers.addDelta(gateUpDelta, layer, lora);
     team.run(phases, ForwardPhases.afterGateUp(layer), ForwardPhases.layer(layer + 1));
@@ -246,7 +292,7 @@ public final class Decoder implements StepDecoder {
     team.quiesce();
     panel.close();
     scratch.close();
-    rope.close();
+    ropes.forEach(RopeTable::close);
     layers.close();
     arena.close();
   }

@@ -1,5 +1,11 @@
 package dev.lorikeet.jlama.decoder;
 
+import static dev.lorikeet.files.model.Mlp.Activation.GELU_TANH;
+
+import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Mlp;
+import dev.lorikeet.files.model.Multipliers;
+import dev.lorikeet.files.model.Norm.Place;
 import dev.lorikeet.host.step.StepBatch;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.AttentionScratch;
@@ -16,8 +22,10 @@ import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.LayerWeights;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
+import dev.lorikeet.jlama.weights.LayerWeights.Norm;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Optional;
 
 /** The forward pass as the phases of a worker team: what follows when, and into how many parts. */
@@ -37,12 +45,14 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private static final int O = 6;
   private static final int O_BIAS = 7;
   private static final int MLP_NORM = 8;
-  private static final int GATE_UP = 9;
-  private static final int GATE_UP_BIAS = 10;
-  private static final int ACTIVATE = 11;
-  private static final int DOWN = 12;
-  private static final int DOWN_BIAS = 13;
-  private static final int PER_LAYER = 14;
+  private static final int ROUTE = 9;
+  private static final int CHOOSE = 10;
+  private static final int GATE_UP = 11;
+  private static final int GATE_UP_BIAS = 12;
+  private static final int ACTIVATE = 13;
+  private static final int DOWN = 14;
+  private static final int DOWN_BIAS = 15;
+  private static final int PER_LAYER = 16;
 
   private static final int FINAL_NORM = 0;
   private static final int LAST_TOKENS = 1;
@@ -54,11 +64,12 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private final AdaptedLayers layers;
   private final Activations a;
   private final ActivationPanel panel;
-  private final RopeTable rope;
-  private final AttentionShape attentionShape;
+  private final List<Attention> attentions;
   private final AttentionScratch scratch;
   private final MemorySegment pool;
   private final Logits logits;
+  private final Optional<ExpertPhases> experts;
+  private final Formula formula;
   private final float epsilon;
   private final int hidden;
   private final int layerCount;
@@ -77,39 +88,74 @@ final class ForwardPhases implements WorkerTeam.Phases {
    * @param a activations
    * @param panel packed inputs of products
    * @param logits the outcome
+   * @param experts of every layer, if the model has them
    */
-  record Buffers(Activations a, ActivationPanel panel, Logits logits) {}
+  record Buffers(
+      Activations a, ActivationPanel panel, Logits logits, Optional<ExpertPhases> experts) {}
 
   /**
-   * What attention works with.
+   * What the attention of a layer works with.
    *
    * @param shape of heads and pages
+   * @param rope covers the positions of every step; empty where nothing is rotated
+   */
+  record Attention(AttentionShape shape, Optional<RopeTable> rope) {}
+
+  /**
+   * What differs by the model's family.
+   *
+   * @param embedding the factor of embeddings
+   * @param epsilon of norms
+   * @param mlp the MLP
+   * @param multipliers factors on the way
+   */
+  record Formula(float embedding, double epsilon, Mlp mlp, Multipliers multipliers) {
+    static Formula of(Architecture architecture, WeightMatrix embedding) {
+      Multipliers m = architecture.multipliers();
+      float factor = (float) m.embedding();
+      if (m.roundedToWeights() && embedding instanceof WeightMatrix.Floats floats) {
+        factor = floats.type().round(factor);
+      }
+      if (!architecture.mlp().gated() && architecture.mlp().activation() != GELU_TANH) {
+        throw new IllegalArgumentException(
+            "decoder: expected GELU in an MLP without a gate, found " + architecture.mlp());
+      }
+      return new Formula(factor, architecture.norm().epsilon(), architecture.mlp(), m);
+    }
+
+    boolean changesLogits() {
+      return multipliers.logits() != 1 || multipliers.logitCap() != 0;
+    }
+  }
+
+  /**
+   * Makes the phases.
+   *
+   * @param attentions of all layers
    * @param scratch of the workers
-   * @param rope covers the positions of every step
    * @param pool where keys and values are
    */
-  record Attention(
-      AttentionShape shape, AttentionScratch scratch, RopeTable rope, MemorySegment pool) {}
-
   ForwardPhases(
       ModelWeights model,
       AdaptedLayers layers,
       Buffers buffers,
-      Attention attention,
-      float epsilon,
-      int hidden,
+      List<Attention> attentions,
+      AttentionScratch scratch,
+      MemorySegment pool,
+      Formula formula,
       int workers) {
     this.model = model;
     this.layers = layers;
     this.a = buffers.a();
     this.panel = buffers.panel();
     this.logits = buffers.logits();
-    this.attentionShape = attention.shape();
-    this.scratch = attention.scratch();
-    this.rope = attention.rope();
-    this.pool = attention.pool();
-    this.epsilon = epsilon;
-    this.hidden = hidden;
+    this.experts = buffers.experts();
+    this.attentions = attentions;
+    this.scratch = scratch;
+    this.pool = pool;
+    this.formula = formula;
+    this.epsilon = (float) formula.epsilon();
+    this.hidden = model.embedding().columns();
     this.layerCount = model.layers().size();
     this.parts = new Parts(workers);
   }
@@ -141,6 +187,11 @@ final class ForwardPhases implements WorkerTeam.Phases {
   /** Returns the phase of a layer that follows its attention's output projection. */
   static int afterO(int layer) {
     return layer(layer) + MLP_NORM;
+  }
+
+  /** Returns the phase of a layer that follows the choice of its experts. */
+  static int afterChoice(int layer) {
+    return layer(layer) + GATE_UP;
   }
 
   /** Returns the phase of a layer that follows gate and up. */
@@ -178,8 +229,12 @@ final class ForwardPhases implements WorkerTeam.Phases {
       case ATTEND -> parts.most();
       case O -> parts.byWork(weights.o().elements(), tokens);
       case O_BIAS -> byBias(hasBias(weights.o()));
-      case GATE_UP -> parts.byWork(weights.gate().elements() + weights.up().elements(), tokens);
-      case GATE_UP_BIAS -> byBias(hasBias(weights.gate()) || hasBias(weights.up()));
+      case ROUTE ->
+          weights.experts().map(of -> parts.byWork(of.router().elements(), tokens)).orElse(0);
+      case CHOOSE -> weights.experts().isPresent() ? parts.byTokens(tokens) : 0;
+      case GATE_UP ->
+          parts.byWork(weights.up().elements() * (formula.mlp().gated() ? 2 : 1), tokens);
+      case GATE_UP_BIAS -> byBias(hasBias(weights.up()));
       case DOWN -> parts.byWork(weights.down().elements(), tokens);
       case DOWN_BIAS -> byBias(hasBias(weights.down()));
       default -> parts.byTokens(tokens);
@@ -223,9 +278,17 @@ final class ForwardPhases implements WorkerTeam.Phases {
 
   private void embed(Shard shard) {
     WeightMatrix table = model.embedding();
+    float factor = formula.embedding();
     for (int t = shard.first(batch.tokens()); t < shard.end(batch.tokens()); t++) {
       for (int i = 0; i < hidden; i++) {
-        a.residual().set(t, i, table.get(batch.tokenId(t), i));
+        a.residual().set(t, i, table.get(batch.tokenId(t), i) * factor);
+      }
+      if (model.positions().isPresent()) {
+        WeightMatrix positions = model.positions().get();
+        for (int i = 0; i < hidden; i++) {
+          float sum = a.residual().get(t, i) + positions.get(batch.position(t), i);
+          a.residual().set(t, i, sum);
+        }
       }
     }
   }
@@ -235,9 +298,9 @@ final class ForwardPhases implements WorkerTeam.Phases {
     switch (step) {
       case NORM -> {
         if (layer > 0) {
-          elementwise.add(a.block(), a.residual(), tokens, shard);
+          addBlock(layers.weights(layer - 1).norm(Place.MLP_OUTPUT), shard);
         }
-        rmsNorm(a.residual(), weights.inputNorm(), a.normed(), tokens, shard);
+        normResidual(weights.norm(Place.ATTENTION_INPUT), shard);
         matMul.pack(panel, a.normed(), tokens, shard);
       }
       case QKV -> {
@@ -251,33 +314,49 @@ final class ForwardPhases implements WorkerTeam.Phases {
         addBias(weights.v(), a.v(), shard);
       }
       case ROTATE -> {
-        normHeads(weights.queryNorm(), a.q(), shard);
-        normHeads(weights.keyNorm(), a.k(), shard);
-        elementwise.rope(a.q(), rope, batch, tokens, shard);
-        elementwise.rope(a.k(), rope, batch, tokens, shard);
-        attention.write(attentionShape, batch, layer, a.k(), a.v(), pool, shard);
+        normQueryOrKey(weights.queryNorm(), a.q(), shard);
+        normQueryOrKey(weights.keyNorm(), a.k(), shard);
+        Attention of = attentions.get(layer);
+        if (of.rope().isPresent()) {
+          elementwise.rope(a.q(), of.rope().get(), batch, tokens, shard);
+          elementwise.rope(a.k(), of.rope().get(), batch, tokens, shard);
+        }
+        attention.write(of.shape(), batch, layer, a.k(), a.v(), pool, shard);
       }
       case ATTEND ->
           attention.attend(
-              attentionShape, batch, layer, pool, a.q(), a.attention(), scratch, shard);
+              attentions.get(layer).shape(),
+              batch,
+              layer,
+              pool,
+              a.q(),
+              a.attention(),
+              scratch,
+              shard);
       case PACK_ATTENTION -> matMul.pack(panel, a.attention(), tokens, shard);
       case O -> matMul.multiply(weights.o().weight(), panel, a.block(), shard);
       case O_BIAS -> addBias(weights.o(), a.block(), shard);
       case MLP_NORM -> {
-        elementwise.add(a.block(), a.residual(), tokens, shard);
-        rmsNorm(a.residual(), weights.postAttentionNorm(), a.normed(), tokens, shard);
+        addBlock(weights.norm(Place.ATTENTION_OUTPUT), shard);
+        normResidual(weights.norm(Place.MLP_INPUT), shard);
         matMul.pack(panel, a.normed(), tokens, shard);
       }
+      case ROUTE -> experts.orElseThrow().route(weights.experts().orElseThrow(), shard);
+      case CHOOSE -> experts.orElseThrow().choose(tokens, shard);
       case GATE_UP -> {
-        matMul.multiply(weights.gate().weight(), panel, a.gate(), shard);
+        if (formula.mlp().gated()) {
+          matMul.multiply(weights.gate().weight(), panel, a.gate(), shard);
+        }
         matMul.multiply(weights.up().weight(), panel, a.up(), shard);
       }
       case GATE_UP_BIAS -> {
-        addBias(weights.gate(), a.gate(), shard);
+        if (formula.mlp().gated()) {
+          addBias(weights.gate(), a.gate(), shard);
+        }
         addBias(weights.up(), a.up(), shard);
       }
       case ACTIVATE -> {
-        elementwise.swiGlu(a.gate(), a.up(), a.gate(), tokens, shard);
+        activate(shard);
         matMul.pack(panel, a.gate(), tokens, shard);
       }
       case DOWN -> matMul.multiply(weights.down().weight(), panel, a.block(), shard);
@@ -291,31 +370,78 @@ final class ForwardPhases implements WorkerTeam.Phases {
     int rows = batch.logits();
     switch (step) {
       case FINAL_NORM -> {
-        elementwise.add(a.block(), a.residual(), batch.tokens(), shard);
+        addBlock(layers.weights(layerCount - 1).norm(Place.MLP_OUTPUT), shard);
         if (wantsFinalHidden) {
-          rmsNorm(a.residual(), model.finalNorm(), a.normed(), batch.tokens(), shard);
+          norm(a.residual(), model.finalNorm(), a.normed(), batch.tokens(), shard);
         }
       }
       case LAST_TOKENS -> {
         for (int r = shard.first(rows); r < shard.end(rows); r++) {
           a.residual().copyRow(batch.logitToken(r), a.last(), r);
         }
-        rmsNorm(a.last(), model.finalNorm(), a.last(), rows, shard);
+        norm(a.last(), model.finalNorm(), a.last(), rows, shard);
         matMul.pack(panel, a.last(), rows, shard);
       }
       case LOGITS -> matMul.multiply(model.output(), panel, logits.rows(), shard);
-      case SUMMARY -> logits.summarize(elementwise, rows, shard);
+      case SUMMARY -> {
+        if (formula.changesLogits()) {
+          logits.scale(elementwise, formula.multipliers(), rows, shard);
+        }
+        logits.summarize(elementwise, rows, shard);
+      }
       default -> throw new IllegalStateException("phase " + step + " of the output");
     }
   }
 
-  private void rmsNorm(Rows x, MemorySegment norm, Rows y, int rows, Shard shard) {
-    elementwise.rmsNorm(x, norm, epsilon, y, rows, shard);
+  /** Adds to the residual stream what a block has computed, through its norm if it has one. */
+  private void addBlock(Optional<Norm> norm, Shard shard) {
+    int tokens = batch.tokens();
+    if (norm.isPresent()) {
+      norm(a.block(), norm.get(), a.block(), tokens, shard);
+    }
+    float factor = (float) formula.multipliers().residual();
+    if (factor == 1) {
+      elementwise.add(a.block(), a.residual(), tokens, shard);
+    } else {
+      elementwise.addScaled(a.block(), factor, a.residual(), tokens, shard);
+    }
   }
 
-  private void normHeads(Optional<MemorySegment> norm, Rows x, Shard shard) {
+  /** Makes the input of a block of the residual stream. */
+  private void normResidual(Optional<Norm> norm, Shard shard) {
+    int tokens = batch.tokens();
+    if (norm.isPresent()) {
+      norm(a.residual(), norm.get(), a.normed(), tokens, shard);
+      return;
+    }
+    for (int t = shard.first(tokens); t < shard.end(tokens); t++) {
+      a.residual().copyRow(t, a.normed(), t);
+    }
+  }
+
+  private void norm(Rows x, Norm norm, Rows y, int rows, Shard shard) {
+    if (norm.bias().isPresent()) {
+      elementwise.layerNorm(x, norm.weight(), norm.bias().get(), epsilon, y, rows, shard);
+    } else {
+      elementwise.rmsNorm(x, norm.weight(), epsilon, y, rows, shard);
+    }
+  }
+
+  /** Its weights tell whether the norm is one of heads or of the whole row. */
+  private void normQueryOrKey(Optional<MemorySegment> norm, Rows x, Shard shard) {
     if (norm.isPresent()) {
       elementwise.rmsNormHeads(x, norm.get(), epsilon, batch.tokens(), shard);
+    }
+  }
+
+  private void activate(Shard shard) {
+    int tokens = batch.tokens();
+    if (!formula.mlp().gated()) {
+      elementwise.gelu(a.up(), a.gate(), tokens, shard);
+    } else if (formula.mlp().activation() == GELU_TANH) {
+      elementwise.geGlu(a.gate(), a.up(), a.gate(), tokens, shard);
+    } else {
+      elementwise.swiGlu(a.gate(), a.up(), a.gate(), tokens, shard);
     }
   }
 

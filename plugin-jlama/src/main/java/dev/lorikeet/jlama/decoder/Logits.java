@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.files.model.Multipliers;
 import dev.lorikeet.jlama.kernel.Elementwise;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.Shard;
@@ -36,6 +37,15 @@ final class Logits {
       rows.copyRow(r, probabilities, mine);
       elementwise.softmax(probabilities, mine);
       logSumExp[r] = rows.get(r, best[r]) - Math.log(probabilities.get(mine, best[r]));
+    }
+  }
+
+  /** Multiplies this shard's rows, and caps them. */
+  void scale(Elementwise elementwise, Multipliers multipliers, int count, Shard shard) {
+    float factor = (float) multipliers.logits();
+    float cap = (float) multipliers.logitCap();
+    for (int r = shard.first(count); r < shard.end(count); r++) {
+      elementwise.cap(rows, r, factor, cap);
     }
   }
 

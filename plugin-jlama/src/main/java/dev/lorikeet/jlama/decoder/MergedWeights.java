@@ -41,7 +41,7 @@ final class MergedWeights implements AutoCloseable {
   /** Returns whether an executor merges into every linear layer of these weights. */
   static boolean possible(List<LayerWeights> pristine, LoraExecutor executor) {
     for (LayerWeights layer : pristine) {
-      for (Projection projection : Projection.ofLayer()) {
+      for (Projection projection : layer.projections()) {
         if (!(layer.linear(projection).weight() instanceof WeightMatrix.Floats floats)
             || !executor.merges(floats.type(), Device.HOST)) {
           return false;
@@ -126,12 +126,12 @@ final class MergedWeights implements AutoCloseable {
 
   private void copyOf(LayerWeights layer, Map<Projection, WeightMatrix.Floats> copy) {
     long bytes = 0;
-    for (Projection projection : Projection.ofLayer()) {
+    for (Projection projection : layer.projections()) {
       bytes += wholeLines(floats(layer, projection).bytes());
     }
     MemorySegment memory = HugePages.allocate(arena, bytes);
     long at = 0;
-    for (Projection projection : Projection.ofLayer()) {
+    for (Projection projection : layer.projections()) {
       WeightMatrix.Floats source = floats(layer, projection);
       MemorySegment slice = memory.asSlice(at, source.bytes());
       copy.put(

@@ -57,6 +57,13 @@ public record Rows(MemorySegment segment, long stride, int rows, int columns) {
     return new Rows(segment, stride, count, columns);
   }
 
+  /** Returns some rows. */
+  public Rows part(int first, int count) {
+    long from = first * stride;
+    long bytes = count == 0 ? 0 : (count - 1) * stride + (long) columns * Float.BYTES;
+    return new Rows(segment.asSlice(from, bytes), stride, count, columns);
+  }
+
   /** Returns dense rows: one follows the other without a gap. */
   public static Rows dense(MemorySegment segment, int rows, int columns) {
     return new Rows(segment, (long) columns * Float.BYTES, rows, columns);

@@ -98,6 +98,9 @@ public final class JlamaTrainableModelProvider implements TrainableModelProvider
   private record Base(ServedWeights served, StageSpan span) {}
 
   private static TrainableModel opened(Base base, int threads, int maxTokens, ClosingStack owned) {
+    ServedWeights served = base.served;
+    Learnable.check(
+        served.info().directory(), served.architecture(), served.weights().layers().getFirst());
     WorkerTeam team = owned.push(new WorkerTeam("lorikeet-trainer-worker", threads));
     LoraExecutor executor = owned.push(executor(ExecutorConfig.of(team)));
     CpuTrainingStage stage =

@@ -114,12 +114,12 @@ final class LayerBackward implements WorkerTeam.Phases {
       case ACTIVATION -> {
         BACK.swiGlu(work.dActive, a.gate(), a.up(), tokens, shard);
         ELEMENTWISE.rmsNorm(
-            a.middle(), weights.postAttentionNorm(), epsilon, work.normed, tokens, shard);
+            a.middle(), LayerForward.mlpNorm(weights), epsilon, work.normed, tokens, shard);
       }
       case GATE_UP -> MAT_MUL.multiply(gateUp, work.dNormed, tokens, work.back, shard);
       case MLP_NORM ->
           BACK.addRmsNorm(
-              a.middle(), weights.postAttentionNorm(), epsilon, work.dNormed, d, tokens, shard);
+              a.middle(), LayerForward.mlpNorm(weights), epsilon, work.dNormed, d, tokens, shard);
       case O -> MAT_MUL.multiply(o, work.dAttention, tokens, work.back, shard);
       case ATTEND ->
           ATTENTION.back(
@@ -141,11 +141,13 @@ final class LayerBackward implements WorkerTeam.Phases {
               a.rawQ(), weights.queryNorm().orElseThrow(), epsilon, dq, tokens, shard);
           BACK.rmsNormHeads(a.rawK(), weights.keyNorm().orElseThrow(), epsilon, dk, tokens, shard);
         }
-        ELEMENTWISE.rmsNorm(x, weights.inputNorm(), epsilon, work.normed, tokens, shard);
+        ELEMENTWISE.rmsNorm(
+            x, LayerForward.attentionNorm(weights), epsilon, work.normed, tokens, shard);
       }
       case QKV -> MAT_MUL.multiply(qkv, work.dNormed, tokens, work.back, shard);
       case INPUT_NORM ->
-          BACK.addRmsNorm(x, weights.inputNorm(), epsilon, work.dNormed, d, tokens, shard);
+          BACK.addRmsNorm(
+              x, LayerForward.attentionNorm(weights), epsilon, work.dNormed, d, tokens, shard);
       default -> throw new IllegalStateException("phase " + phase + " of a layer's backward");
     }
   }

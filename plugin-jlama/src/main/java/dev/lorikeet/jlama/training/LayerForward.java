@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.training;
 
+import dev.lorikeet.files.model.Norm.Place;
 import dev.lorikeet.jlama.kernel.Elementwise;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.jlama.kernel.MatMul;
@@ -10,6 +11,7 @@ import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.LayerWeights;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
 import dev.lorikeet.training.stage.MicroBatch;
+import java.lang.foreign.MemorySegment;
 
 /**
  * The forward of one layer for one micro-batch as the phases of a worker team; the deltas of
@@ -54,6 +56,16 @@ record LayerForward(
   private static final Elementwise ELEMENTWISE = Kernels.get().elementwise();
   private static final SequenceAttention ATTENTION = Kernels.get().training().attention();
 
+  /** Returns the weights of the norm before attention. */
+  static MemorySegment attentionNorm(LayerWeights weights) {
+    return weights.norm(Place.ATTENTION_INPUT).orElseThrow().weight();
+  }
+
+  /** Returns the weights of the norm before the MLP. */
+  static MemorySegment mlpNorm(LayerWeights weights) {
+    return weights.norm(Place.MLP_INPUT).orElseThrow().weight();
+  }
+
   @Override
   public int parts(int phase) {
     int tokens = batch.tokens();
@@ -93,7 +105,7 @@ record LayerForward(
     int tokens = batch.tokens();
     switch (phase) {
       case NORM -> {
-        ELEMENTWISE.rmsNorm(x, weights.inputNorm(), work.epsilon, work.normed, tokens, shard);
+        ELEMENTWISE.rmsNorm(x, attentionNorm(weights), work.epsilon, work.normed, tokens, shard);
         MAT_MUL.pack(work.panel, work.normed, tokens, shard);
       }
       case QKV -> {
@@ -127,8 +139,7 @@ record LayerForward(
       case MLP_NORM -> {
         copy(x, a.middle(), shard);
         ELEMENTWISE.add(work.block, a.middle(), tokens, shard);
-        ELEMENTWISE.rmsNorm(
-            a.middle(), weights.postAttentionNorm(), work.epsilon, work.normed, tokens, shard);
+        ELEMENTWISE.rmsNorm(a.middle(), mlpNorm(weights), work.epsilon, work.normed, tokens, shard);
         MAT_MUL.pack(work.panel, work.normed, tokens, shard);
       }
       case GATE_UP -> {

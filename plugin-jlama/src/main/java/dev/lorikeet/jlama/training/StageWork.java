@@ -1,6 +1,7 @@
 package dev.lorikeet.jlama.training;
 
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Norm;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
 import dev.lorikeet.jlama.kernel.BackScratch;
@@ -58,22 +59,23 @@ final class StageWork implements AutoCloseable {
   StageWork(Architecture architecture, int maxTokens, int workers) {
     this.maxTokens = maxTokens;
     shape = architecture.shape();
-    epsilon = (float) architecture.normEpsilon();
-    headNorms = architecture.headNorms();
+    epsilon = (float) architecture.norm().epsilon();
+    headNorms = architecture.attention().norms() == Norm.OfQueryAndKey.HEADS;
     parts = new Parts(workers);
     attention =
         new SequenceAttention.Shape(
             shape.heads(),
             shape.kvHeads(),
             shape.headDim(),
-            architecture.slidingWindow().orElse(SequenceAttention.NO_WINDOW));
+            architecture.attention().commonWindow().orElse(SequenceAttention.NO_WINDOW));
     int longest = Math.min(maxTokens, architecture.maxPositions());
     sequences = new SequenceScratch(attention, longest, workers);
     back = new BackScratch(workers);
     int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
     panel = new ActivationPanel(maxTokens, widest, workers);
-    RopeFrequencies frequencies = RopeFrequencies.of(architecture);
-    rope = new RopeTable(frequencies.inverse(), frequencies.scale());
+    RopeFrequencies frequencies =
+        RopeFrequencies.of(shape.headDim(), architecture.attention().ropes().getFirst());
+    rope = new RopeTable(frequencies.inverse(), frequencies.scale(), shape.headDim());
     long rows =
         LayerActivations.bytes(shape, headNorms, maxTokens)
             + 3 * Rows.bytes(maxTokens, shape.hidden())

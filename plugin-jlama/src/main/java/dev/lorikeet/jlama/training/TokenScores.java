@@ -74,7 +74,7 @@ final class TokenScores implements AutoCloseable {
     this.work = work;
     this.team = team;
     this.turns = turns;
-    this.norm = model.finalNorm();
+    this.norm = model.finalNorm().weight();
     this.output = model.output();
     int vocabulary = work.shape.vocabulary();
     int hidden = work.shape.hidden();

@@ -25,7 +25,7 @@ final class BlankAdapter implements AdapterLease {
 
   BlankAdapter(ModelShape shape, ElementType type, Arena arena) {
     List<TargetSpec> targets = new ArrayList<>();
-    for (Projection projection : Projection.ofLayer()) {
+    for (Projection projection : shape.modules().projections()) {
       TargetModule target = TargetModule.of(0, projection);
       int in = shape.inFeatures(projection);
       int out = shape.outFeatures(projection);

@@ -74,7 +74,7 @@ final class Rehearsal implements AutoCloseable {
   static Architecture miniature(Architecture a) {
     ModelShape full = a.shape();
     ModelShape small =
-        ModelShape.builder()
+        full.toBuilder()
             .layers(1)
             .hidden(WIDTH)
             .intermediate(WIDTH)

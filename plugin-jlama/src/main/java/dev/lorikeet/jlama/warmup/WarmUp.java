@@ -1,12 +1,15 @@
 package dev.lorikeet.jlama.warmup;
 
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Mlp;
+import dev.lorikeet.files.model.Norm;
 import dev.lorikeet.jlama.decoder.KernelReadiness;
 import dev.lorikeet.jlama.kernel.Kernels;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.System.Logger.Level;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -49,14 +52,32 @@ public final class WarmUp implements KernelReadiness {
 
   /** What decides which kernels run, and which branches of them. */
   private record Kind(
-      String storage, ElementType kvType, int group, boolean biased, boolean headNorms) {
+      String storage,
+      ElementType kvType,
+      int group,
+      boolean biased,
+      Norm.Kind norm,
+      Set<Norm.Place> norms,
+      Norm.OfQueryAndKey queryKeyNorms,
+      boolean rotated,
+      boolean capped,
+      Mlp mlp,
+      boolean experts,
+      boolean scaled) {
     static Kind of(Architecture a, String storage, ElementType kvType) {
       return new Kind(
           storage,
           kvType,
           a.shape().heads() / a.shape().kvHeads(),
           !a.biased().isEmpty(),
-          a.headNorms());
+          a.norm().kind(),
+          a.names().norms().keySet(),
+          a.attention().norms(),
+          a.attention().layers().getFirst().rope().isPresent(),
+          a.attention().softCap().isPresent(),
+          a.mlp(),
+          a.experts().isPresent(),
+          a.multipliers().residual() != 1);
     }
   }
 

@@ -1,42 +1,22 @@
 package dev.lorikeet.jlama.weights;
 
+import dev.lorikeet.files.model.Norm.Place;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 
-/**
- * The weights of one decoder layer.
- *
- * @param q query, {@code [heads * headDim, hidden]}
- * @param k key, {@code [kvHeads * headDim, hidden]}
- * @param v value, {@code [kvHeads * headDim, hidden]}
- * @param o attention output, {@code [hidden, heads * headDim]}
- * @param gate gate of the MLP, {@code [intermediate, hidden]}
- * @param up up-projection, {@code [intermediate, hidden]}
- * @param down down-projection, {@code [hidden, intermediate]}
- * @param inputNorm RMSNorm before attention, {@code hidden} float32
- * @param postAttentionNorm RMSNorm before the MLP, {@code hidden} float32
- * @param queryNorm RMSNorm of each head of q, {@code headDim} float32; empty where the model has
- *     none
- * @param keyNorm RMSNorm of each head of k, likewise
- */
-public record LayerWeights(
-    Linear q,
-    Linear k,
-    Linear v,
-    Linear o,
-    Linear gate,
-    Linear up,
-    Linear down,
-    MemorySegment inputNorm,
-    MemorySegment postAttentionNorm,
-    Optional<MemorySegment> queryNorm,
-    Optional<MemorySegment> keyNorm) {
+/** The weights of one decoder layer. Immutable. */
+public final class LayerWeights {
+  private final Map<Projection, Linear> linears;
+  private final Map<Place, Norm> norms;
+  private final Optional<MemorySegment> queryNorm;
+  private final Optional<MemorySegment> keyNorm;
+  private final Optional<ExpertWeights> experts;
 
   /**
    * A linear layer.
@@ -52,56 +32,109 @@ public record LayerWeights(
   }
 
   /**
-   * Returns a layer.
+   * A norm.
    *
-   * @param linears one for every projection
+   * @param weight as many float32 as a row has elements
+   * @param bias likewise; there for a LayerNorm
    */
-  static LayerWeights of(
+  public record Norm(MemorySegment weight, Optional<MemorySegment> bias) {}
+
+  /**
+   * Makes a layer.
+   *
+   * @param linears its linear layers
+   * @param norms its norms
+   * @param queryNorm the norm of q, of a head or of a whole row; empty where the model has none
+   * @param keyNorm likewise of k
+   * @param experts what the layer has in place of an MLP, if it does
+   */
+  LayerWeights(
       Map<Projection, Linear> linears,
-      MemorySegment inputNorm,
-      MemorySegment postAttentionNorm,
+      Map<Place, Norm> norms,
       Optional<MemorySegment> queryNorm,
-      Optional<MemorySegment> keyNorm) {
-    return new LayerWeights(
-        of(linears, Projection.Q),
-        of(linears, Projection.K),
-        of(linears, Projection.V),
-        of(linears, Projection.O),
-        of(linears, Projection.GATE),
-        of(linears, Projection.UP),
-        of(linears, Projection.DOWN),
-        inputNorm,
-        postAttentionNorm,
-        queryNorm,
-        keyNorm);
+      Optional<MemorySegment> keyNorm,
+      Optional<ExpertWeights> experts) {
+    this.linears = new EnumMap<>(linears);
+    this.norms = new EnumMap<>(norms);
+    this.queryNorm = queryNorm;
+    this.keyNorm = keyNorm;
+    this.experts = experts;
   }
 
-  private static Linear of(Map<Projection, Linear> linears, Projection projection) {
-    return Objects.requireNonNull(linears.get(projection), projection::toString);
-  }
-
-  /** Returns the same layer with other linear layers, one for every projection. */
+  /** Returns the same layer with other linear layers. */
   public LayerWeights with(Function<Projection, Linear> replacement) {
-    Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
-    for (Projection projection : Projection.ofLayer()) {
-      linears.put(projection, replacement.apply(projection));
-    }
-    return of(linears, inputNorm, postAttentionNorm, queryNorm, keyNorm);
+    Map<Projection, Linear> others = new EnumMap<>(linears);
+    others.replaceAll((projection, linear) -> replacement.apply(projection));
+    return new LayerWeights(others, norms, queryNorm, keyNorm, experts);
   }
 
-  /** Returns the linear layer of a projection. */
+  /** Returns the projections that the layer has. */
+  public Set<Projection> projections() {
+    return linears.keySet();
+  }
+
+  /** Returns the linear layer of a projection that the layer has. */
   public Linear linear(Projection projection) {
-    return switch (projection) {
-      case Q -> q;
-      case K -> k;
-      case V -> v;
-      case O -> o;
-      case GATE -> gate;
-      case UP -> up;
-      case DOWN -> down;
-      case EMBED, LM_HEAD ->
-          throw new IllegalArgumentException(
-              "projection: expected a linear layer of a block, found " + projection);
-    };
+    Linear linear = linears.get(projection);
+    if (linear == null) {
+      throw new IllegalArgumentException(
+          "projection: expected one of " + linears.keySet() + ", found " + projection);
+    }
+    return linear;
+  }
+
+  /** Returns query, {@code [heads * headDim, hidden]}. */
+  public Linear q() {
+    return linear(Projection.Q);
+  }
+
+  /** Returns key, {@code [kvHeads * headDim, hidden]}. */
+  public Linear k() {
+    return linear(Projection.K);
+  }
+
+  /** Returns value, {@code [kvHeads * headDim, hidden]}. */
+  public Linear v() {
+    return linear(Projection.V);
+  }
+
+  /** Returns the output of attention, {@code [hidden, heads * headDim]}. */
+  public Linear o() {
+    return linear(Projection.O);
+  }
+
+  /** Returns the gate of a gated MLP, {@code [intermediate, hidden]}. */
+  public Linear gate() {
+    return linear(Projection.GATE);
+  }
+
+  /** Returns the up-projection, {@code [intermediate, hidden]}. */
+  public Linear up() {
+    return linear(Projection.UP);
+  }
+
+  /** Returns the down-projection, {@code [hidden, intermediate]}. */
+  public Linear down() {
+    return linear(Projection.DOWN);
+  }
+
+  /** Returns the norm of a place, if the layer has one there. */
+  public Optional<Norm> norm(Place place) {
+    return Optional.ofNullable(norms.get(place));
+  }
+
+  /** Returns the norm of q, of a head or of a whole row, if the layer has one. */
+  public Optional<MemorySegment> queryNorm() {
+    return queryNorm;
+  }
+
+  /** Returns the norm of k, likewise. */
+  public Optional<MemorySegment> keyNorm() {
+    return keyNorm;
+  }
+
+  /** Returns the experts that the layer has in place of an MLP, if it does. */
+  public Optional<ExpertWeights> experts() {
+    return experts;
   }
 }

@@ -4,6 +4,8 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.MappedFiles;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Experts;
+import dev.lorikeet.files.model.Norm;
 import dev.lorikeet.files.model.TensorNames;
 import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.files.safetensors.StoredTensor;
@@ -12,6 +14,7 @@ import dev.lorikeet.jlama.kernel.HugePages;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.ModuleNames;
 import dev.lorikeet.shape.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -24,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /**
  * The weights of a model directory, mapped into memory and never copied, but for norms and biases,
@@ -42,12 +46,16 @@ public final class ModelWeights implements AutoCloseable {
    * whose offsets are wrong unless it is the first of its file; believes headers; and leaves unmapping to the garbage
    * collector. A test holds every tensor to the one that Jlama's loader would have read.
    */
+  /** The causal mask that old GPT-2 files have in every layer. */
+  private static final Pattern MASK = Pattern.compile(".*\\.\\d+\\.attn\\.(masked_)?bias");
+
   private final Arena arena;
   private final Map<String, StoredTensor> stored;
   private final MappedFiles files;
   private final WeightMatrix embedding;
   private final WeightMatrix output;
-  private final MemorySegment finalNorm;
+  private final Optional<WeightMatrix> positions;
+  private final LayerWeights.Norm finalNorm;
   private final List<LayerWeights> layers;
   private final String storage;
 
@@ -61,12 +69,15 @@ public final class ModelWeights implements AutoCloseable {
     this.stored = stored;
     this.files = files;
     ModelShape shape = config.shape();
-    this.embedding = reader.matrix(config.names().embedding(), shape.vocabulary(), shape.hidden());
+    TensorNames names = config.names();
+    this.embedding = reader.matrix(names.embedding(), shape.vocabulary(), shape.hidden());
+    this.positions =
+        names.positions().map(name -> reader.matrix(name, config.maxPositions(), shape.hidden()));
     this.output =
-        config.tiedEmbeddings()
+        config.tiedEmbeddings() && !reader.differs(names.output(), embedding)
             ? embedding
-            : reader.matrix(config.names().output(), shape.vocabulary(), shape.hidden());
-    this.finalNorm = reader.vector(config.names().finalNorm(), shape.hidden());
+            : reader.matrix(names.output(), shape.vocabulary(), shape.hidden());
+    this.finalNorm = norm(reader, config, names.finalNorm());
     List<LayerWeights> read = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
       read.add(layer(reader, config, layer));
@@ -101,7 +112,8 @@ public final class ModelWeights implements AutoCloseable {
     Arena arena = Arena.ofShared();
     MappedFiles watched = MappedFiles.none();
     try {
-      Map<String, StoredTensor> mapped = WeightFiles.map(directory, arena);
+      Map<String, StoredTensor> mapped =
+          TextTensors.of(WeightFiles.map(directory, arena), config.names());
       watched = MappedFiles.watch(Faults.MODEL, files(mapped));
       if (!copied) {
         return of(arena, directory, config, mapped, watched);
@@ -164,40 +176,98 @@ public final class ModelWeights implements AutoCloseable {
   private static LayerWeights layer(TensorReader reader, Architecture config, int layer) {
     TensorNames names = config.names();
     String prefix = names.layer(layer);
-    int hidden = config.shape().hidden();
     Map<Projection, Linear> linears = new EnumMap<>(Projection.class);
-    for (Projection projection : Projection.ofLayer()) {
-      linears.put(projection, linear(reader, config, prefix, projection));
+    for (ModuleNames.Module module : config.shape().modules().modules()) {
+      read(reader, config, prefix, module, linears);
     }
-    return LayerWeights.of(
+    Map<Norm.Place, LayerWeights.Norm> norms = new EnumMap<>(Norm.Place.class);
+    names.norms().forEach((place, name) -> norms.put(place, norm(reader, config, prefix + name)));
+    ModelShape shape = config.shape();
+    return new LayerWeights(
         linears,
-        reader.vector(prefix + names.inputNorm(), hidden),
-        reader.vector(prefix + names.postAttentionNorm(), hidden),
-        headNorm(reader, config, prefix + names.queryNorm()),
-        headNorm(reader, config, prefix + names.keyNorm()));
+        norms,
+        ofQueryOrKey(reader, config, prefix + names.queryNorm(), shape.queryWidth()),
+        ofQueryOrKey(reader, config, prefix + names.keyNorm(), shape.kvWidth()),
+        config.experts().map(experts -> experts(reader, shape, prefix, experts)));
   }
 
-  private static Optional<MemorySegment> headNorm(
-      TensorReader reader, Architecture config, String name) {
-    return config.headNorms()
-        ? Optional.of(reader.vector(name, config.shape().headDim()))
-        : Optional.empty();
+  private static ExpertWeights experts(
+      TensorReader reader, ModelShape shape, String prefix, Experts experts) {
+    List<ExpertWeights.Expert> read = new ArrayList<>();
+    for (int e = 0; e < experts.count(); e++) {
+      String name = prefix + experts.prefix() + e + ".";
+      read.add(
+          new ExpertWeights.Expert(
+              ofExpert(reader, shape, name, experts, Projection.GATE),
+              ofExpert(reader, shape, name, experts, Projection.UP),
+              ofExpert(reader, shape, name, experts, Projection.DOWN)));
+    }
+    WeightMatrix router = reader.matrix(prefix + experts.router(), experts.count(), shape.hidden());
+    return new ExpertWeights(router, read);
   }
 
-  private static Linear linear(
-      TensorReader reader, Architecture config, String prefix, Projection projection) {
-    String name = prefix + config.names().projection(projection);
-    int out = config.shape().outFeatures(projection);
-    return new Linear(
-        reader.matrix(name + ".weight", out, config.shape().inFeatures(projection)),
-        config.biased().contains(projection)
-            ? Optional.of(reader.vector(name + ".bias", out))
+  private static WeightMatrix ofExpert(
+      TensorReader reader, ModelShape shape, String name, Experts experts, Projection projection) {
+    return reader.matrix(
+        name + experts.modules().get(projection) + ".weight",
+        shape.outFeatures(projection),
+        shape.inFeatures(projection));
+  }
+
+  private static LayerWeights.Norm norm(TensorReader reader, Architecture config, String name) {
+    int hidden = config.shape().hidden();
+    return new LayerWeights.Norm(
+        reader.vector(name + ".weight", hidden, config.norm().weightOffset()),
+        config.norm().kind() == Norm.Kind.LAYER
+            ? Optional.of(reader.vector(name + ".bias", hidden))
             : Optional.empty());
+  }
+
+  private static Optional<MemorySegment> ofQueryOrKey(
+      TensorReader reader, Architecture config, String name, int width) {
+    double offset = config.norm().weightOffset();
+    return switch (config.attention().norms()) {
+      case NONE -> Optional.empty();
+      case HEADS -> Optional.of(reader.vector(name, config.shape().headDim(), offset));
+      case ROWS -> Optional.of(reader.vector(name, width, offset));
+    };
+  }
+
+  /** Reads a module, whose rows are those of one or several projections. */
+  private static void read(
+      TensorReader reader,
+      Architecture config,
+      String prefix,
+      ModuleNames.Module module,
+      Map<Projection, Linear> linears) {
+    ModelShape shape = config.shape();
+    String name = prefix + module.path();
+    int out = shape.outFeatures(module);
+    int in = shape.inFeatures(module.parts().getFirst());
+    WeightMatrix whole =
+        config.names().transposed()
+            ? reader.transposed(name + ".weight", out, in)
+            : reader.matrix(name + ".weight", out, in);
+    boolean biased = config.biased().containsAll(module.parts());
+    Optional<MemorySegment> bias =
+        biased ? Optional.of(reader.vector(name + ".bias", out)) : Optional.empty();
+    for (Projection projection : module.parts()) {
+      int first = shape.firstRow(projection);
+      int rows = shape.outFeatures(projection);
+      linears.put(
+          projection,
+          rows == out
+              ? new Linear(whole, bias)
+              : new Linear(
+                  whole.slice(first, rows),
+                  bias.map(b -> b.asSlice((long) first * Float.BYTES, (long) rows * Float.BYTES))));
+    }
   }
 
   /** What old checkpoints carry along and transformers passes over without a word. */
   private static boolean isHarmless(String name, Architecture config) {
     return name.contains(".rotary_emb.")
+        || MASK.matcher(name).matches()
         || (config.tiedEmbeddings()
             && (name.equals(config.names().output())
                 || name.equals(config.names().output() + ".qb")));
@@ -236,8 +306,13 @@ public final class ModelWeights implements AutoCloseable {
     return output;
   }
 
-  /** Returns the last RMSNorm, {@code hidden} float32. */
-  public MemorySegment finalNorm() {
+  /** Returns the embedding of positions, {@code [maxPositions, hidden]}, where there is one. */
+  public Optional<WeightMatrix> positions() {
+    return positions;
+  }
+
+  /** Returns the norm behind the last layer. */
+  public LayerWeights.Norm finalNorm() {
     return finalNorm;
   }
 

@@ -5,6 +5,7 @@ import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.tensor.ElementType;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -22,9 +23,11 @@ import java.util.function.Predicate;
  * them of zeros, for a model that is not there.
  */
 final class TensorReader {
+  private static final System.Logger LOG = System.getLogger(TensorReader.class.getName());
   private static final String SCALES = ".qb";
   private static final int NAMES_IN_MESSAGE = 3;
   private static final int ALIGNMENT = 64;
+  private static final int SQUARE = 32;
 
   private final Path directory;
   private final Map<String, StoredTensor> stored;
@@ -69,10 +72,62 @@ final class TensorReader {
   }
 
   /**
+   * Returns a matrix that is stored by columns, {@code [columns, rows]}; a copy, in its stored
+   * type.
+   */
+  WeightMatrix transposed(String name, int rows, int columns) {
+    StoredTensor tensor = take(name, blank, columns, rows);
+    if (tensor.type() == StoredType.Q4) {
+      throw Faults.MODEL.unsupported(
+          tensor.where() + ": dtype", "F32, F16 or BF16, as the matrix is stored by columns", "Q4");
+    }
+    expectShape(tensor, List.of((long) columns, (long) rows));
+    ElementType type = elementType(tensor);
+    long size = type.bytes();
+    MemorySegment from = tensor.bytes();
+    MemorySegment to = arena.allocate(rows * columns * size, ALIGNMENT);
+    for (int firstRow = 0; firstRow < rows; firstRow += SQUARE) {
+      int endRow = Math.min(rows, firstRow + SQUARE);
+      for (int column = 0; column < columns; column++) {
+        for (int row = firstRow; row < endRow; row++) {
+          long source = ((long) column * rows + row) * size;
+          MemorySegment.copy(from, source, to, ((long) row * columns + column) * size, size);
+        }
+      }
+    }
+    return WeightMatrix.of(to, type, rows, columns);
+  }
+
+  /** Returns whether a tensor is there that is not the same as a matrix; warns of it then. */
+  boolean differs(String name, WeightMatrix matrix) {
+    StoredTensor tensor = stored.get(name);
+    if (tensor == null
+        || !tensor.shape().equals(List.of((long) matrix.rows(), (long) matrix.columns()))
+        || tensor.type() == StoredType.Q4
+        || (matrix instanceof WeightMatrix.Floats floats
+            && floats.segment().mismatch(tensor.bytes()) < 0)) {
+      return false;
+    }
+    LOG.log(
+        Level.WARNING,
+        "{0}: tie_word_embeddings is true, but {1} is not the embedding; it is used as stored",
+        tensor.file(),
+        name);
+    return true;
+  }
+
+  /** Returns a vector; see {@link #vector(String, int, double)}. */
+  MemorySegment vector(String name, int length) {
+    return vector(name, length, 0);
+  }
+
+  /**
    * Returns a vector widened to aligned float32 in native order. Jlama stores vectors as {@code [1,
    * n]}.
+   *
+   * @param offset added to every element
    */
-  MemorySegment vector(String name, int length) {
+  MemorySegment vector(String name, int length, double offset) {
     StoredTensor tensor = take(name, blank.map(matrices -> StoredType.F32), length);
     if (!tensor.shape().equals(List.of(1L, (long) length))) {
       expectShape(tensor, List.of((long) length));
@@ -81,7 +136,7 @@ final class TensorReader {
     MemorySegment wide = arena.allocate(ValueLayout.JAVA_FLOAT, length);
     for (int i = 0; i < length; i++) {
       float value = type.read(tensor.bytes(), (long) i * type.bytes());
-      wide.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+      wide.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (value + offset));
     }
     return wide;
   }

@@ -89,9 +89,7 @@ class WarmUpTest {
 
   private static Architecture ofHidden(Architecture a, int hidden) {
     ModelShape s = a.shape();
-    return a.withShape(
-        new ModelShape(
-            s.layers(), hidden, hidden, s.heads(), s.kvHeads(), s.headDim(), s.vocabulary()));
+    return a.withShape(s.toBuilder().hidden(hidden).intermediate(hidden).build());
   }
 
   private static Architecture family(String name) {

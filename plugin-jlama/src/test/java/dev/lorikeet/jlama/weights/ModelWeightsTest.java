@@ -11,6 +11,7 @@ import com.github.tjake.jlama.safetensors.SafeTensorSupport;
 import com.github.tjake.jlama.safetensors.WeightLoader;
 import com.github.tjake.jlama.tensor.AbstractTensor;
 import dev.lorikeet.files.family.Families;
+import dev.lorikeet.files.model.Norm;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
 import dev.lorikeet.shape.Projection;
@@ -136,12 +137,18 @@ class ModelWeightsTest {
       if (!Families.read(model).tiedEmbeddings()) {
         assertMatrix(jlama, "lm_head.weight", weights.output());
       }
-      assertVector(jlama, "model.norm.weight", weights.finalNorm());
+      assertVector(jlama, "model.norm.weight", weights.finalNorm().weight());
       for (int i = 0; i < weights.layers().size(); i++) {
         LayerWeights layer = weights.layers().get(i);
         String prefix = "model.layers." + i + ".";
-        assertVector(jlama, prefix + "input_layernorm.weight", layer.inputNorm());
-        assertVector(jlama, prefix + "post_attention_layernorm.weight", layer.postAttentionNorm());
+        assertVector(
+            jlama,
+            prefix + "input_layernorm.weight",
+            layer.norm(Norm.Place.ATTENTION_INPUT).orElseThrow().weight());
+        assertVector(
+            jlama,
+            prefix + "post_attention_layernorm.weight",
+            layer.norm(Norm.Place.MLP_INPUT).orElseThrow().weight());
         for (Projection projection : Projection.ofLayer()) {
           Linear linear = layer.linear(projection);
           assertMatrix(jlama, prefix + projection.path() + ".weight", linear.weight());

@@ -138,12 +138,7 @@ public final class RandomModel {
   public Path write(Path directory) {
     try {
       Files.createDirectories(directory);
-      for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
-        String resource = "/META-INF/lorikeet/tiny-model/base/" + file;
-        try (InputStream in = TinyModel.class.getResourceAsStream(resource)) {
-          Files.copy(Objects.requireNonNull(in, resource), directory.resolve(file));
-        }
-      }
+      writeTokenizer(directory);
       Files.writeString(directory.resolve("README.md"), "random weights\n");
       Files.write(directory.resolve("config.json"), JSON.writeValueAsBytes(configuration()));
       List<Map.Entry<String, int[]>> tensors = List.copyOf(tensors().entrySet());
@@ -238,7 +233,17 @@ public final class RandomModel {
     }
   }
 
-  private void writeFile(Path file, List<Map.Entry<String, int[]>> tensors) throws IOException {
+  static void writeTokenizer(Path directory) throws IOException {
+    for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+      String resource = "/META-INF/lorikeet/tiny-model/base/" + file;
+      try (InputStream in = TinyModel.class.getResourceAsStream(resource)) {
+        Files.copy(Objects.requireNonNull(in, resource), directory.resolve(file));
+      }
+    }
+  }
+
+  /** Writes random tensors of the type that was set. */
+  void writeFile(Path file, List<Map.Entry<String, int[]>> tensors) throws IOException {
     SafetensorsWriter writer = new SafetensorsWriter();
     for (var tensor : tensors) {
       List<Long> shape = Arrays.stream(tensor.getValue()).asLongStream().boxed().toList();
@@ -255,7 +260,7 @@ public final class RandomModel {
   private ByteBuffer values(String name, int[] shape) {
     Random random = new Random(seed * 31 + name.hashCode()); // its values are specified
     int elements = shape.length == 1 ? shape[0] : shape[0] * shape[1];
-    double mean = name.endsWith("norm.weight") ? 1 : 0;
+    double mean = shape.length == 1 && name.endsWith(".weight") ? 1 : 0;
     double deviation = shape.length == 1 ? 0.1 : 1 / Math.sqrt(shape[1]);
     if (name.startsWith("model.embed_tokens")) {
       deviation = tied ? deviation : 1;

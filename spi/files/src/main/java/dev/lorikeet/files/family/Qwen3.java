@@ -8,10 +8,12 @@ import static dev.lorikeet.shape.Projection.V;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.ModelFamily;
+import dev.lorikeet.files.model.Norm;
 import java.util.List;
 
 /**
- * Qwen3, dense: norms on the heads of q and k; biases on attention where the configuration says so.
+ * Qwen3, dense: norms on the heads of q and k; biases on attention where the configuration says so;
+ * the later layers may see through a window.
  */
 final class Qwen3 implements ModelFamily {
   @Override
@@ -21,13 +23,15 @@ final class Qwen3 implements ModelFamily {
 
   @Override
   public Architecture read(ConfigFile config) {
-    config.refuseIfTrue("use_sliding_window");
     if (!config.json().has("head_dim")) {
       // transformers guesses 128 where it is absent, whatever the other sizes
       throw config.json().missing("head_dim", "an integer");
     }
     Architecture.Builder decoder =
-        config.decoder(this, config.kvHeadsThatMustBeThere()).headNorms();
+        config
+            .decoder(this, config.kvHeadsThatMustBeThere())
+            .queryKeyNorms(Norm.OfQueryAndKey.HEADS)
+            .slidingWindow(config.slidingWindowIfUsed(), Qwen2.slidingLayers(config));
     if (config.json().bool("attention_bias", false)) {
       decoder.biased(List.of(Q, K, V, O));
     }

@@ -4,10 +4,17 @@ import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.IntPredicate;
+import java.util.function.UnaryOperator;
 
 /**
  * What a decoder has to know of a model beside its weights: a family's {@code config.json} as data.
@@ -16,12 +23,12 @@ import java.util.Set;
  *
  * @param family the value of {@code model_type}, for people
  * @param shape the sizes
- * @param normEpsilon the epsilon of every RMSNorm
- * @param rope how queries and keys are rotated
+ * @param norm how rows are normalized, everywhere
+ * @param attention how tokens see one another
+ * @param mlp the MLP of every layer, or of every expert
+ * @param experts the experts that take the place of the MLP, if the model has them
+ * @param multipliers factors on the way
  * @param biased the projections that have a bias
- * @param headNorms whether each head of q and k goes through an RMSNorm before it is rotated
- * @param slidingWindow how many positions, itself the last, a token sees, where that is fewer than
- *     {@code maxPositions}
  * @param tiedEmbeddings whether the embedding is the output matrix too
  * @param names what the tensors are called
  * @param maxPositions how long a sequence can be
@@ -31,11 +38,12 @@ import java.util.Set;
 public record Architecture(
     String family,
     ModelShape shape,
-    double normEpsilon,
-    Rope rope,
+    Norm norm,
+    Attention attention,
+    Mlp mlp,
+    Optional<Experts> experts,
+    Multipliers multipliers,
     Set<Projection> biased,
-    boolean headNorms,
-    OptionalInt slidingWindow,
     boolean tiedEmbeddings,
     TensorNames names,
     int maxPositions,
@@ -47,16 +55,23 @@ public record Architecture(
     eosTokens = Set.copyOf(eosTokens);
   }
 
-  /** Returns the same architecture in other sizes. */
+  /**
+   * Returns the same architecture in other sizes; layers beyond those that it has are as its last.
+   */
   public Architecture withShape(ModelShape sizes) {
+    List<Attention.Layer> layers = new ArrayList<>();
+    for (int layer = 0; layer < sizes.layers(); layer++) {
+      layers.add(attention.layers().get(Math.min(layer, attention.layers().size() - 1)));
+    }
     return new Architecture(
         family,
         sizes,
-        normEpsilon,
-        rope,
+        norm,
+        new Attention(attention.norms(), attention.scale(), attention.softCap(), layers),
+        mlp,
+        experts,
+        multipliers,
         biased,
-        headNorms,
-        slidingWindow,
         tiedEmbeddings,
         names,
         maxPositions,
@@ -65,39 +80,75 @@ public record Architecture(
   }
 
   /**
-   * Returns what is known of the model without its weights. A sequence ends where a sliding window
-   * would begin to forget, so that attention over all positions is exact.
+   * Returns what is known of the model without its weights.
    *
    * @param weightType how the weights are stored
    */
   public ModelInfo info(Path directory, String weightType) {
     return ModelInfo.builder(directory, family, shape)
         .weightType(weightType)
-        .maxPositions(Math.min(maxPositions, slidingWindow.orElse(Integer.MAX_VALUE)))
+        .maxPositions(maxPositions)
         .eosTokens(eosTokens)
         .build();
   }
 
-  /** Builds an architecture: no biases, no norms of heads, no window unless told otherwise. */
+  /**
+   * Builds an architecture: unless told otherwise that of Llama, with RMSNorm before attention and
+   * MLP, full attention, a gated MLP with SiLU, and no biases.
+   */
   public static final class Builder {
     private final String family;
-    private final ModelShape shape;
-    private final double normEpsilon;
-    private final Rope rope;
-    private final Set<Projection> biased = EnumSet.noneOf(Projection.class);
-    private boolean headNorms;
-    private OptionalInt slidingWindow = OptionalInt.empty();
-    private boolean tiedEmbeddings;
     private final int maxPositions;
+    private ModelShape shape;
+    private Norm norm;
+    private Norm.OfQueryAndKey queryKeyNorms = Norm.OfQueryAndKey.NONE;
+    private OptionalDouble scale = OptionalDouble.empty();
+    private OptionalDouble softCap = OptionalDouble.empty();
+    private final List<OptionalInt> windows;
+    private final List<Optional<Rope>> ropes;
+    private Mlp mlp = Mlp.SWI_GLU;
+    private Optional<Experts> experts = Optional.empty();
+    private Multipliers multipliers = Multipliers.NONE;
+    private final Set<Projection> biased = EnumSet.noneOf(Projection.class);
+    private boolean tiedEmbeddings;
+    private TensorNames names = TensorNames.LLAMA;
     private OptionalInt bosToken = OptionalInt.empty();
     private Set<Integer> eosTokens = Set.of();
 
-    Builder(String family, ModelShape shape, double normEpsilon, Rope rope, int maxPositions) {
+    Builder(String family, ModelShape shape, Norm norm, Optional<Rope> rope, int maxPositions) {
       this.family = family;
       this.shape = shape;
-      this.normEpsilon = normEpsilon;
-      this.rope = rope;
+      this.norm = norm;
       this.maxPositions = maxPositions;
+      windows = new ArrayList<>(Collections.nCopies(shape.layers(), OptionalInt.empty()));
+      ropes = new ArrayList<>(Collections.nCopies(shape.layers(), rope));
+    }
+
+    /** Returns the number of layers. */
+    public int layers() {
+      return windows.size();
+    }
+
+    /** Returns the width of the residual stream. */
+    public int hidden() {
+      return shape.hidden();
+    }
+
+    /** Returns how long a sequence can be. */
+    public int maxPositions() {
+      return maxPositions;
+    }
+
+    /** Changes the shape, but not the number of layers. */
+    public Builder shape(UnaryOperator<ModelShape.Builder> change) {
+      shape = change.apply(shape.toBuilder()).build();
+      return this;
+    }
+
+    /** Adds this to stored weights of norms before they are used. */
+    public Builder normWeightOffset(double offset) {
+      norm = new Norm(norm.kind(), norm.epsilon(), offset);
+      return this;
     }
 
     /** Gives these projections a bias, beside those that have one already. */
@@ -106,18 +157,74 @@ public record Architecture(
       return this;
     }
 
-    /** Lets each head of q and k go through an RMSNorm. */
-    public Builder headNorms() {
-      headNorms = true;
+    /** Gives queries and keys norms of their own. */
+    public Builder queryKeyNorms(Norm.OfQueryAndKey value) {
+      queryKeyNorms = value;
+      return this;
+    }
+
+    /** Sets the factor of the scores of attention. */
+    public Builder attentionScale(double value) {
+      scale = OptionalDouble.of(value);
+      return this;
+    }
+
+    /** Caps the scores of attention. */
+    public Builder attentionCap(OptionalDouble value) {
+      softCap = value;
       return this;
     }
 
     /** Sets how many positions a token sees; no fewer than all of them is no window. */
     public Builder slidingWindow(OptionalInt positions) {
-      slidingWindow =
-          positions.isPresent() && positions.getAsInt() < maxPositions
-              ? positions
-              : OptionalInt.empty();
+      return slidingWindow(positions, layer -> true);
+    }
+
+    /** The same for some layers. */
+    public Builder slidingWindow(OptionalInt positions, IntPredicate ofLayer) {
+      for (int layer = 0; layer < windows.size(); layer++) {
+        boolean seesLess = positions.isPresent() && positions.getAsInt() < maxPositions;
+        windows.set(layer, seesLess && ofLayer.test(layer) ? positions : OptionalInt.empty());
+      }
+      return this;
+    }
+
+    /** Rotates queries and keys of some layers in another way, or not. */
+    public Builder rope(Optional<Rope> rope, IntPredicate ofLayer) {
+      for (int layer = 0; layer < ropes.size(); layer++) {
+        if (ofLayer.test(layer)) {
+          ropes.set(layer, rope);
+        }
+      }
+      return this;
+    }
+
+    Builder mlp(Mlp value) {
+      mlp = value;
+      return this;
+    }
+
+    /** Lets the activation follow the up-projection; there is no gate. */
+    public Builder withoutGate() {
+      mlp = new Mlp(mlp.activation(), false);
+      return this;
+    }
+
+    /** Puts experts in the place of every MLP. */
+    public Builder experts(Experts value) {
+      experts = Optional.of(value);
+      return this;
+    }
+
+    /** Sets factors. */
+    public Builder multipliers(Multipliers value) {
+      multipliers = value;
+      return this;
+    }
+
+    /** Sets the names of the tensors. */
+    public Builder names(TensorNames value) {
+      names = value;
       return this;
     }
 
@@ -134,16 +241,21 @@ public record Architecture(
 
     /** Returns the architecture. */
     public Architecture build() {
+      List<Attention.Layer> layers = new ArrayList<>();
+      for (int layer = 0; layer < windows.size(); layer++) {
+        layers.add(new Attention.Layer(windows.get(layer), ropes.get(layer)));
+      }
       return new Architecture(
           family,
           shape,
-          normEpsilon,
-          rope,
+          norm,
+          new Attention(queryKeyNorms, scale, softCap, layers),
+          mlp,
+          experts,
+          multipliers,
           biased,
-          headNorms,
-          slidingWindow,
           tiedEmbeddings,
-          TensorNames.LLAMA,
+          names,
           maxPositions,
           bosToken,
           eosTokens);

@@ -5,9 +5,13 @@ import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.LinkedHashSet;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.IntPredicate;
+import java.util.function.Supplier;
 
 /**
  * The {@code config.json} of a model directory, and what families have in common in reading it. The
@@ -30,12 +34,17 @@ public final class ConfigFile {
   private static final int MAX_POSITIONS = 1 << 24;
   private static final int MAX_EOS_TOKENS = 1 << 10;
 
+  private static final String FULL = "full_attention";
+  private static final String SLIDING = "sliding_attention";
+
   private final Path directory;
   private final JsonFile json;
+  private final Optional<JsonFile> outer;
 
-  private ConfigFile(Path directory, JsonFile json) {
+  private ConfigFile(Path directory, JsonFile json, Optional<JsonFile> outer) {
     this.directory = directory;
     this.json = json;
+    this.outer = outer;
   }
 
   /**
@@ -44,7 +53,14 @@ public final class ConfigFile {
    * @throws dev.lorikeet.LorikeetException with {@code MODEL_INVALID} if it is missing or damaged
    */
   public static ConfigFile read(Path directory) {
-    return new ConfigFile(directory, JsonFile.read(directory.resolve(NAME), MAX_FILE_BYTES));
+    JsonFile json = JsonFile.read(directory.resolve(NAME), MAX_FILE_BYTES);
+    return new ConfigFile(directory, json, Optional.empty());
+  }
+
+  /** Returns the configuration of the language model within a multimodal one, if there is one. */
+  public Optional<ConfigFile> text() {
+    return json.object("text_config")
+        .map(text -> new ConfigFile(directory, text, Optional.of(json)));
   }
 
   /** Returns the keys. */
@@ -52,9 +68,102 @@ public final class ConfigFile {
     return json;
   }
 
+  /**
+   * What a family calls the keys that all have, and what it takes where one is absent.
+   *
+   * @param keys names of keys
+   * @param norm how rows are normalized
+   * @param epsilon of norms, where absent
+   * @param tied whether the embedding is the output matrix, where absent
+   * @param activation of the MLP, where absent
+   * @param rotary whether queries and keys are rotated
+   */
+  public record Conventions(
+      Keys keys,
+      Norm.Kind norm,
+      double epsilon,
+      boolean tied,
+      Mlp.Activation activation,
+      boolean rotary) {
+    /** Llama's. */
+    public static final Conventions LLAMA =
+        new Conventions(Keys.LLAMA, Norm.Kind.RMS, 1e-6, false, Mlp.Activation.SILU, true);
+
+    /** Returns the same but for the epsilon of norms. */
+    public Conventions withEpsilon(double value) {
+      return new Conventions(keys, norm, value, tied, activation, rotary);
+    }
+
+    /** Returns the same where the embedding is the output matrix unless the file denies it. */
+    public Conventions withTied() {
+      return new Conventions(keys, norm, epsilon, true, activation, rotary);
+    }
+
+    /** Returns the same for a family that tells by itself how layers rotate. */
+    public Conventions withoutRotary() {
+      return new Conventions(keys, norm, epsilon, tied, activation, false);
+    }
+
+    /** Returns the same where the MLP has another activation under another key. */
+    public Conventions withActivation(String key, Mlp.Activation whenAbsent) {
+      return new Conventions(keys.withActivation(key), norm, epsilon, tied, whenAbsent, rotary);
+    }
+  }
+
+  /**
+   * Names of keys.
+   *
+   * @param hidden the width of the residual stream
+   * @param intermediate the width of the MLP; absent it is four times that of the stream, where the
+   *     family allows it
+   * @param layers the number of layers
+   * @param heads the number of query heads
+   * @param positions the longest sequence
+   * @param epsilon of norms
+   * @param activation of the MLP
+   * @param intermediateMayBeAbsent whether the family allows it
+   */
+  public record Keys(
+      String hidden,
+      String intermediate,
+      String layers,
+      String heads,
+      String positions,
+      String epsilon,
+      String activation,
+      boolean intermediateMayBeAbsent) {
+    /** Llama's. */
+    public static final Keys LLAMA =
+        new Keys(
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "max_position_embeddings",
+            "rms_norm_eps",
+            "hidden_act",
+            false);
+
+    Keys withActivation(String key) {
+      return new Keys(
+          hidden, intermediate, layers, heads, positions, epsilon, key, intermediateMayBeAbsent);
+    }
+
+    /** Returns the same but for the epsilon. */
+    public Keys withEpsilon(String key) {
+      return new Keys(
+          hidden, intermediate, layers, heads, positions, key, activation, intermediateMayBeAbsent);
+    }
+  }
+
   /** Returns the number of query heads. */
   public int heads() {
-    return json.integer("num_attention_heads", 1, MAX_HEADS);
+    return heads(Keys.LLAMA);
+  }
+
+  /** Returns the number of query heads under a family's key. */
+  public int heads(Keys keys) {
+    return json.integer(keys.heads(), 1, MAX_HEADS);
   }
 
   /** Returns the number of key and value heads, if the configuration says it. */
@@ -77,6 +186,65 @@ public final class ConfigFile {
     return json.optionalInteger("sliding_window", 1, Integer.MAX_VALUE);
   }
 
+  /**
+   * Returns the sliding window of a family that has one only if {@code use_sliding_window} says so.
+   */
+  public OptionalInt slidingWindowIfUsed() {
+    return json.bool("use_sliding_window", false) ? slidingWindow() : OptionalInt.empty();
+  }
+
+  /**
+   * Returns which layers see through the sliding window.
+   *
+   * @param whenAbsent which do if the configuration does not tell
+   */
+  public IntPredicate slidingLayers(IntPredicate whenAbsent) {
+    Optional<JsonNode> types = json.node("layer_types");
+    if (types.isEmpty()) {
+      return whenAbsent;
+    }
+    int layers = json.integer(Keys.LLAMA.layers(), 1, MAX_LAYERS);
+    if (!types.get().isArray() || types.get().size() != layers) {
+      throw json.wrong("layer_types", types.get(), "a type for each of the " + layers + " layers");
+    }
+    BitSet sliding = new BitSet(layers);
+    for (int layer = 0; layer < layers; layer++) {
+      String type = types.get().get(layer).asText();
+      switch (type) {
+        case SLIDING -> sliding.set(layer);
+        case FULL -> {}
+        default ->
+            throw json.unsupported(
+                "layer_types", "'" + type + "'", "'" + FULL + "' or '" + SLIDING + "'");
+      }
+    }
+    return sliding::get;
+  }
+
+  /**
+   * Returns how layers of a type rotate: by a set of parameters for each type, or, where there is
+   * one for all, by that.
+   *
+   * @param sliding which type
+   * @param headDim the width of a head
+   * @param whenAbsent what to take where there is no set for the type
+   */
+  public Rope ropeOfType(
+      boolean sliding, int headDim, int maxPositions, Supplier<Rope> whenAbsent) {
+    Rope rope =
+        json.object("rope_parameters")
+            .flatMap(types -> types.object(sliding ? SLIDING : FULL))
+            .map(parameters -> Rope.of(json, parameters, maxPositions, MAX_POSITIONS))
+            .orElseGet(whenAbsent);
+    checkRotary(rope, headDim);
+    return rope;
+  }
+
+  /** Returns how queries and keys are rotated, where there is one set of parameters for all. */
+  public Rope rope(int maxPositions) {
+    return Rope.read(json, maxPositions, MAX_POSITIONS);
+  }
+
   /** Refuses a configuration that switches something on which a decoder does not compute. */
   public void refuseIfTrue(String key) {
     if (json.bool(key, false)) {
@@ -85,70 +253,102 @@ public final class ConfigFile {
   }
 
   /**
-   * Begins the architecture of a decoder with RMSNorm, rotary embeddings over whole heads, full
-   * attention, and a gated MLP with SiLU: refuses what departs from that, and reads sizes, rotary
-   * frequencies and tokens.
+   * Begins the architecture of a decoder as Llama's: refuses quantized weights, and reads sizes,
+   * rotary frequencies and tokens.
    */
   public Architecture.Builder decoder(ModelFamily family, int kvHeads) {
-    refuseUnsupported();
-    ModelShape shape = shape(kvHeads);
-    int maxPositions = json.integer("max_position_embeddings", 1, MAX_POSITIONS);
+    return decoder(family, kvHeads, Conventions.LLAMA);
+  }
+
+  /** Begins the architecture of a decoder of a family with other conventions. */
+  public Architecture.Builder decoder(ModelFamily family, int kvHeads, Conventions conventions) {
+    refuseQuantized(json);
+    outer.ifPresent(ConfigFile::refuseQuantized);
+    Keys keys = conventions.keys();
+    ModelShape shape = shape(kvHeads, keys);
+    int maxPositions = json.integer(keys.positions(), 1, MAX_POSITIONS);
     Set<Integer> eosTokens = new LinkedHashSet<>();
     addEosTokens(eosTokens, json, shape.vocabulary());
+    outer.ifPresent(whole -> addEosTokens(eosTokens, whole, shape.vocabulary()));
     JsonFile.readIfPresent(directory.resolve(GENERATION), MAX_FILE_BYTES)
         .ifPresent(generation -> addEosTokens(eosTokens, generation, shape.vocabulary()));
+    double epsilon =
+        json.optionalNumber(keys.epsilon(), Double.MIN_NORMAL, 0.1).orElse(conventions.epsilon());
+    Optional<Rope> rope =
+        conventions.rotary()
+            ? Optional.of(Rope.read(json, maxPositions, MAX_POSITIONS))
+            : Optional.empty();
+    rope.ifPresent(rotation -> checkRotary(rotation, shape.headDim()));
     return new Architecture.Builder(
-            family.modelType(),
-            shape,
-            json.optionalNumber("rms_norm_eps", Double.MIN_NORMAL, 0.1).orElse(1e-6),
-            Rope.read(json, maxPositions, MAX_POSITIONS),
-            maxPositions)
-        .tiedEmbeddings(json.bool("tie_word_embeddings", false))
+            family.modelType(), shape, new Norm(conventions.norm(), epsilon, 0), rope, maxPositions)
+        .mlp(new Mlp(activation(conventions), true))
+        .tiedEmbeddings(
+            json.bool(
+                "tie_word_embeddings",
+                outer
+                    .map(whole -> whole.bool("tie_word_embeddings", conventions.tied()))
+                    .orElse(conventions.tied())))
         .tokens(json.optionalInteger("bos_token_id", 0, shape.vocabulary() - 1), eosTokens);
   }
 
-  private void refuseUnsupported() {
-    String activation = json.text("hidden_act").orElse("silu");
-    if (!activation.equals("silu") && !activation.equals("swish")) {
-      throw json.unsupported("hidden_act", "'" + activation + "'", "'silu'");
+  private Mlp.Activation activation(Conventions conventions) {
+    String key = conventions.keys().activation();
+    Optional<String> found = json.text(key);
+    if (found.isEmpty()) {
+      return conventions.activation();
     }
+    return switch (found.get()) {
+      case "silu", "swish" -> Mlp.Activation.SILU;
+      case "gelu_pytorch_tanh", "gelu_new" -> Mlp.Activation.GELU_TANH;
+      default ->
+          throw json.unsupported(
+              key, "'" + found.get() + "'", "'silu', 'gelu_pytorch_tanh' or 'gelu_new'");
+    };
+  }
+
+  private static void refuseQuantized(JsonFile json) {
     if (json.has("quantization_config")) {
       throw json.unsupported(
           "quantization_config",
           json.root().get("quantization_config").path("quant_method").toString(),
           "weights in F32, F16, BF16 or Jlama's Q4");
     }
-    double rotary = json.optionalNumber("partial_rotary_factor", 0, 1).orElse(1);
-    if (rotary != 1) {
-      throw json.unsupported("partial_rotary_factor", rotary, "1");
-    }
-    for (JsonNode layer : json.root().path("layer_types")) {
-      if (!layer.asText().equals("full_attention")) {
-        throw json.unsupported("layer_types", layer.toString(), "'full_attention' for every layer");
-      }
+  }
+
+  private void checkRotary(Rope rope, int headDim) {
+    int rotated = rope.rotated(headDim);
+    if (rotated < 2 || rotated % 2 != 0) {
+      throw Faults.MODEL.invalid(
+          json.where("partial_rotary_factor"),
+          "an even number of the " + headDim + " elements of a head, at least 2",
+          rotated);
     }
   }
 
-  private ModelShape shape(int kvHeads) {
-    int hidden = json.integer("hidden_size", 1, MAX_HIDDEN);
-    int heads = heads();
+  private ModelShape shape(int kvHeads, Keys keys) {
+    int hidden = json.integer(keys.hidden(), 1, MAX_HIDDEN);
+    int heads = heads(keys);
     if (heads % kvHeads != 0) {
-      String expected = "a divisor of the " + heads + " num_attention_heads";
+      String expected = "a divisor of the " + heads + " " + keys.heads();
       throw Faults.MODEL.invalid(json.where("num_key_value_heads"), expected, kvHeads);
     }
     OptionalInt explicit = json.optionalInteger("head_dim", 1, MAX_HEAD_DIM);
     if (explicit.isEmpty() && hidden % heads != 0) {
-      String expected = "a multiple of the " + heads + " num_attention_heads, or a head_dim";
-      throw Faults.MODEL.invalid(json.where("hidden_size"), expected, hidden);
+      String expected = "a multiple of the " + heads + " " + keys.heads() + ", or a head_dim";
+      throw Faults.MODEL.invalid(json.where(keys.hidden()), expected, hidden);
     }
     int headDim = explicit.orElse(hidden / heads);
     if (headDim % 2 != 0) {
       throw Faults.MODEL.invalid(json.where("head_dim"), "an even number", headDim);
     }
+    int intermediate =
+        keys.intermediateMayBeAbsent()
+            ? json.optionalInteger(keys.intermediate(), 1, MAX_INTERMEDIATE).orElse(4 * hidden)
+            : json.integer(keys.intermediate(), 1, MAX_INTERMEDIATE);
     return ModelShape.builder()
-        .layers(json.integer("num_hidden_layers", 1, MAX_LAYERS))
+        .layers(json.integer(keys.layers(), 1, MAX_LAYERS))
         .hidden(hidden)
-        .intermediate(json.integer("intermediate_size", 1, MAX_INTERMEDIATE))
+        .intermediate(intermediate)
         .heads(heads)
         .kvHeads(kvHeads)
         .headDim(headDim)

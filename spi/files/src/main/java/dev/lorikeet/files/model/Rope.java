@@ -15,21 +15,31 @@ import java.util.OptionalInt;
  *
  * @param theta the base of the rotary frequencies
  * @param scaling how the frequencies are stretched
+ * @param part how much of a head is rotated, from its beginning; above 0, at most 1
  */
-public record Rope(double theta, RopeScaling scaling) {
+public record Rope(double theta, RopeScaling scaling, double part) {
   private static final double DEFAULT_THETA = 10_000;
   private static final double MAX_THETA = 1e15;
   private static final double MAX_FACTOR = 1e6;
 
+  /** Frequencies as they are, over whole heads. */
+  public static Rope plain(double theta) {
+    return new Rope(theta, new RopeScaling.None(), 1);
+  }
+
+  /** Returns how many elements of a head are rotated. */
+  public int rotated(int headDim) {
+    return (int) (headDim * part);
+  }
+
   static Rope read(JsonFile config, int maxPositions, int positionLimit) {
-    OptionalDouble outer = config.optionalNumber("rope_theta", 1.0001, MAX_THETA);
     Optional<JsonFile> found =
         config
             .object("rope_scaling")
             .filter(json -> !json.root().isEmpty())
             .or(() -> config.object("rope_parameters"));
     if (found.isEmpty()) {
-      return new Rope(outer.orElse(DEFAULT_THETA), new RopeScaling.None());
+      return new Rope(theta(config).orElse(DEFAULT_THETA), new RopeScaling.None(), part(config, 1));
     }
     JsonFile json = found.get();
     for (JsonNode value : json.root()) {
@@ -37,19 +47,34 @@ public record Rope(double theta, RopeScaling scaling) {
         throw json.unsupported("parameters", "one object per layer type", "one set for all layers");
       }
     }
-    double rotary = json.optionalNumber("partial_rotary_factor", 0, 1).orElse(1);
-    if (rotary != 1) {
-      throw json.unsupported("partial_rotary_factor", rotary, "1");
-    }
+    return of(config, json, maxPositions, positionLimit);
+  }
+
+  /**
+   * Reads one set of parameters.
+   *
+   * @param config what encloses it
+   * @param json the set
+   */
+  static Rope of(JsonFile config, JsonFile json, int maxPositions, int positionLimit) {
     double theta =
-        json.optionalNumber("rope_theta", 1.0001, MAX_THETA).orElse(outer.orElse(DEFAULT_THETA));
+        json.optionalNumber("rope_theta", 1.0001, MAX_THETA)
+            .orElse(theta(config).orElse(DEFAULT_THETA));
     OptionalInt outerOriginal =
         config.optionalInteger("original_max_position_embeddings", 1, positionLimit);
     OptionalInt innerOriginal =
         json.optionalInteger("original_max_position_embeddings", 1, positionLimit);
     int original =
         outerOriginal.isPresent() ? outerOriginal.getAsInt() : innerOriginal.orElse(maxPositions);
-    return new Rope(theta, scaling(json, maxPositions, original));
+    return new Rope(theta, scaling(json, maxPositions, original), part(json, part(config, 1)));
+  }
+
+  private static OptionalDouble theta(JsonFile json) {
+    return json.optionalNumber("rope_theta", 1.0001, MAX_THETA);
+  }
+
+  private static double part(JsonFile json, double whenAbsent) {
+    return json.optionalNumber("partial_rotary_factor", 0, 1).orElse(whenAbsent);
   }
 
   private static RopeScaling scaling(JsonFile json, int maxPositions, int original) {

@@ -20,9 +20,13 @@ public final class RopeFrequencies {
     this.scale = scale;
   }
 
-  /** Returns the frequencies of a model. */
-  public static RopeFrequencies of(Architecture config) {
-    return of(config.shape().headDim(), config.rope().theta(), config.rope().scaling());
+  /**
+   * Returns the frequencies of heads, for as many elements as are rotated.
+   *
+   * @param headDim the width of a head
+   */
+  public static RopeFrequencies of(int headDim, Rope rope) {
+    return of(rope.rotated(headDim), rope.theta(), rope.scaling());
   }
 
   /**

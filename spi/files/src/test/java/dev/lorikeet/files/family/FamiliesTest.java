@@ -19,11 +19,12 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.RopeScaling;
+import dev.lorikeet.files.model.Rope;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -88,13 +89,12 @@ class FamiliesTest {
             .vocabulary(100)
             .build(),
         config.shape());
-    assertEquals(1e-5, config.normEpsilon());
-    assertEquals(10_000, config.rope().theta());
-    assertEquals(new RopeScaling.None(), config.rope().scaling());
+    assertEquals(1e-5, config.norm().epsilon());
+    assertEquals(List.of(Rope.plain(10_000)), config.attention().ropes());
     assertEquals(Set.of(), config.biased());
     assertFalse(config.tiedEmbeddings());
     assertEquals(128, config.maxPositions());
-    assertEquals(OptionalInt.empty(), config.slidingWindow());
+    assertEquals(OptionalInt.empty(), config.attention().commonWindow());
     assertEquals(OptionalInt.of(1), config.bosToken());
     assertEquals(Set.of(2), config.eosTokens());
   }
@@ -119,7 +119,7 @@ class FamiliesTest {
     Architecture config =
         with("\"model_type\": \"qwen2\", \"use_sliding_window\": false, \"sliding_window\": 4");
     assertEquals(Set.of(Q, K, V), config.biased());
-    assertEquals(OptionalInt.empty(), config.slidingWindow());
+    assertEquals(OptionalInt.empty(), config.attention().commonWindow());
   }
 
   @ParameterizedTest
@@ -127,14 +127,14 @@ class FamiliesTest {
   void aMistralSeesThroughAWindowThatIsShorterThanItsSequences(String window, int expected)
       throws IOException {
     Architecture config = with("\"model_type\": \"mistral\", \"sliding_window\": " + window);
-    assertEquals(expected, config.slidingWindow().orElse(-1));
+    assertEquals(expected, config.attention().commonWindow().orElse(-1));
     assertEquals(Set.of(), config.biased());
   }
 
   @Test
   void aMistralThatSaysNothingOfAWindowHasThatOfTheFirst() throws IOException {
     Architecture config = with("\"model_type\": \"mistral\", \"max_position_embeddings\": 8192");
-    assertEquals(OptionalInt.of(4096), config.slidingWindow());
+    assertEquals(OptionalInt.of(4096), config.attention().commonWindow());
   }
 
   @Test
@@ -157,7 +157,10 @@ class FamiliesTest {
   void whatIsNotSupportedIsNamedBesideWhatIs() throws IOException {
     Code unsupported = Code.MODEL_UNSUPPORTED;
     assertRefused(
-        unsupported, merged("\"model_type\": \"gemma2\""), "'gemma2'", "llama, mistral, qwen2");
+        unsupported,
+        merged("\"model_type\": \"bloom\""),
+        "'bloom'",
+        "llama, ministral, mistral, olmo2");
     assertRefused(unsupported, merged("\"hidden_act\": \"gelu\""), "hidden_act", "'gelu'", "silu");
     assertRefused(
         unsupported,
@@ -166,14 +169,11 @@ class FamiliesTest {
         "Jlama's Q4");
     assertRefused(
         unsupported,
-        merged("\"model_type\": \"qwen2\", \"use_sliding_window\": true"),
-        "use_sliding_window");
-    assertRefused(
-        unsupported,
-        merged("\"layer_types\": [\"full_attention\", \"sliding_attention\"]"),
+        merged(
+            "\"model_type\": \"qwen2\", \"layer_types\": [\"full_attention\","
+                + " \"chunked_attention\", \"full_attention\"]"),
         "layer_types",
-        "sliding_attention");
-    assertRefused(unsupported, merged("\"partial_rotary_factor\": 0.5"), "partial_rotary_factor");
+        "chunked_attention");
     for (String kind : new String[] {"dynamic", "longrope", "su", "mrope"}) {
       assertRefused(
           unsupported,

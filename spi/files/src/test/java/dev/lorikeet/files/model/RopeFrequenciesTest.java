@@ -37,7 +37,10 @@ class RopeFrequenciesTest {
                       Files.write(
                           directory.resolve(ConfigFile.NAME),
                           JSON.writeValueAsBytes(reference.path("config")));
-                      var rope = RopeFrequencies.of(Families.read(directory));
+                      var rope =
+                          RopeFrequencies.of(
+                              Families.read(directory).shape().headDim(),
+                              Families.read(directory).attention().ropes().getFirst());
                       double[] expected =
                           JSON.convertValue(reference.path("inverse"), double[].class);
                       double[] inverse = rope.inverse();
