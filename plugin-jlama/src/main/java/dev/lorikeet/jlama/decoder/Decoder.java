@@ -127,7 +127,11 @@ public final class Decoder implements StepDecoder {
     this.panel = new ActivationPanel(Math.max(tokens, rows), widest, workers);
     List<Rope> rotations = architecture.attention().ropes();
     this.ropes = rotations.stream().map(rope -> table(rope, shape.headDim())).toList();
-    this.kv = new KvCache(lent.pool(), settings.kvType(), shape.layers(), shape.kvWidth());
+    int[] windows =
+        architecture.attention().layers().stream()
+            .mapToInt(layer -> layer.window().orElse(KvCache.NO_WINDOW))
+            .toArray();
+    this.kv = new KvCache(lent.pool(), settings.kvType(), windows, shape.kvWidth());
     AttentionShape attentionShape =
         new AttentionShape(
             shape.heads(),

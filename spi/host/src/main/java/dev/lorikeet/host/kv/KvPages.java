@@ -9,17 +9,24 @@ import java.util.Optional;
  * then its own. Used by the decoding thread alone.
  */
 public final class KvPages {
+  private static final int NONE = -1;
+
   private final KvCache cache;
   private int[] pages;
   private int count;
   private Optional<PrefixCache.Root> root = Optional.empty();
   private int[] shared;
   private int sharedBlocks;
+  private boolean offers = true;
+
+  // For each page of a block, how many blocks from the first are not seen any more.
+  private final int[] forgotten;
 
   KvPages(KvCache cache, int positions) {
     this.cache = cache;
     pages = new int[Math.toIntExact(cache.geometry().pagesFor(positions))];
     shared = new int[positions / cache.geometry().blockTokens()];
+    forgotten = new int[cache.geometry().blockPages()];
   }
 
   /**
@@ -67,8 +74,37 @@ public final class KvPages {
         : cache.prefixes().get().peek(key, tokens, most / blockTokens) * blockTokens;
   }
 
-  /** Offers the full blocks among the first {@code computed} positions to others. */
+  /**
+   * Offers the full blocks among the first {@code computed} positions to others, and gives back
+   * what no layer sees of them any more.
+   */
   public void publish(int[] tokens, int computed) {
+    offer(tokens, computed);
+    if (cache.forgets()) {
+      forget(computed);
+    }
+  }
+
+  /** Gives back what tokens from a position on do not see. */
+  private void forget(int position) {
+    int blockPages = cache.geometry().blockPages();
+    for (int page = 0; page < blockPages; page++) {
+      int unseen = cache.unseenBlocks(page, position);
+      for (; forgotten[page] < unseen; forgotten[page]++) {
+        int block = forgotten[page];
+        if (block < sharedBlocks) {
+          cache.prefixes().orElseThrow().unsee(shared[block], page);
+        } else {
+          int at = block * blockPages + page;
+          cache.pool().free(pages, at, 1);
+          cache.count(-1);
+          pages[at] = NONE;
+        }
+      }
+    }
+  }
+
+  private void offer(int[] tokens, int computed) {
     KvGeometry geometry = cache.geometry();
     if (root.isEmpty() || (sharedBlocks + 1) * geometry.blockTokens() > computed) {
       return;
@@ -76,15 +112,20 @@ public final class KvPages {
     PrefixCache prefixes = cache.prefixes().orElseThrow();
     int full = computed / geometry.blockTokens();
     ensureShared(full);
-    for (; sharedBlocks < full; sharedBlocks++) {
-      shared[sharedBlocks] =
+    for (; sharedBlocks < full && offers; sharedBlocks++) {
+      int block =
           prefixes.put(
               root.get(),
-              sharedBlocks == 0 ? -1 : shared[sharedBlocks - 1],
+              sharedBlocks == 0 ? NONE : shared[sharedBlocks - 1],
               tokens,
               sharedBlocks * geometry.blockTokens(),
               pages,
               sharedBlocks * geometry.blockPages());
+      if (block == NONE) {
+        offers = false; // what follows would not be found without it
+        return;
+      }
+      shared[sharedBlocks] = block;
     }
   }
 
@@ -111,19 +152,26 @@ public final class KvPages {
 
   /** Gives all pages back, shared blocks to the prefix cache; idempotent. */
   public void release() {
-    int sharedPages = sharedBlocks * cache.geometry().blockPages();
-    if (count > sharedPages) {
-      cache.pool().free(pages, sharedPages, count - sharedPages);
-      cache.count(sharedPages - count);
+    int held = 0;
+    for (int at = sharedBlocks * cache.geometry().blockPages(); at < count; at++) {
+      if (pages[at] != NONE) {
+        pages[held++] = pages[at];
+      }
+    }
+    if (held > 0) {
+      cache.pool().free(pages, 0, held);
+      cache.count(-held);
     }
     if (root.isPresent()) {
       PrefixCache prefixes = cache.prefixes().orElseThrow();
-      prefixes.giveBack(shared, sharedBlocks);
+      prefixes.giveBack(shared, sharedBlocks, forgotten);
       prefixes.leave(root.get());
     }
     root = Optional.empty();
     sharedBlocks = 0;
     count = 0;
+    offers = true;
+    Arrays.fill(forgotten, 0);
   }
 
   private void ensurePages(int size) {
@@ -147,7 +195,8 @@ public final class KvPages {
   /** Returns the byte offset in the pool's memory where a block of positions of a layer begins. */
   public long blockOffset(int block, int layer) {
     KvGeometry geometry = cache.geometry();
-    int page = pages[block * geometry.blockPages() + geometry.pageOfLayer(layer)];
-    return (long) page * geometry.pageBytes() + geometry.layerOffset(layer);
+    int slot = cache.slot(layer);
+    int page = pages[block * geometry.blockPages() + geometry.pageOfLayer(slot)];
+    return (long) page * geometry.pageBytes() + geometry.layerOffset(slot);
   }
 }

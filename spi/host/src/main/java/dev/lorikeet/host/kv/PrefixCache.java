@@ -27,6 +27,10 @@ public final class PrefixCache implements AutoCloseable {
    * list before the one that precedes it in a sequence: the head of the list never has a successor, and evicting it
    * leaves no orphan.
    *
+   * Windows: a page that no user of its block sees any more, since it lies before the windows of all its layers, stays
+   * until the pool needs it, since a sequence that begins as this one did would see it; then it goes, and the block
+   * stays for the layers that see all. Such a block serves whoever begins with it and is far enough behind it.
+   *
    * Who gives way: keys and values for running sequences take free pages, then cached blocks, then idle adapters. Loads
    * of adapters take free pages, then idle adapters, then cached blocks (the order in which the pool asks). So that a
    * cache that grew first does not keep adapters out, blocks beyond KEEP of the pool are given up while less than SPARE
@@ -52,6 +56,8 @@ public final class PrefixCache implements AutoCloseable {
   private final int[] tokensOf;
   private final int[] pagesOf;
   private final int[] usersOf;
+  private final int[] seenBy; // users of the block that see a page
+  private final int[] goneOf; // pages of the block that are gone
   private final int[] hashOf;
   private final int[] nextInBucket;
   private final int[] buckets;
@@ -62,6 +68,8 @@ public final class PrefixCache implements AutoCloseable {
   private int unused = NONE; // free block numbers, chained by nextInBucket
   private int blocks;
   private int idleBlocks;
+  private int gonePages;
+  private int idleGonePages;
   private long lookups;
   private long hits;
   private long reusedTokens;
@@ -85,12 +93,15 @@ public final class PrefixCache implements AutoCloseable {
     this.kv = kv;
     this.blockPages = kv.geometry().blockPages();
     this.blockTokens = kv.geometry().blockTokens();
-    int capacity = pool.pageCount() / blockPages;
+    // Blocks of which pages are gone leave room for more.
+    int capacity = pool.pageCount() / blockPages * (kv.forgets() ? 2 : 1);
     rootOf = new Root[capacity];
     parentOf = new int[capacity];
     tokensOf = new int[Math.multiplyExact(capacity, blockTokens)];
     pagesOf = new int[capacity * blockPages];
     usersOf = new int[capacity];
+    seenBy = new int[capacity * blockPages];
+    goneOf = new int[capacity];
     hashOf = new int[capacity];
     nextInBucket = new int[capacity];
     older = new int[capacity];
@@ -145,8 +156,35 @@ public final class PrefixCache implements AutoCloseable {
         held[found++] = block;
         parent = block;
       }
-      return found;
+      int complete = complete(held, found);
+      for (int i = found - 1; i >= complete; i--) {
+        giveBack(held[i]);
+        for (int page = 0; page < blockPages; page++) {
+          seenBy[held[i] * blockPages + page]--;
+        }
+      }
+      return complete;
     }
+  }
+
+  /** Returns how many of these blocks have all that a token behind them sees. */
+  private int complete(int[] held, int found) {
+    int complete = found;
+    while (gonePages > 0 && complete > 0 && !isComplete(held, complete)) {
+      complete--;
+    }
+    return complete;
+  }
+
+  private boolean isComplete(int[] held, int count) {
+    for (int page = 0; page < blockPages; page++) {
+      for (int i = kv.unseenBlocks(page, count * blockTokens); i < count; i++) {
+        if (pagesOf[held[i] * blockPages + page] == NONE) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   /** Returns how many blocks a sequence begins with are cached now, without taking them. */
@@ -155,14 +193,18 @@ public final class PrefixCache implements AutoCloseable {
       Root root = roots.get(key);
       int parent = NONE;
       int found = 0;
+      int[] held = new int[gonePages > 0 ? most : 0];
       while (root != null && found < most) {
         parent = find(root, parent, tokens, found * blockTokens);
         if (parent == NONE) {
           break;
         }
+        if (gonePages > 0) {
+          held[found] = parent;
+        }
         found++;
       }
-      return found;
+      return complete(held, found);
     }
   }
 
@@ -174,17 +216,33 @@ public final class PrefixCache implements AutoCloseable {
    * @param tokens the sequence's tokens; the block's begin at {@code from}
    * @param pages the sequence's pages, changed to the cached block's; the block's begin at {@code
    *     firstPage}
-   * @return the block
+   * @return the block, or -1 if there is no room for more, which happens only where pages of others
+   *     are gone
    */
   int put(Root root, int parent, int[] tokens, int from, int[] pages, int firstPage) {
     synchronized (lock) {
       int block = find(root, parent, tokens, from);
       if (block != NONE) {
-        pool.free(pages, firstPage, blockPages);
-        kv.count(-blockPages);
-        System.arraycopy(pagesOf, block * blockPages, pages, firstPage, blockPages);
         use(block);
+        for (int page = 0; page < blockPages; page++) {
+          int at = block * blockPages + page;
+          if (pagesOf[at] == NONE) {
+            pagesOf[at] = pages[firstPage + page];
+            goneOf[block]--;
+            gonePages--;
+          } else {
+            pool.free(pages, firstPage + page, 1);
+            kv.count(-1);
+            pages[firstPage + page] = pagesOf[at];
+          }
+        }
         return block;
+      }
+      if (unused == NONE) {
+        evict(1);
+      }
+      if (unused == NONE) {
+        return NONE;
       }
       block = unused;
       unused = nextInBucket[block];
@@ -194,6 +252,7 @@ public final class PrefixCache implements AutoCloseable {
       System.arraycopy(tokens, from, tokensOf, block * blockTokens, blockTokens);
       System.arraycopy(pages, firstPage, pagesOf, block * blockPages, blockPages);
       usersOf[block] = 1;
+      Arrays.fill(seenBy, block * blockPages, (block + 1) * blockPages, 1);
       hashOf[block] = hash(root, parent, tokens, from);
       int bucket = hashOf[block] & (buckets.length - 1);
       nextInBucket[block] = buckets[bucket];
@@ -208,24 +267,43 @@ public final class PrefixCache implements AutoCloseable {
     System.arraycopy(pagesOf, block * blockPages, target, at, blockPages);
   }
 
-  /** Gives back the uses of a sequence's blocks, the last block first. */
-  void giveBack(int[] held, int count) {
+  /** Tells that a user of a block does not see one of its pages any more. */
+  void unsee(int block, int page) {
+    synchronized (lock) {
+      seenBy[block * blockPages + page]--;
+    }
+  }
+
+  /**
+   * Gives back the uses of a sequence's blocks, the last block first.
+   *
+   * @param unseen for each page, of how many blocks from the first it is not seen any more
+   */
+  void giveBack(int[] held, int count, int[] unseen) {
     synchronized (lock) {
       for (int i = count - 1; i >= 0; i--) {
-        int block = held[i];
-        if (--usersOf[block] == 0) {
-          idleBlocks++;
-          older[block] = newest;
-          newer[block] = NONE;
-          if (newest == NONE) {
-            oldest = block;
-          } else {
-            newer[newest] = block;
-          }
-          newest = block;
+        for (int page = 0; page < blockPages; page++) {
+          seenBy[held[i] * blockPages + page] -= i >= unseen[page] ? 1 : 0;
         }
+        giveBack(held[i]);
       }
     }
+  }
+
+  private void giveBack(int block) {
+    if (--usersOf[block] > 0) {
+      return;
+    }
+    idleBlocks++;
+    idleGonePages += goneOf[block];
+    older[block] = newest;
+    newer[block] = NONE;
+    if (newest == NONE) {
+      oldest = block;
+    } else {
+      newer[newest] = block;
+    }
+    newest = block;
   }
 
   /** Counts a sequence that was admitted with so many of its tokens found. */
@@ -254,7 +332,7 @@ public final class PrefixCache implements AutoCloseable {
     }
     int excess;
     synchronized (lock) {
-      excess = idleBlocks * blockPages - pool.pageCount() / KEEP;
+      excess = idlePages() - pool.pageCount() / KEEP;
     }
     if (excess > 0) {
       evict(Math.min(excess, spare - free));
@@ -267,24 +345,49 @@ public final class PrefixCache implements AutoCloseable {
       int freed = 0;
       while (freed < pages && oldest != NONE) {
         int block = oldest;
+        freed += blockPages - goneOf[block];
         unlink(block);
         remove(block);
         evictions++;
-        freed += blockPages;
       }
-      return freed;
+      return freed < pages && kv.forgets() ? freed + dropUnseen(pages - freed) : freed;
     }
+  }
+
+  /** Frees pages of blocks in use that none of their users sees. */
+  private int dropUnseen(int pages) {
+    int freed = 0;
+    for (int at = 0; at < pagesOf.length && freed < pages; at++) {
+      int block = at / blockPages;
+      if (usersOf[block] > 0 && seenBy[at] == 0 && pagesOf[at] != NONE) {
+        pool.free(pagesOf, at, 1);
+        pagesOf[at] = NONE;
+        goneOf[block]++;
+        gonePages++;
+        freed++;
+      }
+    }
+    kv.count(-freed);
+    return freed;
+  }
+
+  private int idlePages() {
+    return idleBlocks * blockPages - idleGonePages;
   }
 
   private void use(int block) {
     if (usersOf[block]++ == 0) {
       unlink(block);
     }
+    for (int page = 0; page < blockPages; page++) {
+      seenBy[block * blockPages + page]++;
+    }
   }
 
   /** Takes a block out of the list of those without users. */
   private void unlink(int block) {
     idleBlocks--;
+    idleGonePages -= goneOf[block];
     if (older[block] == NONE) {
       oldest = newer[block];
     } else {
@@ -308,8 +411,17 @@ public final class PrefixCache implements AutoCloseable {
       }
       nextInBucket[before] = nextInBucket[block];
     }
-    pool.free(pagesOf, block * blockPages, blockPages);
-    kv.count(-blockPages);
+    int held = 0;
+    int first = block * blockPages;
+    for (int at = first; at < first + blockPages; at++) {
+      if (pagesOf[at] != NONE) {
+        pagesOf[first + held++] = pagesOf[at];
+      }
+    }
+    pool.free(pagesOf, first, held);
+    kv.count(-held);
+    gonePages -= goneOf[block];
+    goneOf[block] = 0;
     dropUser(Objects.requireNonNull(rootOf[block]));
     rootOf[block] = null;
     nextInBucket[block] = unused;
@@ -349,8 +461,8 @@ public final class PrefixCache implements AutoCloseable {
           hits,
           reusedTokens,
           evictions,
-          idleBlocks * blockPages,
-          (blocks - idleBlocks) * blockPages);
+          idlePages(),
+          blocks * blockPages - gonePages - idlePages());
     }
   }
 

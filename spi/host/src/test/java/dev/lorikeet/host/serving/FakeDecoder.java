@@ -44,6 +44,7 @@ final class FakeDecoder implements StepDecoder {
   private final ModelShape shape;
   private final Arena arena = Arena.ofShared();
   private final KvCache kv;
+  private final int[] windows;
   private final MemorySegment pool;
   private final Tensor rows;
   private final Tensor logits;
@@ -51,9 +52,11 @@ final class FakeDecoder implements StepDecoder {
   private final SwitchPlanner switching = new SwitchPlanner(Switching.DELTA, 0);
   private final List<Step> steps = new ArrayList<>();
 
-  FakeDecoder(ModelShape shape, PagePool pool, Limits limits) {
+  /** Makes a decoder whose layers see through windows, whether the cache knows it or not. */
+  FakeDecoder(ModelShape shape, KvCache kv, int[] windows, PagePool pool, Limits limits) {
     this.shape = shape;
-    this.kv = new KvCache(pool, ElementType.F32, shape.layers(), shape.kvWidth());
+    this.kv = kv;
+    this.windows = windows.clone();
     this.pool = pool.memory();
     this.rows = tensor(limits.batchTokens(), shape.hidden());
     this.logits = tensor(limits.logits(), shape.vocabulary());
@@ -120,7 +123,8 @@ final class FakeDecoder implements StepDecoder {
     }
     for (int t = 0; t < step.tokens(); t++) {
       long seen = 0;
-      for (int position = 0; position <= step.position(t); position++) {
+      int first = Math.max(0, step.position(t) - windows[layer] + 1);
+      for (int position = first; position <= step.position(t); position++) {
         seen = mixed(seen + pool.get(STATE, place(step, step.sequenceOf(t), position, layer)));
       }
       states[t] = mixed(states[t] ^ seen);

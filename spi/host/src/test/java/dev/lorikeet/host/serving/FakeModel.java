@@ -3,11 +3,13 @@ package dev.lorikeet.host.serving;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.conformance.pool.LentPool;
+import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
@@ -32,6 +34,8 @@ final class FakeModel implements ServedModel {
 
   private final Tokenizer tokenizer;
   private final UnaryOperator<StepDecoder> decoder;
+  private int[] windows = {KvCache.NO_WINDOW, KvCache.NO_WINDOW};
+  private boolean forgets;
 
   FakeModel() {
     this(new FakeTokenizer());
@@ -45,6 +49,18 @@ final class FakeModel implements ServedModel {
   FakeModel(FaultyDecoder.Fault fault) {
     this.tokenizer = new FakeTokenizer();
     this.decoder = sound -> new FaultyDecoder(sound, fault);
+  }
+
+  /**
+   * Returns a model whose layers see through windows.
+   *
+   * @param forgets whether its cache gives back what no layer sees
+   */
+  static FakeModel withWindows(boolean forgets, int... windows) {
+    FakeModel model = new FakeModel();
+    model.windows = windows.clone();
+    model.forgets = forgets;
+    return model;
   }
 
   @Override
@@ -79,6 +95,11 @@ final class FakeModel implements ServedModel {
 
   @Override
   public Opened openDecoder(PagePool pool, Limits limits) {
-    return new Opened(decoder.apply(new FakeDecoder(SHAPE, pool, limits)), List.of());
+    KvCache kv =
+        forgets
+            ? new KvCache(pool, ElementType.F32, windows, SHAPE.kvWidth())
+            : new KvCache(pool, ElementType.F32, SHAPE.layers(), SHAPE.kvWidth());
+    StepDecoder fake = new FakeDecoder(SHAPE, kv, windows, pool, limits);
+    return new Opened(decoder.apply(fake), List.of());
   }
 }
