@@ -63,7 +63,8 @@ public final class JlamaModelProvider implements BaseModelProvider {
     }
     ModelConfig config =
         asked.withDirectory(ModelFolders.ofEnvironment().modelDirectory(asked.directory()));
-    Architecture architecture = Families.read(config.directory());
+    Architecture read = Families.read(config.directory());
+    Architecture architecture = options.longContext() ? read.longContext() : read;
     try (HostedModel.Opening opening = HostedModel.opening(config, options.serving())) {
       ModelWeights weights =
           opening.owns(

@@ -19,6 +19,8 @@ import java.util.Map;
  * @param kvType how keys and values are stored
  * @param copiedWeights whether weights are copied into huge pages rather than mapped
  * @param switching how a mixture that a whole step shares is applied
+ * @param longContext whether sequences may be longer than those of the first training where other
+ *     frequencies are to be used then
  * @param warmUp whether kernels are compiled in the background while the model is opened
  */
 record ModelOptions(
@@ -27,6 +29,7 @@ record ModelOptions(
     ElementType kvType,
     boolean copiedWeights,
     Switching switching,
+    boolean longContext,
     boolean warmUp) {
   static final String OWNER = "base model plugin 'jlama'";
   private static final String THREADS = "threads";
@@ -40,6 +43,7 @@ record ModelOptions(
   private static final String ROUTER_TIMEOUT = "router-timeout";
   private static final String ROUTER_FALLBACK = "router-fallback";
   private static final String PREFIX_CACHE = "prefix-cache";
+  private static final String LONG_CONTEXT = "long-context";
   private static final String WARM_UP = "warm-up";
 
   private static final int DEFAULT_BATCH_SIZE = 32;
@@ -70,6 +74,7 @@ record ModelOptions(
             ROUTER_TIMEOUT,
             ROUTER_FALLBACK,
             PREFIX_CACHE,
+            LONG_CONTEXT,
             WARM_UP);
     int threads = options.number(THREADS, Runtime.getRuntime().availableProcessors(), 1, 1024);
     int sequences = options.number(BATCH_SIZE, DEFAULT_BATCH_SIZE, 1, 4096);
@@ -86,6 +91,7 @@ record ModelOptions(
         options.choice(KV_TYPE, ElementType.F16, EnumSet.of(ElementType.F16, ElementType.F32)),
         options.choice(WEIGHTS, Weights.MAPPED) == Weights.COPIED,
         options.choice(SWITCHING, Switching.DELTA),
+        options.flag(LONG_CONTEXT, false),
         options.flag(WARM_UP, true));
   }
 

@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.jlama.decoder.ReferenceForward;
+import dev.lorikeet.jlama.quantize.Quantizer;
 import dev.lorikeet.jlama.weights.RandomFamily;
 import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.tensor.ElementType;
+import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -64,6 +66,42 @@ class FamilyShapesTest {
           RandomFamily.write(directory.resolve("r" + round), config, type, random.nextLong());
       compare(model, random, config + " " + type);
     }
+  }
+
+  /** Quantized weights come in blocks of 32; GPT-2's are stored by columns. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "granite",
+        "mistral",
+        "mixtral",
+        "olmo2",
+        "phi3",
+        "qwen3",
+        "qwen3_moe",
+        "smollm3",
+        "starcoder2"
+      })
+  void quantizedWeightsGiveTheLogitsOfAForwardPassInDoublePrecision(String family)
+      throws IOException {
+    long seed = Long.getLong("lorikeet.seed", new Random().nextLong());
+    System.out.println("FamilyShapesTest: lorikeet.seed=" + seed);
+    Random random = new Random(seed);
+    Map<String, Object> config = config(family, random);
+    int heads = (int) config.get("num_attention_heads");
+    config.put("hidden_size", 32 * heads);
+    config.computeIfPresent("head_dim", (key, width) -> 32);
+    config.computeIfPresent("partial_rotary_factor", (key, part) -> 0.75);
+    config.computeIfPresent("rope_scaling", (key, scaling) -> longRope(random, 12));
+    config.put("intermediate_size", 32 * (1 + random.nextInt(6)));
+    config.computeIfPresent("moe_intermediate_size", (key, width) -> 32 * (1 + random.nextInt(4)));
+    Path source =
+        RandomFamily.write(directory.resolve("f32"), config, ElementType.F32, random.nextLong());
+    Path q4 = Quantizer.quantize(source, directory.resolve("q4"), false).directory();
+    compare(q4, random, config + " Q4");
   }
 
   private static void compare(Path model, Random random, String what) {
@@ -163,6 +201,11 @@ class FamilyShapesTest {
         if (headDim % 4 != 0) {
           config.put("partial_rotary_factor", 1.0);
         }
+        if (random.nextBoolean()) {
+          int rotated = (int) (headDim * (double) config.get("partial_rotary_factor"));
+          config.put("original_max_position_embeddings", 256);
+          config.put("rope_scaling", longRope(random, rotated / 2));
+        }
       }
       case "smollm3" -> {
         config.put("no_rope_layer_interval", 1 + random.nextInt(3));
@@ -180,5 +223,12 @@ class FamilyShapesTest {
       default -> {}
     }
     return config;
+  }
+
+  private static Map<String, Object> longRope(Random random, int frequencies) {
+    return Map.of(
+        "type", "longrope",
+        "short_factor", random.doubles(frequencies, 1, 2).boxed().toList(),
+        "long_factor", random.doubles(frequencies, 1, 60).boxed().toList());
   }
 }

@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.WholeFile;
 import dev.lorikeet.files.Workplace;
+import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.jlama.JlamaModelProvider;
 import dev.lorikeet.shape.ModelInfo;
@@ -132,6 +133,16 @@ public final class Quantizer {
       throw new LorikeetException(
           Code.MODEL_UNSUPPORTED,
           info.directory() + ": expected weights in F32, F16 or BF16, found " + TYPE);
+    }
+    if (Families.read(info.directory()).names().transposed()) {
+      throw new LorikeetException(
+          Code.MODEL_UNSUPPORTED,
+          info.directory()
+              + ": expected matrices stored by rows, found those of family '"
+              + info.family()
+              + "', stored by columns, across which blocks of "
+              + TYPE
+              + " would run");
     }
     ModelShape shape = info.shape();
     checkWidth(info, "hidden size", shape.hidden());

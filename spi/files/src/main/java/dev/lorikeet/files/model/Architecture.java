@@ -80,6 +80,43 @@ public record Architecture(
   }
 
   /**
+   * Returns the same architecture for sequences longer than those of its first training, if it
+   * rotates by other factors then (LongRoPE); itself if not. Keys of one sequence are all rotated
+   * alike, so which factors are used cannot follow from how long a sequence has become.
+   */
+  public Architecture longContext() {
+    int positions = maxPositions;
+    List<Attention.Layer> layers = new ArrayList<>();
+    for (Attention.Layer layer : attention.layers()) {
+      if (layer.rope().isPresent()
+          && layer.rope().get().scaling() instanceof RopeScaling.LongRope scaling) {
+        Rope rope = layer.rope().get();
+        positions = Math.max(positions, scaling.maxPositions());
+        layers.add(
+            new Attention.Layer(
+                layer.window(),
+                Optional.of(new Rope(rope.theta(), scaling.longer(), rope.part()))));
+      } else {
+        layers.add(layer);
+      }
+    }
+    return new Architecture(
+        family,
+        shape,
+        norm,
+        new Attention(attention.norms(), attention.scale(), attention.softCap(), layers),
+        mlp,
+        experts,
+        multipliers,
+        biased,
+        tiedEmbeddings,
+        names,
+        positions,
+        bosToken,
+        eosTokens);
+  }
+
+  /**
    * Returns what is known of the model without its weights.
    *
    * @param weightType how the weights are stored
@@ -241,8 +278,13 @@ public record Architecture(
 
     /** Returns the architecture. */
     public Architecture build() {
+      int positions = maxPositions;
       List<Attention.Layer> layers = new ArrayList<>();
       for (int layer = 0; layer < windows.size(); layer++) {
+        if (ropes.get(layer).map(Rope::scaling).orElse(new RopeScaling.None())
+            instanceof RopeScaling.LongRope scaling) {
+          positions = Math.min(positions, scaling.originalMaxPositions());
+        }
         layers.add(new Attention.Layer(windows.get(layer), ropes.get(layer)));
       }
       return new Architecture(
@@ -256,7 +298,7 @@ public record Architecture(
           biased,
           tiedEmbeddings,
           names,
-          maxPositions,
+          positions,
           bosToken,
           eosTokens);
     }

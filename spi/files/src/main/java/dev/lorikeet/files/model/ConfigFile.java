@@ -323,6 +323,14 @@ public final class ConfigFile {
           "an even number of the " + headDim + " elements of a head, at least 2",
           rotated);
     }
+    if (rope.scaling() instanceof RopeScaling.LongRope scaling
+        && (scaling.factors().size() != rotated / 2
+            || scaling.longFactors().size() != rotated / 2)) {
+      throw Faults.MODEL.invalid(
+          json.where("short_factor, long_factor"),
+          rotated / 2 + " factors each",
+          scaling.factors().size() + " and " + scaling.longFactors().size());
+    }
   }
 
   private ModelShape shape(int kvHeads, Keys keys) {

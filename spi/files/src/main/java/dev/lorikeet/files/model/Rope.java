@@ -3,6 +3,8 @@ package dev.lorikeet.files.model;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -85,8 +87,10 @@ public record Rope(double theta, RopeScaling scaling, double part) {
       case "linear" -> new RopeScaling.Linear(json.number("factor", 1, MAX_FACTOR));
       case "llama3" -> llama3(json, original);
       case "yarn" -> yarn(json, maxPositions, original);
+      case "longrope", "su" -> longRope(json, maxPositions, original);
       default ->
-          throw json.unsupported(key, "'" + kind + "'", "one of default, linear, llama3, yarn");
+          throw json.unsupported(
+              key, "'" + kind + "'", "one of default, linear, llama3, yarn, longrope");
     };
   }
 
@@ -110,6 +114,36 @@ public record Rope(double theta, RopeScaling scaling, double part) {
         json.optionalNumber("mscale", 0, MAX_FACTOR).orElse(0),
         json.optionalNumber("mscale_all_dim", 0, MAX_FACTOR).orElse(0),
         json.bool("truncate", true));
+  }
+
+  private static RopeScaling longRope(JsonFile json, int maxPositions, int original) {
+    double factor =
+        original < maxPositions
+            ? (double) maxPositions / original
+            : json.optionalNumber("factor", 1, MAX_FACTOR).orElse(1);
+    double scale =
+        json.optionalNumber("attention_factor", 0, MAX_FACTOR)
+            .orElse(factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
+    return new RopeScaling.LongRope(
+        factors(json, "short_factor"),
+        factors(json, "long_factor"),
+        scale,
+        Math.min(original, maxPositions),
+        maxPositions,
+        false);
+  }
+
+  private static List<Double> factors(JsonFile json, String key) {
+    JsonNode listed =
+        json.node(key).orElseThrow(() -> json.missing(key, "a factor for each frequency"));
+    List<Double> factors = new ArrayList<>();
+    for (JsonNode factor : listed) {
+      if (!factor.isNumber() || factor.doubleValue() < 1e-6 || factor.doubleValue() > MAX_FACTOR) {
+        throw json.wrong(key, factor, "numbers above 0 and up to " + MAX_FACTOR);
+      }
+      factors.add(factor.doubleValue());
+    }
+    return factors;
   }
 
   /** transformers takes 0 for absent here. */

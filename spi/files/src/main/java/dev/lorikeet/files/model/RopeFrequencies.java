@@ -2,6 +2,7 @@ package dev.lorikeet.files.model;
 
 import dev.lorikeet.files.model.RopeScaling.Linear;
 import dev.lorikeet.files.model.RopeScaling.Llama3;
+import dev.lorikeet.files.model.RopeScaling.LongRope;
 import dev.lorikeet.files.model.RopeScaling.None;
 import dev.lorikeet.files.model.RopeScaling.Yarn;
 
@@ -54,8 +55,19 @@ public final class RopeFrequencies {
         }
       }
       case Yarn yarn -> ramp(inverse, theta, yarn);
+      case LongRope longRope -> {
+        for (int i = 0; i < inverse.length; i++) {
+          inverse[i] /= longRope.used().get(i);
+        }
+      }
     }
-    return new RopeFrequencies(inverse, scaling instanceof Yarn yarn ? attentionScale(yarn) : 1.0);
+    double scale =
+        switch (scaling) {
+          case Yarn yarn -> attentionScale(yarn);
+          case LongRope longRope -> longRope.attentionScale();
+          default -> 1;
+        };
+    return new RopeFrequencies(inverse, scale);
   }
 
   private static double stretched(double frequency, Llama3 s) {
@@ -117,7 +129,7 @@ public final class RopeFrequencies {
     return inverse.clone();
   }
 
-  /** Returns the factor on cosines and sines: 1 but for YaRN. */
+  /** Returns the factor on cosines and sines: 1 but for YaRN and LongRoPE. */
   public double scale() {
     return scale;
   }

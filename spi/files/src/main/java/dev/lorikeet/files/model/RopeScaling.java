@@ -1,5 +1,6 @@
 package dev.lorikeet.files.model;
 
+import java.util.List;
 import java.util.OptionalDouble;
 
 /**
@@ -55,4 +56,40 @@ public sealed interface RopeScaling {
       double mscaleAllDim,
       boolean truncate)
       implements RopeScaling {}
+
+  /**
+   * LongRoPE (arXiv 2402.13753): every frequency divided by a factor of its own, with one set of
+   * factors for sequences as long as those of the first training and one for longer ones, and a
+   * scale on the rotated vectors.
+   *
+   * @param factors those for sequences of the first training's length
+   * @param longFactors those for longer ones
+   * @param attentionScale the scale on cosines and sines, with either
+   * @param originalMaxPositions the length of the first training
+   * @param maxPositions how long sequences can be with the second set
+   * @param isLong whether the second set is used
+   */
+  record LongRope(
+      List<Double> factors,
+      List<Double> longFactors,
+      double attentionScale,
+      int originalMaxPositions,
+      int maxPositions,
+      boolean isLong)
+      implements RopeScaling {
+    public LongRope {
+      factors = List.copyOf(factors);
+      longFactors = List.copyOf(longFactors);
+    }
+
+    /** Returns the factors in use. */
+    List<Double> used() {
+      return isLong ? longFactors : factors;
+    }
+
+    LongRope longer() {
+      return new LongRope(
+          factors, longFactors, attentionScale, originalMaxPositions, maxPositions, true);
+    }
+  }
 }

@@ -7,6 +7,7 @@ import static dev.lorikeet.shape.Projection.O;
 import static dev.lorikeet.shape.Projection.Q;
 import static dev.lorikeet.shape.Projection.UP;
 import static dev.lorikeet.shape.Projection.V;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -20,6 +21,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.Rope;
+import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -137,6 +139,36 @@ class FamiliesTest {
     assertEquals(OptionalInt.of(4096), config.attention().commonWindow());
   }
 
+  /** The factors are those of transformers' formula, by hand. */
+  @Test
+  void longRopeHasFactorsForEitherLength() throws IOException {
+    Architecture phi =
+        with(
+            """
+            "model_type": "phi3", "max_position_embeddings": 1024,
+            "original_max_position_embeddings": 256, "partial_rotary_factor": 0.5,
+            "rope_scaling": {"type": "longrope", "short_factor": [1.0, 2.0],
+             "long_factor": [4.0, 8.0]}
+            """);
+    assertEquals(256, phi.maxPositions());
+    RopeFrequencies before = RopeFrequencies.of(8, phi.attention().ropes().getFirst());
+    assertArrayEquals(new double[] {1, 0.005}, before.inverse(), 1e-15);
+    assertEquals(Math.sqrt(1 + Math.log(4) / Math.log(256)), before.scale(), 1e-15);
+    Architecture longer = phi.longContext();
+    assertEquals(1024, longer.maxPositions());
+    RopeFrequencies after = RopeFrequencies.of(8, longer.attention().ropes().getFirst());
+    assertArrayEquals(new double[] {0.25, 0.00125}, after.inverse(), 1e-15);
+    assertEquals(before.scale(), after.scale());
+    assertEquals(read(LLAMA), read(LLAMA).longContext());
+    assertRefused(
+        Code.MODEL_INVALID,
+        merged(
+            "\"model_type\": \"phi3\", \"rope_scaling\": {\"type\": \"su\","
+                + " \"short_factor\": [1, 2, 3], \"long_factor\": [1, 2, 3, 4]}"),
+        "long_factor",
+        "4 factors each, found 3 and 4");
+  }
+
   @Test
   void tokensThatEndAGenerationAreThoseOfBothFiles() throws IOException {
     Files.writeString(
@@ -174,12 +206,12 @@ class FamiliesTest {
                 + " \"chunked_attention\", \"full_attention\"]"),
         "layer_types",
         "chunked_attention");
-    for (String kind : new String[] {"dynamic", "longrope", "su", "mrope"}) {
+    for (String kind : new String[] {"dynamic", "mrope"}) {
       assertRefused(
           unsupported,
           merged("\"rope_scaling\": {\"type\": \"" + kind + "\", \"factor\": 2}"),
           "'" + kind + "'",
-          "default, linear, llama3, yarn");
+          "default, linear, llama3, yarn, longrope");
     }
     assertRefused(
         unsupported,
