@@ -176,6 +176,27 @@ public final class CpuTrainingStage implements TrainingStage {
   }
 
   @Override
+  public void embeddings(int[] ids, float[] rows) {
+    if (!span.embeds()) {
+      throw new IllegalArgumentException("training stage: expected one that embeds, found " + span);
+    }
+    for (int id : ids) {
+      if (id < 0 || id >= shape.vocabulary()) {
+        throw new IllegalArgumentException(
+            "embeddings: expected ids of 0 to " + (shape.vocabulary() - 1) + ", found " + id);
+      }
+    }
+    turns.run(
+        () -> {
+          for (int t = 0; t < ids.length; t++) {
+            for (int i = 0; i < shape.hidden(); i++) {
+              rows[t * shape.hidden() + i] = model.embedding().get(ids[t], i);
+            }
+          }
+        });
+  }
+
+  @Override
   public TrainingPass forward(
       MicroBatch batch, LoraBatch adapters, Optional<Tensor> input, Retention retention) {
     checkOpen();

@@ -19,6 +19,7 @@ import dev.lorikeet.training.pipeline.StageCut;
 import dev.lorikeet.training.pipeline.StageMeter;
 import dev.lorikeet.training.pipeline.StageOpener;
 import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.task.Mixture;
 import dev.lorikeet.training.task.TaskSpec;
 import dev.lorikeet.training.trainer.StepReport;
 import dev.lorikeet.training.trainer.TaskExamples;
@@ -157,6 +158,22 @@ class PipelineTest {
         assertEquals(whole.reports().get(name), piped.reports().get(name), name);
         assertArrayEquals(whole.weights().get(name), piped.weights().get(name), name);
       }
+    }
+  }
+
+  @Test
+  void mixturesAreRefused() {
+    TrainingRun run = TrainingRun.of("lora");
+    TaskSpec spec = TaskSpec.builder("mix").mixture(Mixture.DEFAULT).build();
+    try (Trainer trainer = new Trainer(pipeline(2, PipelineSchedule.LORA_AWARE), shape())) {
+      LorikeetException refused =
+          assertThrows(
+              LorikeetException.class,
+              () ->
+                  trainer.submit(
+                      spec, inOrder(run.examples()), TrainingObserver.NONE, Optional.empty()));
+      assertEquals(Code.INVALID_CONFIG, refused.code());
+      assertTrue(String.valueOf(refused.getMessage()).contains("'mix': method"));
     }
   }
 

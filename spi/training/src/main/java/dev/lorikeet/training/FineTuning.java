@@ -301,7 +301,7 @@ public final class FineTuning implements AutoCloseable {
     return trainer.submit(
         task.spec(),
         task.examples(),
-        served.isPresent() ? new Publishing(served.get(), name, observer) : observer,
+        served.isPresent() ? new Publishing(served.get(), task.spec(), observer) : observer,
         Optional.of(new TaskOutput(output.resolve(name), baseModel)));
   }
 

@@ -31,6 +31,7 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
    * @param tokens that went through the model
    * @param margin of preferences, else null
    * @param accuracy of preferences, else null
+   * @param balance of mixtures, else null
    */
   private record Line(
       int step,
@@ -40,7 +41,8 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
       double learningRate,
       long tokens,
       @Nullable Double margin,
-      @Nullable Double accuracy) {}
+      @Nullable Double accuracy,
+      @Nullable Double balance) {}
 
   /** Goes on with a file that is there, since a task may go on from a checkpoint. */
   TaskLog(Path file, Consumer<StepReport> next) throws IOException {
@@ -67,7 +69,8 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
             report.learningRate(),
             report.tokens(),
             report.margin().isPresent() ? report.margin().getAsDouble() : null,
-            report.accuracy().isPresent() ? report.accuracy().getAsDouble() : null));
+            report.accuracy().isPresent() ? report.accuracy().getAsDouble() : null,
+            report.balance().isPresent() ? report.balance().getAsDouble() : null));
     if (lines.checkError()) {
       throw new LorikeetException(Code.IO_FAILED, file + ": could not be written");
     }

@@ -3,6 +3,7 @@ package dev.lorikeet.cli.train;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.training.data.Overlong;
 import dev.lorikeet.training.task.LoraMethod;
+import dev.lorikeet.training.task.Mixture;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.Schedule;
@@ -67,6 +68,25 @@ final class TaskOptions {
       paramLabel = "N",
       description = "Diagonal blocks for tensor parallel serving (${DEFAULT-VALUE}).")
   private int blocks = 1;
+
+  @Option(
+      names = "--experts",
+      paramLabel = "N",
+      description =
+          "Learn so many adapters together with a gate that chooses among them for each token, as LoRA-Switch does.")
+  private Optional<Integer> experts = Optional.empty();
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      description = "Of --experts: how many a token uses (2).")
+  private Optional<Integer> topK = Optional.empty();
+
+  @Option(
+      names = "--load-balancing",
+      paramLabel = "W",
+      description = "Of --experts: what it counts that all are used alike (0.01).")
+  private Optional<Double> loadBalancing = Optional.empty();
 
   @Option(
       names = "--objective",
@@ -200,6 +220,7 @@ final class TaskOptions {
     maxGradNorm.ifPresent(task::maxGradNorm);
     steps.ifPresent(task::steps);
     start.ifPresent(task::start);
+    mixture().ifPresent(task::mixture);
     if (steps.isPresent() && epochs.isPresent()) {
       throw new IllegalArgumentException("--steps, --epochs: expected one of them, found both");
     }
@@ -214,6 +235,21 @@ final class TaskOptions {
             : new TaskFile.Validation.None(),
         OptionalInt.empty(),
         Overlong.REFUSE);
+  }
+
+  private Optional<Mixture> mixture() {
+    Mixture otherwise = Mixture.DEFAULT;
+    if (experts.isEmpty() && (topK.isPresent() || loadBalancing.isPresent())) {
+      throw new IllegalArgumentException("--top-k, --load-balancing: expected --experts beside");
+    }
+    return experts.map(
+        count ->
+            new Mixture(
+                count,
+                topK.orElse(otherwise.topK()),
+                loadBalancing.orElse(otherwise.loadBalancing()),
+                otherwise.gateLearningRate(),
+                otherwise.context()));
   }
 
   private Set<Projection> modules() {

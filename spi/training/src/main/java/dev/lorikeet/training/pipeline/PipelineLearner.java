@@ -163,7 +163,7 @@ public final class PipelineLearner implements Learner {
     }
     if (stagesLeft.merge(number, -1, Integer::sum) == 0) {
       stagesLeft.remove(number);
-      outcomes.add(new Outcome.Through(number));
+      outcomes.add(new Outcome.Through(number, Map.of()));
     }
   }
 
@@ -189,6 +189,11 @@ public final class PipelineLearner implements Learner {
   }
 
   @Override
+  public Optional<Embeddings> embeddings() {
+    return Optional.empty();
+  }
+
+  @Override
   public int window() {
     return plan.window();
   }
@@ -199,7 +204,12 @@ public final class PipelineLearner implements Learner {
   }
 
   @Override
-  public void join(int task, LearningAdapter adapter, OptimizerSpec optimizer) {
+  public void join(int task, List<LearningAdapter> adapters, OptimizerSpec optimizer) {
+    if (adapters.size() != 1) {
+      throw new IllegalArgumentException(
+          "pipeline: expected one adapter of a task, found " + adapters.size());
+    }
+    LearningAdapter adapter = adapters.getFirst();
     List<LearningModule> modules = adapter.modules();
     List<List<Integer>> places = new ArrayList<>();
     for (int s = 0; s < members.length; s++) {

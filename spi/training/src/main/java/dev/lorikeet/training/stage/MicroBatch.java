@@ -6,9 +6,11 @@ import dev.lorikeet.host.step.Positions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 
 /**
  * What goes through the layers at once: sequences of one or several tasks, packed one behind the
@@ -30,6 +32,7 @@ public final class MicroBatch implements Positions {
   private final int[] tasks;
   private final int[] positions;
   private final List<Dropout> dropouts;
+  private final Map<Integer, TokenMixture> mixtures;
 
   /**
    * Creates a micro-batch of copies of arrays, such as those that came from another process.
@@ -41,11 +44,17 @@ public final class MicroBatch implements Positions {
    * @param tasks the number of the task of each sequence, at least 0: whatever the caller counts by
    */
   public MicroBatch(int[] tokens, int[] labels, int[] starts, int[] tasks) {
-    this(tokens, labels, starts, tasks, List.of());
+    this(tokens, labels, starts, tasks, List.of(), Map.of());
   }
 
   private MicroBatch(
-      int[] tokens, int[] labels, int[] starts, int[] tasks, List<Dropout> dropouts) {
+      int[] tokens,
+      int[] labels,
+      int[] starts,
+      int[] tasks,
+      List<Dropout> dropouts,
+      Map<Integer, TokenMixture> mixtures) {
+    this.mixtures = Map.copyOf(mixtures);
     this.dropouts = dropouts.stream().anyMatch(Dropout::drops) ? List.copyOf(dropouts) : List.of();
     this.tokens = tokens.clone();
     this.labels = labels.clone();
@@ -115,7 +124,7 @@ public final class MicroBatch implements Positions {
               + " sequences, found "
               + each.size());
     }
-    return new MicroBatch(tokens, labels, starts, tasks, each);
+    return new MicroBatch(tokens, labels, starts, tasks, each, mixtures);
   }
 
   /** Returns whether any sequence does without anything. */
@@ -126,6 +135,41 @@ public final class MicroBatch implements Positions {
   /** Returns what a sequence does without. */
   public Dropout dropout(int sequence) {
     return dropouts.isEmpty() ? Dropout.NONE : dropouts.get(sequence);
+  }
+
+  /**
+   * Returns the same with tasks whose tokens use several adapters.
+   *
+   * @param each by task; has as many tokens as the task
+   */
+  public MicroBatch withMixtures(Map<Integer, TokenMixture> each) {
+    each.forEach(
+        (task, mixture) -> {
+          int count = tokensOf(task).length;
+          if (mixture.tokens() != count) {
+            throw new IllegalArgumentException(
+                "micro-batch: expected a mixture for each of "
+                    + count
+                    + " tokens of task "
+                    + task
+                    + ", found "
+                    + mixture.tokens());
+          }
+        });
+    return new MicroBatch(tokens, labels, starts, tasks, dropouts, each);
+  }
+
+  /** Returns the mixtures of the tasks that have any. */
+  public Map<Integer, TokenMixture> mixtures() {
+    return mixtures;
+  }
+
+  /** Returns the tokens of a task, in their order. */
+  public int[] tokensOf(int task) {
+    return IntStream.range(0, tasks.length)
+        .filter(s -> tasks[s] == task)
+        .flatMap(s -> IntStream.range(starts[s], starts[s + 1]))
+        .toArray();
   }
 
   /** Returns a builder. */
@@ -235,17 +279,35 @@ public final class MicroBatch implements Positions {
    * @return the batch
    */
   public LoraBatch fill(LoraBatch batch, IntFunction<Optional<AdapterLease>> adapters) {
+    return fillMixed(batch, task -> adapters.apply(task).stream().toList());
+  }
+
+  /**
+   * Fills a batch of adapters. A task without a mixture has one segment, as with {@link #fill}; one
+   * with a mixture has a segment for each of its adapters, with the tokens that chose it.
+   *
+   * @param batch is reset
+   * @param adapters gives the adapters of a task: one, or as many as its mixture is of, or none for
+   *     the base model
+   * @return the batch
+   */
+  public LoraBatch fillMixed(
+      LoraBatch batch, IntFunction<? extends List<? extends AdapterLease>> adapters) {
     batch.reset(tokens.length);
     for (int task : Arrays.stream(tasks).distinct().toArray()) {
-      Optional<AdapterLease> adapter = adapters.apply(task);
-      if (adapter.isEmpty()) {
-        continue;
-      }
-      batch.beginSegment(adapter.get());
-      for (int s = 0; s < tasks.length; s++) {
-        if (tasks[s] == task) {
-          for (int t = starts[s]; t < starts[s + 1]; t++) {
-            batch.add(t, 1);
+      List<? extends AdapterLease> all = adapters.apply(task);
+      int[] own = tokensOf(task);
+      for (int adapter = 0; adapter < all.size(); adapter++) {
+        batch.beginSegment(all.get(adapter));
+        TokenMixture mixture = mixtures.get(task);
+        for (int i = 0; i < own.length; i++) {
+          if (mixture == null) {
+            batch.add(own[i], 1);
+            continue;
+          }
+          int place = mixture.place(i, adapter);
+          if (place >= 0) {
+            batch.add(own[i], mixture.weights()[place]);
           }
         }
       }
@@ -329,7 +391,8 @@ public final class MicroBatch implements Positions {
           Arrays.copyOf(labels, count),
           Arrays.copyOf(starts, sequences + 1),
           Arrays.copyOf(tasks, sequences),
-          dropouts);
+          dropouts,
+          Map.of());
     }
   }
 }

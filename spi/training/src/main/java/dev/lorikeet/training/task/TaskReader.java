@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterPlan;
+import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.training.data.Overlong;
@@ -36,6 +37,9 @@ final class TaskReader {
           "rank_pattern",
           "alpha_pattern",
           "nblocks");
+  private static final List<String> MIXTURE_KEYS =
+      List.of(
+          "experts", "top_k", "load_balancing", "gate_learning_rate", "gate_context", "gate_decay");
   private static final Set<String> OTHER_KEYS =
       Set.of(
           "validation",
@@ -77,13 +81,15 @@ final class TaskReader {
           "overlong");
 
   /** What may be the same for all tasks. */
-  static final Set<String> KEYS_OF_DEFAULTS = union(METHOD_KEYS.stream(), OTHER_KEYS.stream());
+  static final Set<String> KEYS_OF_DEFAULTS =
+      union(Stream.concat(METHOD_KEYS.stream(), MIXTURE_KEYS.stream()), OTHER_KEYS.stream());
 
   /** All keys of a task. */
   static final Set<String> KEYS = union(KEYS_OF_DEFAULTS.stream(), Stream.of("name", "data"));
 
   private static final double LORA_PLUS_RATIO = 16;
   private static final double BETA = 0.1;
+  private static final double GATE_DECAY = 0.9;
 
   /** What a method is called; the last is known, but not here yet. */
   private enum Method {
@@ -92,6 +98,7 @@ final class TaskReader {
     LORA_PLUS,
     BLOCK_DIAGONAL,
     DORA,
+    MIXTURE,
     VERA
   }
 
@@ -102,6 +109,7 @@ final class TaskReader {
           "lora+", Method.LORA_PLUS,
           "block-diagonal", Method.BLOCK_DIAGONAL,
           "dora", Method.DORA,
+          "mixture", Method.MIXTURE,
           "vera", Method.VERA);
 
   /** What an optimizer is called. */
@@ -199,6 +207,11 @@ final class TaskReader {
     } else {
       unused("the method is not lora+", List.of("loraplus_lr_ratio"));
     }
+    if (methods.contains(Method.MIXTURE)) {
+      spec.mixture(mixture());
+    } else {
+      unused("the method is not mixture", MIXTURE_KEYS);
+    }
     Optional<Path> start = settings.path(folder, "start");
     LoraMethod method = method(methods);
     if (start.isPresent()) {
@@ -223,6 +236,31 @@ final class TaskReader {
       }
     }
     return methods;
+  }
+
+  private Mixture mixture() {
+    Mixture otherwise = Mixture.DEFAULT;
+    int experts = settings.integer(2, Mixture.MOST, "experts").orElse(otherwise.experts());
+    boolean mean =
+        settings
+            .choice(
+                "context",
+                Map.of("none", Boolean.FALSE, "mean-embedding", Boolean.TRUE),
+                "gate_context")
+            .orElse(false);
+    if (!mean) {
+      unused("the gate sees no mean of embeddings", List.of("gate_decay"));
+    }
+    double decay = settings.atLeast(0, "gate_decay").orElse(GATE_DECAY);
+    Ranges.below("gate_decay", decay, 1);
+    return new Mixture(
+        experts,
+        settings.integer(2, experts, "top_k").orElse(otherwise.topK()),
+        settings.atLeast(0, "load_balancing").orElse(otherwise.loadBalancing()),
+        settings.above(0, "gate_learning_rate"),
+        mean
+            ? new RunningContext.MeanEmbedding(Math.min((float) decay, Math.nextDown(1f)))
+            : otherwise.context());
   }
 
   private LoraMethod method(Set<Method> methods) {

@@ -15,6 +15,8 @@ import java.util.OptionalDouble;
  * @param learningRate of A; that of B is the task's ratio times as large
  * @param margin of preferences: the mean of what the loss is a sigmoid's logarithm of
  * @param accuracy of preferences: the share of pairs whose margin is above 0
+ * @param balance of mixtures: how evenly experts are used, 1 where all are alike and more where
+ *     not; the loss has it not in it
  * @param validationLoss the loss of the examples that it is judged by, if it was computed
  */
 public record StepReport(
@@ -28,4 +30,5 @@ public record StepReport(
     double learningRate,
     OptionalDouble margin,
     OptionalDouble accuracy,
+    OptionalDouble balance,
     OptionalDouble validationLoss) {}

@@ -4,11 +4,9 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.learning.Learner;
-import dev.lorikeet.training.learning.LearningAdapter;
-import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.learning.LearningGate;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.task.Objective;
@@ -25,7 +23,6 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.Function;
 
 /** A task on its way, step by step. All but the state is the trainer's thread's alone. */
 final class TaskRun implements TrainingTask {
@@ -36,7 +33,7 @@ final class TaskRun implements TrainingTask {
   private final TrainingObserver observer;
   private final TaskFiles files;
   private final Runnable changed;
-  private final LearningAdapter adapter;
+  private final TaskWeights learned;
   private final BestWeights best;
   private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
   private final Deque<Chunk> chunks = new ArrayDeque<>();
@@ -50,6 +47,7 @@ final class TaskRun implements TrainingTask {
   private int through;
   private long tokens;
   private long labels;
+  private double balance;
   private double norm;
   private double rate;
 
@@ -60,7 +58,7 @@ final class TaskRun implements TrainingTask {
       TaskExamples examples,
       TrainingObserver observer,
       Optional<TaskOutput> output,
-      Function<TargetModule, float[]> rowNorms,
+      Learner learner,
       Runnable changed)
       throws IOException {
     this.number = number;
@@ -79,21 +77,16 @@ final class TaskRun implements TrainingTask {
               + " adapter, found none");
     }
     this.files = new TaskFiles(output, spec, shape, observer);
-    int slots = Optimizer.of(spec.optimizer()).slots();
-    this.adapter =
-        spec.start().isPresent()
-            ? LearningAdapter.read(spec.name(), spec.start().get(), shape, slots)
-            : LearningAdapter.begin(
-                spec.name(), spec.method(), shape, slots, spec.seed(), rowNorms);
-    this.best = new BestWeights(adapter, spec.keepBest());
+    this.learned = TaskWeights.begin(spec, shape, learner);
+    this.best = new BestWeights(learned, spec.keepBest());
     try {
       if (spec.optimizer() instanceof OptimizerSpec.LoraRite) {
-        adapter.modules().forEach(module -> refuseBlocks(module.spec()));
+        learned.adapters().forEach(a -> a.modules().forEach(module -> refuseBlocks(module.spec())));
       }
-      made = files.resume(adapter, best);
+      made = files.resume(learned, best);
     } catch (IOException | RuntimeException | Error e) {
       best.close();
-      adapter.close();
+      learned.close();
       throw e;
     }
   }
@@ -118,10 +111,6 @@ final class TaskRun implements TrainingTask {
     return spec;
   }
 
-  LearningAdapter adapter() {
-    return adapter;
-  }
-
   /** Returns whether it takes part in micro-batches and has something to compute. */
   boolean isReady() {
     return state == State.RUNNING && (!chunks.isEmpty() || underway == 0);
@@ -134,7 +123,7 @@ final class TaskRun implements TrainingTask {
 
   /** Brings it to the learner. */
   void join(Learner learner) {
-    learner.join(number, adapter, spec.optimizer());
+    learner.join(number, learned.adapters(), spec.optimizer());
     joined = true;
   }
 
@@ -171,6 +160,7 @@ final class TaskRun implements TrainingTask {
     through = 0;
     tokens = 0;
     labels = 0;
+    balance = 0;
     long first = (long) made * spec.examplesPerStep();
     for (int batch = 0; batch < spec.accumulate(); batch++) {
       List<Example> together = new ArrayList<>();
@@ -251,6 +241,17 @@ final class TaskRun implements TrainingTask {
     return new Dropout(spec.dropout(), Dropout.mix(key ^ sequence));
   }
 
+  /** Returns which experts the tokens of a micro-batch use that are this task's, if it has any. */
+  Optional<LearningGate.Routing> route(MicroBatch batch) {
+    return learned.gate().map(gate -> gate.route(batch, number));
+  }
+
+  /** Takes what the backward gave for the weights of a mixture. */
+  void learnGate(LearningGate.Routing routing, float[] byWeight) {
+    learned.gate().orElseThrow().learn(routing, byWeight, tokens);
+    balance += routing.balance() * routing.mixture().tokens() / tokens;
+  }
+
   /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
   List<Example> withoutReference(Chunk chunk) {
     return spec.objective() instanceof Objective.Dpo
@@ -290,6 +291,9 @@ final class TaskRun implements TrainingTask {
   /** Changes the weights by the gradients of the step. */
   void makeStep(Learner learner) {
     norm = learner.gradientNorm(number);
+    if (learned.gate().isPresent()) {
+      norm = Math.sqrt(norm * norm + learned.gate().get().squares());
+    }
     if (!Double.isFinite(norm)) {
       throw notFinite("gradient norm", norm);
     }
@@ -297,10 +301,15 @@ final class TaskRun implements TrainingTask {
     if (spec.maxGradNorm().isPresent()) {
       scale = (float) Math.min(1, spec.maxGradNorm().getAsDouble() / (norm + 1e-6));
     }
-    rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
+    double factor = spec.schedule().factor(made, spec.steps());
+    rate = spec.learningRate() * factor;
     made++;
     double rateB = rate * spec.loraPlusRatio();
     learner.step(number, new Learner.Step(rate, rateB, scale, made));
+    if (learned.gate().isPresent()) {
+      double most = spec.mixture().orElseThrow().gateLearningRate().orElse(spec.learningRate());
+      learned.gate().get().step(most * factor, scale, made);
+    }
   }
 
   /** Returns whether the adapter is to be judged after this step. */
@@ -337,6 +346,7 @@ final class TaskRun implements TrainingTask {
             rate,
             pairs ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
             pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
+            learned.gate().isPresent() ? OptionalDouble.of(balance) : OptionalDouble.empty(),
             validationLoss);
     observer.stepped(report);
     if (validationLoss.isPresent() || made == spec.steps() || files.isDue(made)) {
@@ -345,11 +355,11 @@ final class TaskRun implements TrainingTask {
     validationLoss.ifPresent(best::take);
     if (made == spec.steps() || (spec.patience() > 0 && best.misses() >= spec.patience())) {
       best.restore();
-      files.finish(made, adapter);
+      files.finish(made, learned);
       end(State.FINISHED);
       completion.complete(report);
     } else {
-      files.stepped(made, adapter, best);
+      files.stepped(made, learned, best);
     }
   }
 
@@ -385,7 +395,7 @@ final class TaskRun implements TrainingTask {
   /** Releases what the task holds, after its end; the learner has it no more. */
   void release() {
     best.close();
-    adapter.close();
+    learned.close();
     if (state == State.CANCELLED) {
       completion.completeExceptionally(
           new LorikeetException(Code.CANCELLED, "task '" + spec.name() + "' was cancelled"));

@@ -12,6 +12,7 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -97,6 +98,48 @@ class MicroBatchTest {
       assertEquals(1, lora.weight(e));
     }
     assertArrayEquals(new int[] {0, 1, 2, 5, 6, 7, 8, 9}, tokens);
+  }
+
+  @Test
+  void aMixtureIsASegmentForEachOfItsAdaptersWithTheTokensThatChoseIt() {
+    TokenMixture mixture =
+        new TokenMixture(
+            2,
+            new int[] {0, 2, 2, 0, 0, 1, 1, 2, 1, 0, 0, 1, 2, 1},
+            new float[] {.5f, .5f, .6f, .4f, .7f, .3f, .8f, .2f, .9f, .1f, 1, 0, .2f, .8f});
+    MicroBatch batch = mixed().withMixtures(Map.of(4, mixture));
+    assertArrayEquals(new int[] {0, 1, 2, 5, 6, 7, 8}, batch.tokensOf(4));
+    List<Lease> experts = List.of(Lease.of("e0"), Lease.of("e1"), Lease.of("e2"));
+    Lease two = Lease.of("two");
+    LoraBatch lora =
+        batch.fillMixed(
+            new LoraBatch(),
+            task ->
+                switch (task) {
+                  case 4 -> experts;
+                  case 2 -> List.of(two);
+                  default -> List.of();
+                });
+    StringBuilder found = new StringBuilder();
+    for (int s = 0; s < lora.segments(); s++) {
+      found.append(lora.adapter(s).spec().id());
+      for (int e = lora.segmentStart(s); e < lora.segmentEnd(s); e++) {
+        found.append(' ').append(lora.token(e)).append('*').append(lora.weight(e));
+      }
+      found.append('\n');
+    }
+    assertEquals(
+        """
+        e0 0*0.5 1*0.4 2*0.7 6*0.1 7*1.0
+        e1 2*0.3 5*0.8 6*0.9 7*0.0 8*0.8
+        e2 0*0.5 1*0.6 5*0.2 8*0.2
+        two 3*1.0 4*1.0
+        """,
+        found.toString());
+    assertThrows(IllegalArgumentException.class, () -> mixed().withMixtures(Map.of(2, mixture)));
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> new TokenMixture(2, new int[] {0, 1, 2}, new float[3]));
   }
 
   @Test
