@@ -1,11 +1,7 @@
 package dev.lorikeet.jlama.training;
 
-import dev.lorikeet.files.safetensors.SafetensorsFile;
 import dev.lorikeet.jlama.decoder.ReferenceForward;
 import dev.lorikeet.shape.Projection;
-import dev.lorikeet.shape.TargetModule;
-import java.lang.foreign.Arena;
-import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -27,7 +23,7 @@ final class ReferenceMixture {
   private final OpenedStage opened;
   private final int experts;
   private final int topK;
-  private final double scaling;
+  private final List<ReferenceAdapter> adapters = new ArrayList<>();
   private final double balancing;
 
   ReferenceMixture(
@@ -35,28 +31,16 @@ final class ReferenceMixture {
     this.opened = opened;
     this.experts = experts;
     this.topK = topK;
-    this.scaling = scaling;
     this.balancing = balancing;
     String name = directory.getFileName().toString();
     for (int e = 0; e < experts; e++) {
-      read(e + " ", directory.resolve(name + "-" + (e + 1)).resolve("adapter_model.safetensors"));
+      String prefix = e + " ";
+      ReferenceAdapter adapter =
+          new ReferenceAdapter(directory.resolve(name + "-" + (e + 1)), scaling);
+      adapter.parameters.forEach((tensor, values) -> parameters.put(prefix + tensor, values));
+      adapters.add(adapter);
     }
-    read("", directory.resolve("router.safetensors"));
-  }
-
-  private void read(String prefix, Path file) {
-    try (Arena arena = Arena.ofConfined()) {
-      SafetensorsFile.map(file, arena)
-          .forEach(
-              tensor -> {
-                double[] values = new double[(int) (tensor.bytes().byteSize() / Float.BYTES)];
-                for (int i = 0; i < values.length; i++) {
-                  values[i] =
-                      tensor.bytes().get(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) i * Float.BYTES);
-                }
-                parameters.put(prefix + tensor.name(), values);
-              });
-    }
+    parameters.putAll(ReferenceAdapter.read(directory.resolve("router.safetensors")));
   }
 
   /** Which experts each token of each sequence uses. */
@@ -160,21 +144,8 @@ final class ReferenceMixture {
     public void add(int layer, Projection projection, int token, double[] x, double[] y) {
       double[] logits = logits(ids[token]);
       double all = Arrays.stream(choices[token]).mapToDouble(e -> Math.exp(logits[e])).sum();
-      String module =
-          "base_model.model." + TargetModule.of(layer, projection).moduleName() + ".lora_";
       for (int e : choices[token]) {
-        double[] a = get(e + " " + module + "A.weight");
-        double[] b = get(e + " " + module + "B.weight");
-        int rank = a.length / x.length;
-        for (int r = 0; r < rank; r++) {
-          double h = 0;
-          for (int i = 0; i < x.length; i++) {
-            h += a[r * x.length + i] * x[i];
-          }
-          for (int o = 0; o < y.length; o++) {
-            y[o] += Math.exp(logits[e]) / all * scaling * b[o * rank + r] * h;
-          }
-        }
+        adapters.get(e).addWeighted(layer, projection, Math.exp(logits[e]) / all, x, y);
       }
     }
   }

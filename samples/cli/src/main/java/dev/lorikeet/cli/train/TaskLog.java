@@ -30,7 +30,8 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
    * @param learningRate of A
    * @param tokens that went through the model
    * @param margin of preferences, else null
-   * @param accuracy of preferences, else null
+   * @param accuracy of preferences and paraphrases, else null
+   * @param contrastive of paraphrases, else null
    * @param balance of mixtures, else null
    */
   private record Line(
@@ -42,6 +43,7 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
       long tokens,
       @Nullable Double margin,
       @Nullable Double accuracy,
+      @Nullable Double contrastive,
       @Nullable Double balance) {}
 
   /** Goes on with a file that is there, since a task may go on from a checkpoint. */
@@ -70,6 +72,7 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
             report.tokens(),
             report.margin().isPresent() ? report.margin().getAsDouble() : null,
             report.accuracy().isPresent() ? report.accuracy().getAsDouble() : null,
+            report.contrastive().isPresent() ? report.contrastive().getAsDouble() : null,
             report.balance().isPresent() ? report.balance().getAsDouble() : null));
     if (lines.checkError()) {
       throw new LorikeetException(Code.IO_FAILED, file + ": could not be written");

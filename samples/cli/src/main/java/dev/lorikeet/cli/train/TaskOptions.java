@@ -26,7 +26,7 @@ final class TaskOptions {
       required = true,
       paramLabel = "FILE",
       description =
-          "Examples in JSON lines: text; prompt and completion; messages; prompt, chosen and rejected; or ids.")
+          "Examples in JSON lines: text; prompt and completion; messages; prompt, chosen and rejected; prompt, paraphrase and completion; or ids.")
   private Path data = Path.of("");
 
   @Option(
@@ -90,7 +90,7 @@ final class TaskOptions {
 
   @Option(
       names = "--objective",
-      paramLabel = "next-token|dpo|cpo",
+      paramLabel = "next-token|dpo|cpo|cit",
       description = "What is minimized (${DEFAULT-VALUE}).")
   private Kind objective = Kind.NEXT_TOKEN;
 
@@ -99,6 +99,18 @@ final class TaskOptions {
       paramLabel = "B",
       description = "Of dpo and cpo: how sharply preferences are told apart (${DEFAULT-VALUE}).")
   private double beta = 0.1;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      description = "Of cit: what cosines are divided by (${DEFAULT-VALUE}).")
+  private double temperature = Objective.Contrastive.DEFAULT.temperature();
+
+  @Option(
+      names = "--contrastive-weight",
+      paramLabel = "W",
+      description = "Of cit: the most that it counts that wordings are alike (${DEFAULT-VALUE}).")
+  private double contrastiveWeight = Objective.Contrastive.DEFAULT.weight();
 
   @Option(
       names = "--learning-rate",
@@ -183,7 +195,8 @@ final class TaskOptions {
   enum Kind {
     NEXT_TOKEN,
     DPO,
-    CPO
+    CPO,
+    CIT
   }
 
   TaskFile.Entry entry() {
@@ -197,6 +210,7 @@ final class TaskOptions {
                   case NEXT_TOKEN -> new Objective.NextToken();
                   case DPO -> new Objective.Dpo(beta);
                   case CPO -> new Objective.Cpo(beta, 1);
+                  case CIT -> new Objective.Contrastive(temperature, contrastiveWeight);
                 })
             .method(
                 new LoraMethod(

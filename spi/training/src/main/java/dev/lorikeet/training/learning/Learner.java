@@ -2,6 +2,8 @@ package dev.lorikeet.training.learning;
 
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.OptimizerSpec;
 import java.util.List;
 import java.util.Map;
@@ -14,7 +16,7 @@ import java.util.Set;
  * step is made is the trainer's business. Results are the same bits for all learners.
  *
  * <p>A micro-batch {@linkplain #enter enters}; its log-probabilities {@linkplain #next come out},
- * go into losses, and their {@linkplain #goBack coefficients} in; then it is {@linkplain #next
+ * go into losses, and their {@linkplain #goBack gradients} in; then it is {@linkplain #next
  * through}. Several may be under way; log-probabilities come in the order of entering.
  *
  * <p>Threading: one thread.
@@ -26,10 +28,9 @@ public interface Learner extends AutoCloseable {
      * A micro-batch went forward.
      *
      * @param number of the micro-batch
-     * @param values for each token the log-probability of its label
+     * @param scores for each token the log-probability of its label, and the states that are shown
      */
-    @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Scored(int number, double[] values) implements Outcome {}
+    record Scored(int number, StageOutput.LogProbabilities scores) implements Outcome {}
 
     /**
      * A micro-batch went back: gradients are added.
@@ -114,19 +115,20 @@ public interface Learner extends AutoCloseable {
    * Sends a micro-batch back.
    *
    * @param number of one that was scored
-   * @param coefficients the gradient of each log-probability
+   * @param gradient of each log-probability and each state that is shown
    * @throws RuntimeException if it can't be computed; it is under way no more, and nobody knows
    *     which gradients were added
    */
-  void goBack(int number, float[] coefficients);
+  void goBack(int number, OutputGradient.OfLogProbabilities gradient);
 
   /**
-   * Returns the log-probabilities of a micro-batch that does not go back.
+   * Returns the log-probabilities of a micro-batch that does not go back, and the states that it
+   * shows.
    *
    * @param batch the sequences; tasks by their numbers
    * @param adapted whether the tasks' adapters are used, or the base model alone
    */
-  double[] score(MicroBatch batch, boolean adapted);
+  StageOutput.LogProbabilities score(MicroBatch batch, boolean adapted);
 
   /** Returns the norm of the gradients of a task's adapters, which are complete. */
   double gradientNorm(int task);

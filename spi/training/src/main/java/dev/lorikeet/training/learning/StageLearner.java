@@ -96,11 +96,11 @@ public final class StageLearner implements Learner {
     batch.fillMixed(lora, task -> joined(task).adapters());
     TrainingPass pass = stage.forward(batch, lora, Optional.empty(), retention);
     passes.put(number, pass);
-    outcomes.add(new Outcome.Scored(number, values(pass)));
+    outcomes.add(new Outcome.Scored(number, scores(pass)));
   }
 
-  private static double[] values(TrainingPass pass) {
-    return ((StageOutput.LogProbabilities) pass.output()).values();
+  private static StageOutput.LogProbabilities scores(TrainingPass pass) {
+    return (StageOutput.LogProbabilities) pass.output();
   }
 
   @Override
@@ -109,7 +109,7 @@ public final class StageLearner implements Learner {
   }
 
   @Override
-  public void goBack(int number, float[] coefficients) {
+  public void goBack(int number, OutputGradient.OfLogProbabilities gradient) {
     try (TrainingPass pass = Objects.requireNonNull(passes.remove(number));
         Arena arena = Arena.ofConfined()) {
       LearnedGradients gradients = LearningAdapter.gradients();
@@ -119,7 +119,7 @@ public final class StageLearner implements Learner {
         ofWeights = Optional.of(Tensor.host(memory, ElementType.F32, lora.entries(), 1));
         gradients = gradients.withWeights(ofWeights.get());
       }
-      stage.backward(pass, new OutputGradient.OfLogProbabilities(coefficients), gradients);
+      stage.backward(pass, gradient, gradients);
       outcomes.add(
           new Outcome.Through(
               number, ofWeights.map(sums -> byTask(pass.batch(), sums)).orElse(Map.of())));
@@ -153,10 +153,10 @@ public final class StageLearner implements Learner {
   }
 
   @Override
-  public double[] score(MicroBatch batch, boolean adapted) {
+  public StageOutput.LogProbabilities score(MicroBatch batch, boolean adapted) {
     batch.fillMixed(lora, task -> adapted ? joined(task).adapters() : List.of());
     try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.NOTHING)) {
-      return values(pass);
+      return scores(pass);
     }
   }
 

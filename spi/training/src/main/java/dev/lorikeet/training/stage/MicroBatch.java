@@ -33,6 +33,7 @@ public final class MicroBatch implements Positions {
   private final int[] positions;
   private final List<Dropout> dropouts;
   private final Map<Integer, TokenMixture> mixtures;
+  private final int[] shown;
 
   /**
    * Creates a micro-batch of copies of arrays, such as those that came from another process.
@@ -44,7 +45,7 @@ public final class MicroBatch implements Positions {
    * @param tasks the number of the task of each sequence, at least 0: whatever the caller counts by
    */
   public MicroBatch(int[] tokens, int[] labels, int[] starts, int[] tasks) {
-    this(tokens, labels, starts, tasks, List.of(), Map.of());
+    this(tokens, labels, starts, tasks, List.of(), Map.of(), new int[0]);
   }
 
   private MicroBatch(
@@ -53,8 +54,10 @@ public final class MicroBatch implements Positions {
       int[] starts,
       int[] tasks,
       List<Dropout> dropouts,
-      Map<Integer, TokenMixture> mixtures) {
+      Map<Integer, TokenMixture> mixtures,
+      int[] shown) {
     this.mixtures = Map.copyOf(mixtures);
+    this.shown = shown.clone();
     this.dropouts = dropouts.stream().anyMatch(Dropout::drops) ? List.copyOf(dropouts) : List.of();
     this.tokens = tokens.clone();
     this.labels = labels.clone();
@@ -124,7 +127,7 @@ public final class MicroBatch implements Positions {
               + " sequences, found "
               + each.size());
     }
-    return new MicroBatch(tokens, labels, starts, tasks, each, mixtures);
+    return new MicroBatch(tokens, labels, starts, tasks, each, mixtures, shown);
   }
 
   /** Returns whether any sequence does without anything. */
@@ -156,7 +159,34 @@ public final class MicroBatch implements Positions {
                     + mixture.tokens());
           }
         });
-    return new MicroBatch(tokens, labels, starts, tasks, dropouts, each);
+    return new MicroBatch(tokens, labels, starts, tasks, dropouts, each, shown);
+  }
+
+  /**
+   * Returns the same with tokens whose final hidden states are wanted.
+   *
+   * @param each the tokens, strictly increasing
+   */
+  public MicroBatch withShown(int[] each) {
+    for (int i = 0; i < each.length; i++) {
+      Objects.checkIndex(each[i], tokens.length);
+      if (i > 0 && each[i] <= each[i - 1]) {
+        throw new IllegalArgumentException(
+            "micro-batch: expected tokens to show that increase, found " + Arrays.toString(each));
+      }
+    }
+    return new MicroBatch(tokens, labels, starts, tasks, dropouts, mixtures, each);
+  }
+
+  /** Returns a copy of the tokens whose final hidden states are wanted. */
+  public int[] copyShown() {
+    return shown.clone();
+  }
+
+  /** Returns how many of these tokens are in sequences before one. */
+  public int shownBefore(int sequence) {
+    int place = Arrays.binarySearch(shown, starts[sequence]);
+    return place < 0 ? -place - 1 : place;
   }
 
   /** Returns the mixtures of the tasks that have any. */
@@ -322,6 +352,8 @@ public final class MicroBatch implements Positions {
     private int[] starts = new int[9];
     private int[] tasks = new int[8];
     private final List<Dropout> dropouts = new ArrayList<>();
+    private int[] shown = new int[0];
+    private int shownCount;
     private int sequences;
 
     private Builder() {}
@@ -378,6 +410,20 @@ public final class MicroBatch implements Positions {
       return this;
     }
 
+    /** Wants the final hidden state of a token of the sequence added last, behind others of it. */
+    public Builder show(int position) {
+      int token = starts[sequences - 1] + Objects.checkIndex(position, lastLength());
+      if (shownCount == shown.length) {
+        shown = Arrays.copyOf(shown, 2 * shownCount + 2);
+      }
+      shown[shownCount++] = token;
+      return this;
+    }
+
+    private int lastLength() {
+      return sequences == 0 ? 0 : starts[sequences] - starts[sequences - 1];
+    }
+
     /** Returns the number of tokens so far. */
     public int tokens() {
       return starts[sequences];
@@ -392,7 +438,8 @@ public final class MicroBatch implements Positions {
           Arrays.copyOf(starts, sequences + 1),
           Arrays.copyOf(tasks, sequences),
           dropouts,
-          Map.of());
+          Map.of(),
+          Arrays.copyOf(shown, shownCount));
     }
   }
 }

@@ -77,6 +77,8 @@ final class TaskReader {
           "loss_type",
           "beta",
           "cpo_alpha",
+          "temperature",
+          "contrastive_weight",
           "max_length",
           "overlong");
 
@@ -364,6 +366,11 @@ final class TaskReader {
   private Objective objective() {
     double beta = settings.above(0, "beta").orElse(BETA);
     double weight = settings.atLeast(0, "cpo_alpha").orElse(1);
+    Objective.Contrastive otherwise = Objective.Contrastive.DEFAULT;
+    Objective.Contrastive contrastive =
+        new Objective.Contrastive(
+            settings.above(0, "temperature").orElse(otherwise.temperature()),
+            settings.atLeast(0, "contrastive_weight").orElse(otherwise.weight()));
     Objective objective =
         settings
             .choice(
@@ -371,12 +378,17 @@ final class TaskReader {
                 Map.of(
                     "next-token", new Objective.NextToken(),
                     "dpo", new Objective.Dpo(beta),
-                    "cpo", new Objective.Cpo(beta, weight)),
+                    "cpo", new Objective.Cpo(beta, weight),
+                    "cit", contrastive),
                 "objective",
                 "loss_type")
             .orElse(new Objective.NextToken());
-    if (objective instanceof Objective.NextToken) {
-      unused("the objective is next-token", List.of("beta"));
+    if (objective.examples() != Objective.Examples.PREFERENCES) {
+      boolean texts = objective.examples() == Objective.Examples.TEXTS;
+      unused("the objective is " + (texts ? "next-token" : "cit"), List.of("beta"));
+    }
+    if (!(objective instanceof Objective.Contrastive)) {
+      unused("the objective is not cit", List.of("temperature", "contrastive_weight"));
     }
     if (!(objective instanceof Objective.Cpo)) {
       unused("the objective is not cpo", List.of("cpo_alpha"));

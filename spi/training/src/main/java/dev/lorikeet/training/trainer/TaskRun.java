@@ -9,6 +9,8 @@ import dev.lorikeet.training.learning.Learner;
 import dev.lorikeet.training.learning.LearningGate;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.TaskSpec;
@@ -19,6 +21,7 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -67,7 +70,7 @@ final class TaskRun implements TrainingTask {
     this.examples = examples;
     this.observer = observer;
     this.changed = changed;
-    this.loss = new StepLoss(spec.objective(), 1);
+    this.loss = new StepLoss(spec.objective(), 1, 1);
     if ((spec.patience() > 0 || spec.keepBest()) && examples.validation().isEmpty()) {
       throw new LorikeetException(
           Code.INVALID_CONFIG,
@@ -182,14 +185,22 @@ final class TaskRun implements TrainingTask {
   }
 
   private void check(Example example, int maxTokens) {
-    if (spec.objective().takesPreferences() != (example instanceof Example.Preference)) {
+    Objective.Examples expected = spec.objective().examples();
+    Objective.Examples found =
+        switch (example) {
+          case Example.Text text -> Objective.Examples.TEXTS;
+          case Example.Preference pair -> Objective.Examples.PREFERENCES;
+          case Example.Paraphrase pair -> Objective.Examples.PARAPHRASES;
+        };
+    if (found != expected) {
       throw new LorikeetException(
           Code.INVALID_CONFIG,
           "task '"
               + spec.name()
               + "': expected "
-              + (spec.objective().takesPreferences() ? "preferences" : "texts")
-              + " for this objective, found the other kind of example");
+              + expected.name().toLowerCase(Locale.ROOT)
+              + " for this objective, found "
+              + found.name().toLowerCase(Locale.ROOT));
     }
     if (example.tokens() > maxTokens) {
       throw new LorikeetException(
@@ -209,6 +220,7 @@ final class TaskRun implements TrainingTask {
         switch (example) {
           case Example.Text text -> new int[][] {text.ids()};
           case Example.Preference p -> new int[][] {p.prompt(), p.chosen(), p.rejected()};
+          case Example.Paraphrase p -> new int[][] {p.original().ids(), p.paraphrased().ids()};
         };
     for (int[] ids : all) {
       for (int id : ids) {
@@ -270,8 +282,13 @@ final class TaskRun implements TrainingTask {
    * @return whether it is finite
    */
   boolean took(
-      Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
-    return loss.add(batch, first, end, values, referenceOf(chunk), coefficients);
+      Chunk chunk,
+      MicroBatch batch,
+      int first,
+      int end,
+      StageOutput.LogProbabilities scores,
+      OutputGradient.OfLogProbabilities gradient) {
+    return loss.add(batch, first, end, scores, referenceOf(chunk), gradient);
   }
 
   /** Returns the log-probabilities by the base model of a chunk's sequences, if they are needed. */
@@ -325,15 +342,16 @@ final class TaskRun implements TrainingTask {
 
   /** Returns an empty sum of the loss over chunks. */
   StepLoss lossOf(List<Chunk> of) {
-    long pairs = of.stream().mapToLong(chunk -> chunk.examples().size()).sum();
+    long examplesOf = of.stream().mapToLong(chunk -> chunk.examples().size()).sum();
     long all = of.stream().mapToLong(Chunk::labels).sum();
-    return new StepLoss(
-        spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : all));
+    return new StepLoss(spec.objective(), all, examplesOf);
   }
 
   /** Tells of the step that was made, and ends the task or saves it where that is due. */
   void report(Learner learner, OptionalDouble validationLoss) throws IOException {
-    boolean pairs = spec.objective().takesPreferences();
+    Objective.Examples of = spec.objective().examples();
+    boolean preferences = of == Objective.Examples.PREFERENCES;
+    boolean paraphrases = of == Objective.Examples.PARAPHRASES;
     StepReport report =
         new StepReport(
             spec.name(),
@@ -344,8 +362,11 @@ final class TaskRun implements TrainingTask {
             labels,
             norm,
             rate,
-            pairs ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
-            pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
+            preferences ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
+            preferences || paraphrases
+                ? OptionalDouble.of(loss.accuracy())
+                : OptionalDouble.empty(),
+            paraphrases ? OptionalDouble.of(loss.contrastive()) : OptionalDouble.empty(),
             learned.gate().isPresent() ? OptionalDouble.of(balance) : OptionalDouble.empty(),
             validationLoss);
     observer.stepped(report);

@@ -7,7 +7,9 @@ import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.learning.Learner;
 import dev.lorikeet.training.learning.StageLearner;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
 import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.stage.TrainingStage;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
@@ -282,10 +284,10 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     switch (outcome) {
-      case Learner.Outcome.Scored(int number, double[] values) -> {
+      case Learner.Outcome.Scored(int number, StageOutput.LogProbabilities scores) -> {
         JointBatch scored = Objects.requireNonNull(underway.get(number));
         try {
-          goBack(number, scored, values);
+          goBack(number, scored, scores);
         } catch (RuntimeException | Error e) {
           // What of the gradients was added nobody knows.
           underway.remove(number);
@@ -312,18 +314,24 @@ public final class Trainer implements AutoCloseable {
     all.stream().filter(run -> !run.hasEnded()).forEach(run -> run.fail(told(run, e)));
   }
 
-  private void goBack(int number, JointBatch scored, double[] values) {
+  private void goBack(int number, JointBatch scored, StageOutput.LogProbabilities scores) {
     MicroBatch batch = scored.batch();
-    float[] coefficients = new float[batch.tokens()];
+    OutputGradient.OfLogProbabilities gradient = zero(batch, scores);
     int first = 0;
     for (JointBatch.Part part : scored.parts()) {
       int end = first + part.chunk().sequences();
-      if (!part.run().took(part.chunk(), batch, first, end, values, coefficients)) {
+      if (!part.run().took(part.chunk(), batch, first, end, scores, gradient)) {
         part.run().fail(part.run().notFinite("loss", Double.NaN));
       }
       first = end;
     }
-    learner.goBack(number, coefficients);
+    learner.goBack(number, gradient);
+  }
+
+  private static OutputGradient.OfLogProbabilities zero(
+      MicroBatch batch, StageOutput.LogProbabilities scores) {
+    return new OutputGradient.OfLogProbabilities(
+        new float[batch.tokens()], new float[scores.states().length]);
   }
 
   private void step(TaskRun run) {
@@ -349,9 +357,9 @@ public final class Trainer implements AutoCloseable {
     for (Chunk chunk : chunks) {
       reference(run, run.withoutReference(chunk));
       MicroBatch batch = JointBatch.whole(run, chunk, true);
-      double[] values = learner.score(batch, true);
-      float[] unused = new float[batch.tokens()];
-      if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
+      StageOutput.LogProbabilities scores = learner.score(batch, true);
+      if (!loss.add(
+          batch, 0, batch.sequences(), scores, run.referenceOf(chunk), zero(batch, scores))) {
         throw run.notFinite("validation loss", Double.NaN);
       }
     }
@@ -376,7 +384,7 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     MicroBatch batch = JointBatch.whole(run, Chunk.of(examples), false);
-    double[] values = learner.score(batch, false);
+    double[] values = learner.score(batch, false).values();
     for (int i = 0; i < examples.size(); i++) {
       run.reference(examples.get(i), batch.sum(2 * i, values), batch.sum(2 * i + 1, values));
     }

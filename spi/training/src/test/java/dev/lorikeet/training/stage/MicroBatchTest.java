@@ -143,6 +143,30 @@ class MicroBatchTest {
   }
 
   @Test
+  void tokensAreShownWhereTheirSequencesAre() {
+    int[] ids = {1, 2, 3};
+    MicroBatch batch =
+        MicroBatch.builder()
+            .add(0, ids)
+            .show(1)
+            .add(1, ids)
+            .add(0, ids)
+            .show(0)
+            .show(2)
+            .build()
+            .withDropouts(List.of(Dropout.NONE, new Dropout(0.5f, 1), Dropout.NONE));
+    assertArrayEquals(new int[] {1, 6, 8}, batch.copyShown());
+    assertEquals(0, batch.shownBefore(0));
+    assertEquals(1, batch.shownBefore(1));
+    assertEquals(1, batch.shownBefore(2));
+    assertArrayEquals(new int[] {4}, batch.withShown(new int[] {4}).copyShown());
+    assertEquals(0, mixed().copyShown().length);
+    assertThrows(IllegalArgumentException.class, () -> batch.withShown(new int[] {4, 4}));
+    assertThrows(IndexOutOfBoundsException.class, () -> batch.withShown(new int[] {9}));
+    assertThrows(IndexOutOfBoundsException.class, () -> MicroBatch.builder().add(0, ids).show(3));
+  }
+
+  @Test
   void arraysThatDoNotFitAreRefused() {
     int[] one = {1};
     int[] two = {1, 2};

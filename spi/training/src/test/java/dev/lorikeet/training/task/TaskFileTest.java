@@ -191,6 +191,18 @@ class TaskFileTest {
   }
 
   @Test
+  void contrastiveInstructionTuningHasATemperatureAndAWeight() {
+    assertEquals(Objective.Contrastive.DEFAULT, task("objective: cit").spec().objective());
+    assertEquals(
+        new Objective.Contrastive(0.05, 0.5),
+        task("objective: cit", "temperature: 0.05", "contrastive_weight: 0.5").spec().objective());
+    refused(only("objective: cit", "temperature: 0"), "temperature", "found 0");
+    refused(only("objective: cit", "contrastive_weight: -1"), "contrastive_weight", "found -1");
+    refused(only("objective: cit", "beta: 0.1"), "beta", "the objective is cit");
+    refusedTask("temperature: 1", "temperature", "the objective is not cit");
+  }
+
+  @Test
   void keysHaveTheNamesOfTransformersToo() {
     Entry entry =
         task(
