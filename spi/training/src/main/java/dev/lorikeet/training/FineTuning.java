@@ -82,8 +82,8 @@ public final class FineTuning implements AutoCloseable {
 
   /**
    * Learns over a model that is served, with its weights; steps of serving and of training take
-   * turns. Adapters are registered under their task's name as they are published, in the end at
-   * least. Close it before the model.
+   * turns. Adapters are registered under their task's name, experts under theirs, as they are
+   * published, in the end at least. Close it before the model.
    *
    * @param output the directory in which each adapter is written, by its task's name
    */

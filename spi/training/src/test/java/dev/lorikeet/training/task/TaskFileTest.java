@@ -185,6 +185,14 @@ class TaskFileTest {
         "gate_decay",
         "found 1");
     refused(only("method: mixture", "gate_context: last-hidden"), "gate_context", "last-hidden");
+    refused(
+        """
+        tasks:
+          - {name: a, data: a.jsonl, method: mixture}
+          - {name: A-2, data: a.jsonl}
+        """,
+        "tasks[1]: name",
+        "found A-2");
     refused(only("method: [mixture, dora]"), "mixture", "found dora");
     refused(only("method: mixture", "objective: dpo"), "mixture", "next-token");
     refused(only("method: mixture", "start: other"), "mixture", "other");
