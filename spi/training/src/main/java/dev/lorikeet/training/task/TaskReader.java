@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterPlan;
-import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.training.data.Overlong;
@@ -37,9 +36,6 @@ final class TaskReader {
           "rank_pattern",
           "alpha_pattern",
           "nblocks");
-  private static final List<String> MIXTURE_KEYS =
-      List.of(
-          "experts", "top_k", "load_balancing", "gate_learning_rate", "gate_context", "gate_decay");
   private static final Set<String> OTHER_KEYS =
       Set.of(
           "validation",
@@ -84,14 +80,12 @@ final class TaskReader {
 
   /** What may be the same for all tasks. */
   static final Set<String> KEYS_OF_DEFAULTS =
-      union(Stream.concat(METHOD_KEYS.stream(), MIXTURE_KEYS.stream()), OTHER_KEYS.stream());
+      union(Stream.concat(METHOD_KEYS.stream(), MixtureReader.KEYS.stream()), OTHER_KEYS.stream());
 
   /** All keys of a task. */
   static final Set<String> KEYS = union(KEYS_OF_DEFAULTS.stream(), Stream.of("name", "data"));
 
   private static final double LORA_PLUS_RATIO = 16;
-  private static final double BETA = 0.1;
-  private static final double GATE_DECAY = 0.9;
 
   /** What a method is called; the last is known, but not here yet. */
   private enum Method {
@@ -188,36 +182,23 @@ final class TaskReader {
     return settings.own().missing(key, expected);
   }
 
-  /** Refuses what a task itself says, but what is of no use to it; defaults may serve others. */
-  private void unused(String why, List<String> keys) {
-    for (String key : keys) {
-      settings
-          .ownOf(key)
-          .filter(found -> !found.value().isNull())
-          .ifPresent(
-              found -> {
-                throw found.refuse("expected nothing, since " + why);
-              });
-    }
-  }
-
   private void adapter(TaskSpec.Builder spec) {
     Set<Method> methods = methods();
     double ratio = settings.above(0, "loraplus_lr_ratio").orElse(LORA_PLUS_RATIO);
     if (methods.contains(Method.LORA_PLUS)) {
       spec.loraPlusRatio(ratio);
     } else {
-      unused("the method is not lora+", List.of("loraplus_lr_ratio"));
+      settings.unused("the method is not lora+", List.of("loraplus_lr_ratio"));
     }
     if (methods.contains(Method.MIXTURE)) {
-      spec.mixture(mixture());
+      spec.mixture(MixtureReader.read(settings));
     } else {
-      unused("the method is not mixture", MIXTURE_KEYS);
+      settings.unused("the method is not mixture", MixtureReader.KEYS);
     }
     Optional<Path> start = settings.path(folder, "start");
     LoraMethod method = method(methods);
     if (start.isPresent()) {
-      unused("the adapter at 'start' has it", METHOD_KEYS);
+      settings.unused("the adapter at 'start' has it", METHOD_KEYS);
       spec.start(start.get());
     } else {
       spec.method(method);
@@ -240,37 +221,12 @@ final class TaskReader {
     return methods;
   }
 
-  private Mixture mixture() {
-    Mixture otherwise = Mixture.DEFAULT;
-    int experts = settings.integer(2, Mixture.MOST, "experts").orElse(otherwise.experts());
-    boolean mean =
-        settings
-            .choice(
-                "context",
-                Map.of("none", Boolean.FALSE, "mean-embedding", Boolean.TRUE),
-                "gate_context")
-            .orElse(false);
-    if (!mean) {
-      unused("the gate sees no mean of embeddings", List.of("gate_decay"));
-    }
-    double decay = settings.atLeast(0, "gate_decay").orElse(GATE_DECAY);
-    Ranges.below("gate_decay", decay, 1);
-    return new Mixture(
-        experts,
-        settings.integer(2, experts, "top_k").orElse(otherwise.topK()),
-        settings.atLeast(0, "load_balancing").orElse(otherwise.loadBalancing()),
-        settings.above(0, "gate_learning_rate"),
-        mean
-            ? new RunningContext.MeanEmbedding(Math.min((float) decay, Math.nextDown(1f)))
-            : otherwise.context());
-  }
-
   private LoraMethod method(Set<Method> methods) {
     int most = AdapterPlan.MAX_RANK;
     boolean blockDiagonal = methods.contains(Method.BLOCK_DIAGONAL);
     OptionalInt blocks = settings.integer(1, most, "nblocks");
     if (!blockDiagonal) {
-      unused("the method is not block-diagonal", List.of("nblocks"));
+      settings.unused("the method is not block-diagonal", List.of("nblocks"));
     } else if (blocks.isEmpty()) {
       throw missing("nblocks", "the number of blocks of the method block-diagonal");
     }
@@ -337,7 +293,7 @@ final class TaskReader {
   }
 
   private void learning(TaskSpec.Builder spec) {
-    spec.objective(objective());
+    spec.objective(new ObjectiveReader(settings).read());
     spec.optimizer(optimizer());
     settings.above(0, "learning_rate").ifPresent(spec::learningRate);
     Schedule.Shape shape =
@@ -363,39 +319,6 @@ final class TaskReader {
     spec.keepBest(settings.flag("load_best_model_at_end", false));
   }
 
-  private Objective objective() {
-    double beta = settings.above(0, "beta").orElse(BETA);
-    double weight = settings.atLeast(0, "cpo_alpha").orElse(1);
-    Objective.Contrastive otherwise = Objective.Contrastive.DEFAULT;
-    Objective.Contrastive contrastive =
-        new Objective.Contrastive(
-            settings.above(0, "temperature").orElse(otherwise.temperature()),
-            settings.atLeast(0, "contrastive_weight").orElse(otherwise.weight()));
-    Objective objective =
-        settings
-            .choice(
-                "objective",
-                Map.of(
-                    "next-token", new Objective.NextToken(),
-                    "dpo", new Objective.Dpo(beta),
-                    "cpo", new Objective.Cpo(beta, weight),
-                    "cit", contrastive),
-                "objective",
-                "loss_type")
-            .orElse(new Objective.NextToken());
-    if (objective.examples() != Objective.Examples.PREFERENCES) {
-      boolean texts = objective.examples() == Objective.Examples.TEXTS;
-      unused("the objective is " + (texts ? "next-token" : "cit"), List.of("beta"));
-    }
-    if (!(objective instanceof Objective.Contrastive)) {
-      unused("the objective is not cit", List.of("temperature", "contrastive_weight"));
-    }
-    if (!(objective instanceof Objective.Cpo)) {
-      unused("the objective is not cpo", List.of("cpo_alpha"));
-    }
-    return objective;
-  }
-
   private OptimizerSpec optimizer() {
     double decay = settings.atLeast(0, "weight_decay").orElse(0);
     OptimizerSpec.AdamW otherwise = OptimizerSpec.AdamW.DEFAULT;
@@ -407,7 +330,8 @@ final class TaskReader {
     return switch (optimizer) {
       case ADAMW -> new OptimizerSpec.AdamW(beta1, beta2, epsilon, decay);
       case SGD -> {
-        unused("the optimizer is sgd", List.of("adam_beta1", "adam_beta2", "adam_epsilon"));
+        settings.unused(
+            "the optimizer is sgd", List.of("adam_beta1", "adam_beta2", "adam_epsilon"));
         yield new OptimizerSpec.Sgd(decay);
       }
       case LORA_RITE ->
