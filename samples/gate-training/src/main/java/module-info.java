@@ -3,8 +3,6 @@ module dev.lorikeet.gates {
   requires transitive dev.lorikeet.spi;
   requires dev.lorikeet.files;
   requires static org.jspecify;
-  requires com.fasterxml.jackson.core;
-  requires com.fasterxml.jackson.databind;
 
   exports dev.lorikeet.gates;
 }

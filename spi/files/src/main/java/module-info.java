@@ -11,6 +11,7 @@ module dev.lorikeet.files {
   exports dev.lorikeet.files;
   exports dev.lorikeet.files.adapter;
   exports dev.lorikeet.files.family;
+  exports dev.lorikeet.files.gate;
   exports dev.lorikeet.files.model;
   exports dev.lorikeet.files.peft;
   exports dev.lorikeet.files.safetensors;

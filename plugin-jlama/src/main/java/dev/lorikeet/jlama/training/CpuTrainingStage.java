@@ -176,6 +176,27 @@ public final class CpuTrainingStage implements TrainingStage {
   }
 
   @Override
+  public void embeddings(int[] ids, float[] rows) {
+    if (!span.embeds()) {
+      throw new IllegalArgumentException("training stage: expected one that embeds, found " + span);
+    }
+    for (int id : ids) {
+      if (id < 0 || id >= shape.vocabulary()) {
+        throw new IllegalArgumentException(
+            "embeddings: expected ids of 0 to " + (shape.vocabulary() - 1) + ", found " + id);
+      }
+    }
+    turns.run(
+        () -> {
+          for (int t = 0; t < ids.length; t++) {
+            for (int i = 0; i < shape.hidden(); i++) {
+              rows[t * shape.hidden() + i] = model.embedding().get(ids[t], i);
+            }
+          }
+        });
+  }
+
+  @Override
   public TrainingPass forward(
       MicroBatch batch, LoraBatch adapters, Optional<Tensor> input, Retention retention) {
     checkOpen();
@@ -279,7 +300,8 @@ public final class CpuTrainingStage implements TrainingStage {
     for (int r = 0; r < tokens.length; r++) {
       values[tokens[r]] = found[r];
     }
-    pass.output(new StageOutput.LogProbabilities(values));
+    float[] states = scores.get().states(last, pass.batch().copyShown());
+    pass.output(new StageOutput.LogProbabilities(values, states));
   }
 
   private LayerForward phases(CpuPass pass, int layer) {
@@ -345,7 +367,7 @@ public final class CpuTrainingStage implements TrainingStage {
         }
         checkHidden("gradient", hidden, tokens);
       }
-      case OutputGradient.OfLogProbabilities(float[] coefficients) -> {
+      case OutputGradient.OfLogProbabilities(float[] coefficients, float[] states) -> {
         if (!span.scores() || coefficients.length != tokens) {
           throw new IllegalArgumentException(
               "training stage: expected "
@@ -353,6 +375,17 @@ public final class CpuTrainingStage implements TrainingStage {
                   + ", found "
                   + coefficients.length
                   + " coefficients");
+        }
+        int shown = pass.batch().copyShown().length;
+        if (states.length != shown * shape.hidden()) {
+          throw new IllegalArgumentException(
+              "training stage: expected the gradients of "
+                  + shown
+                  + " states of "
+                  + shape.hidden()
+                  + ", found "
+                  + states.length
+                  + " numbers");
         }
       }
     }
@@ -362,8 +395,8 @@ public final class CpuTrainingStage implements TrainingStage {
     Rows d = pass.gradient().orElseThrow();
     switch (gradient) {
       case OutputGradient.OfHidden(Tensor hidden) -> copy(hidden, d);
-      case OutputGradient.OfLogProbabilities(float[] coefficients) ->
-          backFromScores(pass, coefficients, d);
+      case OutputGradient.OfLogProbabilities(float[] coefficients, float[] states) ->
+          backFromScores(pass, coefficients, states, d);
     }
     LoraBatch adapters = pass.adapters();
     int lowest = span.embeds() ? lowestChanged(adapters) : 0;
@@ -387,7 +420,7 @@ public final class CpuTrainingStage implements TrainingStage {
         .orElse(layers.size());
   }
 
-  private void backFromScores(CpuPass pass, float[] coefficients, Rows d) {
+  private void backFromScores(CpuPass pass, float[] coefficients, float[] states, Rows d) {
     int[] tokens = pass.labelled();
     float[] chosen = new float[tokens.length];
     for (int r = 0; r < tokens.length; r++) {
@@ -395,6 +428,7 @@ public final class CpuTrainingStage implements TrainingStage {
     }
     Rows last = pass.stream(layers.size());
     scores.orElseThrow().backward(last, tokens, labels(pass, tokens), chosen, d);
+    scores.orElseThrow().addStates(last, pass.batch().copyShown(), states, d);
   }
 
   void release(CpuPass pass) {

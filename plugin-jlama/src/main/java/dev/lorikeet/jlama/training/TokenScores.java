@@ -15,6 +15,7 @@ import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -259,6 +260,73 @@ final class TokenScores implements AutoCloseable {
       zero(part, r);
     }
     BACK.addRmsNorm(last, norm, work.epsilon, work.dNormed, part, tokens.length, shard);
+  }
+
+  /**
+   * Returns hidden states behind the final norm, {@code [tokens, hidden]}.
+   *
+   * @param hidden the output of the last layer
+   * @param tokens whose
+   */
+  float[] states(Rows hidden, int[] tokens) {
+    int width = hidden.columns();
+    float[] states = new float[tokens.length * width];
+    if (tokens.length == 0) {
+      return states;
+    }
+    turns.run(
+        () ->
+            team.run(
+                (index, count) -> {
+                  Shard shard = new Shard(index, count);
+                  for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
+                    hidden.copyRow(tokens[r], last, r);
+                  }
+                  ELEMENTWISE.rmsNorm(last, norm, work.epsilon, work.normed, tokens.length, shard);
+                }));
+    for (int r = 0; r < tokens.length; r++) {
+      MemorySegment.copy(work.normed.row(r), ValueLayout.JAVA_FLOAT, 0, states, r * width, width);
+    }
+    return states;
+  }
+
+  /**
+   * Adds the gradients of such states to that of the hidden states.
+   *
+   * @param hidden as {@link #states} had them
+   * @param tokens as it had them
+   * @param gradients of what it gave
+   * @param d the gradient of all tokens
+   */
+  void addStates(Rows hidden, int[] tokens, float[] gradients, Rows d) {
+    if (tokens.length == 0) {
+      return;
+    }
+    int width = hidden.columns();
+    turns.run(
+        () ->
+            team.run(
+                (index, count) -> {
+                  Shard shard = new Shard(index, count);
+                  for (int r = shard.first(tokens.length); r < shard.end(tokens.length); r++) {
+                    hidden.copyRow(tokens[r], last, r);
+                    MemorySegment.copy(
+                        gradients,
+                        r * width,
+                        work.dNormed.row(r),
+                        ValueLayout.JAVA_FLOAT,
+                        0,
+                        width);
+                    zero(part, r);
+                  }
+                  BACK.addRmsNorm(
+                      last, norm, work.epsilon, work.dNormed, part, tokens.length, shard);
+                }));
+    for (int r = 0; r < tokens.length; r++) {
+      for (int i = 0; i < width; i++) {
+        d.set(tokens[r], i, d.get(tokens[r], i) + part.get(r, i));
+      }
+    }
   }
 
   @Override

@@ -87,6 +87,17 @@ public final class ReferenceForward {
     return logits;
   }
 
+  /** Returns the hidden states behind the final norm, with deltas added. */
+  public static double[][] states(
+      Architecture config, ModelWeights weights, Deltas deltas, int... tokens) {
+    ReferenceForward forward = new ReferenceForward(config, weights);
+    double[][] states = forward.run(deltas, tokens);
+    for (int t = 0; t < tokens.length; t++) {
+      states[t] = forward.norm(states[t], weights.finalNorm());
+    }
+    return states;
+  }
+
   private double[] last(Deltas deltas, int[] tokens) {
     double[] hidden = run(deltas, tokens)[tokens.length - 1];
     return output(hidden);

@@ -19,6 +19,8 @@ import dev.lorikeet.training.pipeline.StageCut;
 import dev.lorikeet.training.pipeline.StageMeter;
 import dev.lorikeet.training.pipeline.StageOpener;
 import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.task.Mixture;
+import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.TaskSpec;
 import dev.lorikeet.training.trainer.StepReport;
 import dev.lorikeet.training.trainer.TaskExamples;
@@ -157,6 +159,69 @@ class PipelineTest {
         assertEquals(whole.reports().get(name), piped.reports().get(name), name);
         assertArrayEquals(whole.weights().get(name), piped.weights().get(name), name);
       }
+    }
+  }
+
+  @Test
+  void statesOfParaphrasesGoThroughStagesToo() throws IOException {
+    TaskSpec spec =
+        TaskSpec.builder("cit")
+            .objective(new Objective.Contrastive(0.1, 1))
+            .learningRate(2e-3)
+            .steps(STEPS)
+            .batchSize(3)
+            .validateEvery(2)
+            .build();
+    List<Example> pairs = new ArrayList<>();
+    List<Example> texts = TrainingRun.of("masked-ragged").examples();
+    for (int i = 0; i + 1 < texts.size(); i += 2) {
+      pairs.add(
+          new Example.Paraphrase((Example.Text) texts.get(i), (Example.Text) texts.get(i + 1)));
+    }
+    List<List<StepReport>> reports = new ArrayList<>();
+    try (OpenedStage opened = OpenedStage.whole(MODEL, 2, MAX_TOKENS);
+        Trainer trainer = new Trainer(opened.stage(), shape(), Retention.ALL)) {
+      reports.add(learn(trainer, spec, pairs, folder.resolve("whole")));
+    }
+    try (Trainer trainer = new Trainer(pipeline(3, PipelineSchedule.LORA_AWARE), shape())) {
+      reports.add(learn(trainer, spec, pairs, folder.resolve("piped")));
+    }
+    assertEquals(reports.getFirst(), reports.getLast());
+    assertTrue(reports.getFirst().getLast().contrastive().orElseThrow() > 0);
+    String weights = "adapter_model.safetensors";
+    assertEquals(
+        -1,
+        Files.mismatch(
+            folder.resolve("whole").resolve(weights), folder.resolve("piped").resolve(weights)));
+  }
+
+  private static List<StepReport> learn(
+      Trainer trainer, TaskSpec spec, List<Example> examples, Path to) {
+    List<StepReport> reports = Collections.synchronizedList(new ArrayList<>());
+    trainer
+        .submit(
+            spec,
+            inOrder(examples),
+            reports::add,
+            Optional.of(new TaskOutput(to, Optional.empty())))
+        .completion()
+        .join();
+    return reports;
+  }
+
+  @Test
+  void mixturesAreRefused() {
+    TrainingRun run = TrainingRun.of("lora");
+    TaskSpec spec = TaskSpec.builder("mix").mixture(Mixture.DEFAULT).build();
+    try (Trainer trainer = new Trainer(pipeline(2, PipelineSchedule.LORA_AWARE), shape())) {
+      LorikeetException refused =
+          assertThrows(
+              LorikeetException.class,
+              () ->
+                  trainer.submit(
+                      spec, inOrder(run.examples()), TrainingObserver.NONE, Optional.empty()));
+      assertEquals(Code.INVALID_CONFIG, refused.code());
+      assertTrue(String.valueOf(refused.getMessage()).contains("'mix': method"));
     }
   }
 

@@ -211,6 +211,14 @@ class StageConductTest {
       assertThrows(
           IllegalArgumentException.class,
           () -> whole().backward(scored, new OutputGradient.OfHidden(four), NOTHING));
+      assertThrows(
+          IllegalArgumentException.class,
+          () ->
+              whole()
+                  .backward(
+                      scored,
+                      new OutputGradient.OfLogProbabilities(new float[4], new float[64]),
+                      NOTHING));
       for (OutputGradient wrong :
           List.of(
               ones(4), new OutputGradient.OfHidden(three), new OutputGradient.OfHidden(narrow))) {

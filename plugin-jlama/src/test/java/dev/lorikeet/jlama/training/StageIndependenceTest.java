@@ -135,7 +135,7 @@ class StageIndependenceTest {
         passes.add(pass);
         switch (pass.output()) {
           case StageOutput.Hidden(Tensor states) -> hidden = Optional.of(states);
-          case StageOutput.LogProbabilities(double[] found) -> values = found;
+          case StageOutput.LogProbabilities(double[] found, float[] states) -> values = found;
         }
       }
       OutputGradient gradient = new OutputGradient.OfLogProbabilities(coefficients);

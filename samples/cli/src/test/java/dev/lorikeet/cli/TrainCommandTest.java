@@ -92,6 +92,57 @@ class TrainCommandTest {
   }
 
   @Test
+  void expertsAndTheirGateAreLearnedTogetherAndServed() throws IOException {
+    Path data = write("data.jsonl", "{\"text\": \"The ship went down to the sea.\"}");
+    Path out = directory.resolve("out");
+    Run run =
+        lorikeet(
+            "train",
+            "-m",
+            BASE,
+            "--data",
+            data,
+            "--name",
+            "mix",
+            "--experts",
+            "2",
+            "--rank",
+            "2",
+            "--load-balancing",
+            "0.1",
+            "--steps",
+            "3",
+            "-o",
+            out);
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    assertTrue(
+        Files.readAllLines(out.resolve("mix.jsonl")).getLast().contains("\"balance\""), run::out);
+    Run generate =
+        lorikeet(
+            "generate",
+            "-m",
+            BASE,
+            "-a",
+            "mix-1=" + out.resolve("mix/mix-1"),
+            "-a",
+            "mix-2=" + out.resolve("mix/mix-2"),
+            "--router",
+            "gate",
+            "--router-option",
+            "path=" + out.resolve("mix"),
+            "-p",
+            "The ship",
+            "-n",
+            "4",
+            "--json");
+    assertEquals(ExitCode.OK, generate.exitCode(), generate::err);
+    assertEquals(1, generate.json().get("generations").size(), generate::out);
+    Run without = lorikeet("train", "-m", BASE, "--data", data, "--top-k", "2", "-o", out);
+    assertEquals(ExitCode.USAGE, without.exitCode());
+    assertTrue(without.err().contains("--experts"), without::err);
+  }
+
+  @Test
   void oneTaskByOptions() throws IOException {
     Path data = write("data.jsonl", "{\"ids\": [5, 6, 7, 8, 9]}", "{\"ids\": [5, 6, 7]}");
     Path out = directory.resolve("out");

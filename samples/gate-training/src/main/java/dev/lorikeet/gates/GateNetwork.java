@@ -1,5 +1,6 @@
 package dev.lorikeet.gates;
 
+import dev.lorikeet.files.gate.GateParameters;
 import java.util.Random;
 
 /**
@@ -165,7 +166,7 @@ final class GateNetwork {
   }
 
   /** Returns the gate for features that are not standardized. */
-  Folded fold(Moments moments) {
+  GateParameters fold(Moments moments) {
     int firstOut = inner > 0 ? inner : experts;
     int firstWeight = inner > 0 ? 0 : weight;
     int firstBias = inner > 0 ? innerBias : bias;
@@ -181,27 +182,12 @@ final class GateNetwork {
       foldedBias[o] = (float) b;
     }
     if (inner == 0) {
-      return new Folded(new float[0], new float[0], foldedWeight, foldedBias);
+      return GateParameters.linear(foldedWeight, foldedBias);
     }
-    return new Folded(
+    return new GateParameters(
         foldedWeight,
         foldedBias,
         java.util.Arrays.copyOfRange(parameters, weight, bias),
         java.util.Arrays.copyOfRange(parameters, bias, parameters.length));
-  }
-
-  /** Parameters as the file holds them. */
-  static final class Folded {
-    final float[] innerWeight;
-    final float[] innerBias;
-    final float[] weight;
-    final float[] bias;
-
-    Folded(float[] innerWeight, float[] innerBias, float[] weight, float[] bias) {
-      this.innerWeight = innerWeight;
-      this.innerBias = innerBias;
-      this.weight = weight;
-      this.bias = bias;
-    }
   }
 }

@@ -3,6 +3,8 @@ package dev.lorikeet.gates;
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.gate.GateForm;
+import dev.lorikeet.files.gate.GateWriter;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.BaseModel;
 import dev.lorikeet.model.Score;
@@ -110,11 +112,12 @@ public final class GateTrainer {
             plan.scope() == GatePlan.Scope.LAYER ? kept : List.of());
     GateWriter.write(
         directory,
-        plan.scope(),
-        experts,
-        plan.context(),
-        model.info().shape().hidden(),
-        plan.inner(),
+        new GateForm(
+            plan.scope() == GatePlan.Scope.LAYER,
+            experts,
+            plan.context(),
+            model.info().shape().hidden(),
+            plan.inner()),
         learner.gates().fold(),
         provenance(plan, outcome));
     return outcome;

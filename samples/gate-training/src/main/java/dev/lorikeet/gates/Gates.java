@@ -1,5 +1,6 @@
 package dev.lorikeet.gates;
 
+import dev.lorikeet.files.gate.GateParameters;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -61,8 +62,8 @@ final class Gates {
   }
 
   /** Returns the gates for features that are not standardized. */
-  List<GateNetwork.Folded> fold() {
-    List<GateNetwork.Folded> folded = new ArrayList<>();
+  List<GateParameters> fold() {
+    List<GateParameters> folded = new ArrayList<>();
     for (int gate = 0; gate < networks.size(); gate++) {
       folded.add(networks.get(gate).fold(moments.get(gate)));
     }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.files.gate.GateParameters;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -98,7 +99,7 @@ class GateNetworkTest {
       scale[i] = 0.5f + random.nextFloat();
     }
     Moments moments = new Moments(mean, scale);
-    GateNetwork.Folded folded = network.fold(moments);
+    GateParameters folded = network.fold(moments);
     float[] raw = features(random);
     double[] found = softmax(folded, inner, raw);
     float[] standardized = raw.clone();
@@ -108,15 +109,15 @@ class GateNetworkTest {
     assertArrayEquals(expected, found, 1e-4);
   }
 
-  private static double[] softmax(GateNetwork.Folded gate, int inner, float[] x) {
+  private static double[] softmax(GateParameters gate, int inner, float[] x) {
     float[] last = x;
     if (inner > 0) {
-      last = affine(gate.innerWeight, gate.innerBias, x);
+      last = affine(gate.innerWeight(), gate.innerBias(), x);
       for (int i = 0; i < inner; i++) {
         last[i] = Math.max(0, last[i]);
       }
     }
-    float[] logits = affine(gate.weight, gate.bias, last);
+    float[] logits = affine(gate.weight(), gate.bias(), last);
     double[] y = new double[logits.length];
     double sum = 0;
     for (int i = 0; i < y.length; i++) {

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
 import dev.lorikeet.Lorikeet;
 import dev.lorikeet.Plugins;
+import dev.lorikeet.files.gate.GateForm;
+import dev.lorikeet.files.gate.GateWriter;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
@@ -69,11 +71,7 @@ class LayerFeaturesTest {
 
       GateWriter.write(
           directory,
-          GatePlan.Scope.LAYER,
-          experts,
-          new RunningContext.None(),
-          HIDDEN,
-          3,
+          new GateForm(true, experts, new RunningContext.None(), HIDDEN, 3),
           gates.fold(),
           Map.of());
       RouterConfig config =

@@ -82,8 +82,8 @@ public final class FineTuning implements AutoCloseable {
 
   /**
    * Learns over a model that is served, with its weights; steps of serving and of training take
-   * turns. Adapters are registered under their task's name as they are published, in the end at
-   * least. Close it before the model.
+   * turns. Adapters are registered under their task's name, experts under theirs, as they are
+   * published, in the end at least. Close it before the model.
    *
    * @param output the directory in which each adapter is written, by its task's name
    */
@@ -301,7 +301,7 @@ public final class FineTuning implements AutoCloseable {
     return trainer.submit(
         task.spec(),
         task.examples(),
-        served.isPresent() ? new Publishing(served.get(), name, observer) : observer,
+        served.isPresent() ? new Publishing(served.get(), task.spec(), observer) : observer,
         Optional.of(new TaskOutput(output.resolve(name), baseModel)));
   }
 

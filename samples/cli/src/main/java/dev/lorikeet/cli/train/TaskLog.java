@@ -30,7 +30,9 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
    * @param learningRate of A
    * @param tokens that went through the model
    * @param margin of preferences, else null
-   * @param accuracy of preferences, else null
+   * @param accuracy of preferences and paraphrases, else null
+   * @param contrastive of paraphrases, else null
+   * @param balance of mixtures, else null
    */
   private record Line(
       int step,
@@ -40,7 +42,9 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
       double learningRate,
       long tokens,
       @Nullable Double margin,
-      @Nullable Double accuracy) {}
+      @Nullable Double accuracy,
+      @Nullable Double contrastive,
+      @Nullable Double balance) {}
 
   /** Goes on with a file that is there, since a task may go on from a checkpoint. */
   TaskLog(Path file, Consumer<StepReport> next) throws IOException {
@@ -67,7 +71,9 @@ final class TaskLog implements TrainingObserver, AutoCloseable {
             report.learningRate(),
             report.tokens(),
             report.margin().isPresent() ? report.margin().getAsDouble() : null,
-            report.accuracy().isPresent() ? report.accuracy().getAsDouble() : null));
+            report.accuracy().isPresent() ? report.accuracy().getAsDouble() : null,
+            report.contrastive().isPresent() ? report.contrastive().getAsDouble() : null,
+            report.balance().isPresent() ? report.balance().getAsDouble() : null));
     if (lines.checkError()) {
       throw new LorikeetException(Code.IO_FAILED, file + ": could not be written");
     }

@@ -3,6 +3,7 @@ package dev.lorikeet.cli.train;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.training.data.Overlong;
 import dev.lorikeet.training.task.LoraMethod;
+import dev.lorikeet.training.task.Mixture;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.Schedule;
@@ -25,7 +26,7 @@ final class TaskOptions {
       required = true,
       paramLabel = "FILE",
       description =
-          "Examples in JSON lines: text; prompt and completion; messages; prompt, chosen and rejected; or ids.")
+          "Examples in JSON lines: text; prompt and completion; messages; prompt, chosen and rejected; prompt, paraphrase and completion; or ids.")
   private Path data = Path.of("");
 
   @Option(
@@ -69,8 +70,27 @@ final class TaskOptions {
   private int blocks = 1;
 
   @Option(
+      names = "--experts",
+      paramLabel = "N",
+      description =
+          "Learn so many adapters together with a gate that chooses among them for each token, as LoRA-Switch does.")
+  private Optional<Integer> experts = Optional.empty();
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      description = "Of --experts: how many a token uses (2).")
+  private Optional<Integer> topK = Optional.empty();
+
+  @Option(
+      names = "--load-balancing",
+      paramLabel = "W",
+      description = "Of --experts: what it counts that all are used alike (0.01).")
+  private Optional<Double> loadBalancing = Optional.empty();
+
+  @Option(
       names = "--objective",
-      paramLabel = "next-token|dpo|cpo",
+      paramLabel = "next-token|dpo|cpo|cit",
       description = "What is minimized (${DEFAULT-VALUE}).")
   private Kind objective = Kind.NEXT_TOKEN;
 
@@ -79,6 +99,18 @@ final class TaskOptions {
       paramLabel = "B",
       description = "Of dpo and cpo: how sharply preferences are told apart (${DEFAULT-VALUE}).")
   private double beta = 0.1;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      description = "Of cit: what cosines are divided by (${DEFAULT-VALUE}).")
+  private double temperature = Objective.Contrastive.DEFAULT.temperature();
+
+  @Option(
+      names = "--contrastive-weight",
+      paramLabel = "W",
+      description = "Of cit: the most that it counts that wordings are alike (${DEFAULT-VALUE}).")
+  private double contrastiveWeight = Objective.Contrastive.DEFAULT.weight();
 
   @Option(
       names = "--learning-rate",
@@ -163,7 +195,8 @@ final class TaskOptions {
   enum Kind {
     NEXT_TOKEN,
     DPO,
-    CPO
+    CPO,
+    CIT
   }
 
   TaskFile.Entry entry() {
@@ -177,6 +210,7 @@ final class TaskOptions {
                   case NEXT_TOKEN -> new Objective.NextToken();
                   case DPO -> new Objective.Dpo(beta);
                   case CPO -> new Objective.Cpo(beta, 1);
+                  case CIT -> new Objective.Contrastive(temperature, contrastiveWeight);
                 })
             .method(
                 new LoraMethod(
@@ -200,6 +234,7 @@ final class TaskOptions {
     maxGradNorm.ifPresent(task::maxGradNorm);
     steps.ifPresent(task::steps);
     start.ifPresent(task::start);
+    mixture().ifPresent(task::mixture);
     if (steps.isPresent() && epochs.isPresent()) {
       throw new IllegalArgumentException("--steps, --epochs: expected one of them, found both");
     }
@@ -214,6 +249,21 @@ final class TaskOptions {
             : new TaskFile.Validation.None(),
         OptionalInt.empty(),
         Overlong.REFUSE);
+  }
+
+  private Optional<Mixture> mixture() {
+    Mixture otherwise = Mixture.DEFAULT;
+    if (experts.isEmpty() && (topK.isPresent() || loadBalancing.isPresent())) {
+      throw new IllegalArgumentException("--top-k, --load-balancing: expected --experts beside");
+    }
+    return experts.map(
+        count ->
+            new Mixture(
+                count,
+                topK.orElse(otherwise.topK()),
+                loadBalancing.orElse(otherwise.loadBalancing()),
+                otherwise.gateLearningRate(),
+                otherwise.context()));
   }
 
   private Set<Projection> modules() {

@@ -8,6 +8,7 @@ import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.cli.options.Directories;
+import dev.lorikeet.files.gate.GateWriter;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.training.FineTuning;
 import dev.lorikeet.training.task.TaskFile;
@@ -253,7 +254,8 @@ public final class TrainCommand implements Callable<Integer> {
   /** Whoever starts a file of tasks again after an interruption wants those that are left. */
   private boolean isThere(String task) {
     return choice.file.isPresent()
-        && Files.exists(out.resolve(task).resolve(PeftAdapterFile.CONFIG));
+        && (Files.exists(out.resolve(task).resolve(PeftAdapterFile.CONFIG))
+            || Files.exists(out.resolve(task).resolve(GateWriter.JSON)));
   }
 
   private Outcome nothingToDo(String task) {

@@ -33,6 +33,39 @@ public sealed interface Example {
   }
 
   /**
+   * A prompt in two wordings, both with the same completion.
+   *
+   * @param original the first wording with the completion, which alone has labels; the token before
+   *     the first label is the prompt's last
+   * @param paraphrased the second wording, likewise
+   */
+  record Paraphrase(Text original, Text paraphrased) implements Example {
+    public Paraphrase {
+      lastOfPrompt(original);
+      lastOfPrompt(paraphrased);
+    }
+
+    /** Returns the place of the last token of a prompt. */
+    public static int lastOfPrompt(Text wording) {
+      for (int t = 1; t < wording.labels().length; t++) {
+        if (wording.labels()[t] != MicroBatch.NO_LOSS) {
+          return t - 1;
+        }
+      }
+      throw new IllegalArgumentException(
+          "example: expected a prompt and a completion of at least one token, found no label"
+              + " behind the first of "
+              + wording.labels().length
+              + " tokens");
+    }
+
+    @Override
+    public int tokens() {
+      return original.tokens() + paraphrased.tokens();
+    }
+  }
+
+  /**
    * A prompt with an answer that is preferred to another.
    *
    * @param prompt the tokens before the answers, at least one

@@ -28,10 +28,14 @@ final class ExampleLine {
           "labels",
           "prompt_ids",
           "chosen_ids",
-          "rejected_ids");
+          "rejected_ids",
+          "paraphrase",
+          "paraphrase_ids",
+          "completion_ids");
   private static final String FORMS =
       "text; or prompt and completion; or messages; or prompt, chosen and rejected; or ids, with or"
-          + " without labels; or prompt_ids, chosen_ids and rejected_ids";
+          + " without labels; or prompt_ids, chosen_ids and rejected_ids; or prompt, paraphrase and"
+          + " completion; or prompt_ids, paraphrase_ids and completion_ids";
 
   private final JsonFile line;
   private final ExampleEncoder encoder;
@@ -55,6 +59,10 @@ final class ExampleLine {
       case "chosen_ids, prompt_ids, rejected_ids" ->
           new Example.Preference(
               tokens("prompt_ids"), tokens("chosen_ids"), tokens("rejected_ids"));
+      case "completion, paraphrase, prompt" ->
+          new Example.Paraphrase(wording("prompt"), wording("paraphrase"));
+      case "completion_ids, paraphrase_ids, prompt_ids" ->
+          new Example.Paraphrase(joined(tokens("prompt_ids")), joined(tokens("paraphrase_ids")));
       default ->
           throw Faults.DATA.invalid(line.source(), FORMS, keys.isEmpty() ? "none of them" : keys);
     };
@@ -81,11 +89,31 @@ final class ExampleLine {
   }
 
   private Example.Text completion() {
-    Continued both = continued("completion");
+    return completed(continued("prompt", "completion"));
+  }
+
+  private Example.Text completed(Continued both) {
     some("completion", both.rest());
     int[] labels = both.ids().clone();
     Arrays.fill(labels, 0, both.from(), MicroBatch.NO_LOSS);
     return new Example.Text(both.ids(), labels);
+  }
+
+  /** Reads one wording of a prompt with the completion. */
+  private Example.Text wording(String key) {
+    Continued both = continued(key, "completion");
+    if (both.from() == 0) {
+      throw Faults.DATA.invalid(
+          line.where(key), "at least one token that the completion follows", "none");
+    }
+    return completed(both);
+  }
+
+  private Example.Text joined(int[] prompt) {
+    int[] completion = tokens("completion_ids");
+    int[] ids = Arrays.copyOf(prompt, prompt.length + completion.length);
+    System.arraycopy(completion, 0, ids, prompt.length, completion.length);
+    return completed(new Continued(ids, prompt.length));
   }
 
   private Example.Text labelled() {
@@ -107,8 +135,8 @@ final class ExampleLine {
   }
 
   private Example preference() {
-    Continued chosen = continued("chosen");
-    Continued rejected = continued("rejected");
+    Continued chosen = continued("prompt", "chosen");
+    Continued rejected = continued("prompt", "rejected");
     int from = Math.min(chosen.from(), rejected.from());
     if (from == 0) {
       throw Faults.DATA.invalid(
@@ -121,15 +149,15 @@ final class ExampleLine {
   }
 
   /** Reads the prompt and what follows it. */
-  private Continued continued(String key) {
-    boolean chat = line.root().path("prompt").isArray();
+  private Continued continued(String prompt, String key) {
+    boolean chat = line.root().path(prompt).isArray();
     if (line.root().path(key).isArray() != chat) {
       throw line.wrong(
           key, line.root().path(key), (chat ? "messages" : "text") + " as the prompt is");
     }
     return chat
-        ? encoder.continued(line.where(key), messages("prompt"), messages(key))
-        : encoder.continued(line.where(key), nonEmpty(line, "prompt"), nonEmpty(line, key));
+        ? encoder.continued(line.where(key), messages(prompt), messages(key))
+        : encoder.continued(line.where(key), nonEmpty(line, prompt), nonEmpty(line, key));
   }
 
   private int[] some(String key, int[] ids) {

@@ -16,7 +16,7 @@ import java.util.OptionalInt;
 
 /**
  * Reads examples from files of JSON lines: UTF-8, one object a line, of one of these forms. Blank
- * lines are passed over. A file has texts or preferences, not both.
+ * lines are passed over. A file has texts, preferences or paraphrases, one of these alone.
  *
  * <ul>
  *   <li>{@code {"text": "..."}}: every token is learned.
@@ -31,10 +31,14 @@ import java.util.OptionalInt;
  *       which need not be there, only those are learned that have their own id for a label. Labels
  *       are not shifted, as with Hugging Face.
  *   <li>{@code {"prompt_ids": [...], "chosen_ids": [...], "rejected_ids": [...]}}: a preference.
+ *   <li>{@code {"prompt": "...", "paraphrase": "...", "completion": "..."}}: a paraphrase, a prompt
+ *       in two wordings; the completion is learned behind each.
+ *   <li>{@code {"prompt_ids": [...], "paraphrase_ids": [...], "completion_ids": [...]}}: a
+ *       paraphrase.
  * </ul>
  *
- * <p>Prompts, completions and answers may be lists of messages instead of texts, all of an example
- * alike; they are then rendered as one conversation.
+ * <p>Prompts, their paraphrases, completions and answers may be lists of messages instead of texts,
+ * all of an example alike; they are then rendered as one conversation.
  *
  * <p>Texts and prompts begin as the tokenizer begins them, with BOS where it adds one. Behind
  * texts, completions and answers comes the {@linkplain Builder#eosToken token that ends a text}, if

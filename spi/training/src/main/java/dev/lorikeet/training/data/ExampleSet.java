@@ -3,7 +3,7 @@ package dev.lorikeet.training.data;
 import java.util.List;
 
 /**
- * The examples of a file in their order: all of them texts, or all of them preferences.
+ * The examples of a file in their order: all of them texts, preferences or paraphrases.
  *
  * @param examples at least one
  * @param truncated how many of them were cut
@@ -17,7 +17,7 @@ public record ExampleSet(List<Example> examples, int truncated, int leftOut) {
     }
   }
 
-  /** Returns whether these are preferences rather than texts. */
+  /** Returns whether these are preferences. */
   public boolean preferences() {
     return examples.getFirst() instanceof Example.Preference;
   }

@@ -20,7 +20,7 @@ final class Reading {
   private int bad;
   private int truncated;
   private int leftOut;
-  private boolean preferences;
+  private String kind = "";
   private long kindLine;
   private long line;
 
@@ -38,18 +38,20 @@ final class Reading {
 
   /** The first example decides what all others must be. */
   void checkKind(String where, Example example) {
-    boolean preference = example instanceof Example.Preference;
     if (kindLine == 0) {
       kindLine = line;
-      preferences = preference;
-    } else if (preference != preferences) {
-      throw Faults.DATA.invalid(
-          where, kind(preferences) + " as in line " + kindLine, kind(preference));
+      kind = kind(example);
+    } else if (!kind(example).equals(kind)) {
+      throw Faults.DATA.invalid(where, kind + " as in line " + kindLine, kind(example));
     }
   }
 
-  private static String kind(boolean preference) {
-    return preference ? "a preference" : "a text";
+  private static String kind(Example example) {
+    return switch (example) {
+      case Example.Text text -> "a text";
+      case Example.Preference preference -> "a preference";
+      case Example.Paraphrase paraphrase -> "a paraphrase";
+    };
   }
 
   void add(Example example) {

@@ -14,6 +14,8 @@ final class Shortened {
       case Example.Text text -> text.ids().length;
       case Example.Preference pair ->
           pair.prompt().length + Math.max(pair.chosen().length, pair.rejected().length);
+      case Example.Paraphrase pair ->
+          Math.max(pair.original().tokens(), pair.paraphrased().tokens());
     };
   }
 
@@ -23,13 +25,21 @@ final class Shortened {
    */
   static Optional<Example> of(Example example, int most) {
     return switch (example) {
-      case Example.Text text -> text(text, most);
+      case Example.Text text -> text(text, most).map(shorter -> shorter);
       case Example.Preference pair -> preference(pair, most);
+      case Example.Paraphrase(Example.Text original, Example.Text paraphrased) ->
+          text(original, most)
+              .flatMap(
+                  first ->
+                      text(paraphrased, most).map(second -> new Example.Paraphrase(first, second)));
     };
   }
 
   @SuppressWarnings("ReferenceEquality") // one array may be both, and then stays so
-  private static Optional<Example> text(Example.Text text, int most) {
+  private static Optional<Example.Text> text(Example.Text text, int most) {
+    if (text.tokens() <= most) {
+      return Optional.of(text);
+    }
     int[] ids = Arrays.copyOf(text.ids(), most);
     int[] labels = text.labels() == text.ids() ? ids : Arrays.copyOf(text.labels(), most);
     return hasLoss(labels) ? Optional.of(new Example.Text(ids, labels)) : Optional.empty();

@@ -2,7 +2,12 @@ package dev.lorikeet.training.learning;
 
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.OptimizerSpec;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -11,7 +16,7 @@ import java.util.Set;
  * step is made is the trainer's business. Results are the same bits for all learners.
  *
  * <p>A micro-batch {@linkplain #enter enters}; its log-probabilities {@linkplain #next come out},
- * go into losses, and their {@linkplain #goBack coefficients} in; then it is {@linkplain #next
+ * go into losses, and their {@linkplain #goBack gradients} in; then it is {@linkplain #next
  * through}. Several may be under way; log-probabilities come in the order of entering.
  *
  * <p>Threading: one thread.
@@ -23,17 +28,18 @@ public interface Learner extends AutoCloseable {
      * A micro-batch went forward.
      *
      * @param number of the micro-batch
-     * @param values for each token the log-probability of its label
+     * @param scores for each token the log-probability of its label, and the states that are shown
      */
-    @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Scored(int number, double[] values) implements Outcome {}
+    record Scored(int number, StageOutput.LogProbabilities scores) implements Outcome {}
 
     /**
      * A micro-batch went back: gradients are added.
      *
      * @param number of the micro-batch
+     * @param weights for each task with a mixture the gradient of each of its weights, as {@link
+     *     dev.lorikeet.training.stage.TokenMixture} has them
      */
-    record Through(int number) implements Outcome {}
+    record Through(int number, Map<Integer, float[]> weights) implements Outcome {}
   }
 
   /**
@@ -46,6 +52,12 @@ public interface Learner extends AutoCloseable {
    */
   record Step(double rateA, double rateB, float scale, int number) {}
 
+  /** Reads the embeddings of tokens; any thread may. */
+  interface Embeddings {
+    /** Copies the rows of token ids, as {@code TrainingStage.embeddings} has it. */
+    void read(int[] ids, float[] rows);
+  }
+
   /** Returns the most tokens of a micro-batch. */
   int maxTokens();
 
@@ -54,6 +66,9 @@ public interface Learner extends AutoCloseable {
    * called by any thread.
    */
   float[] rowNorms(TargetModule module);
+
+  /** Returns the embeddings of tokens; empty if tasks can't mix adapters here. */
+  Optional<Embeddings> embeddings();
 
   /** Returns how many micro-batches should be under way at once, for nothing to wait. */
   int window();
@@ -68,11 +83,11 @@ public interface Learner extends AutoCloseable {
    * Takes a task in.
    *
    * @param task its number
-   * @param adapter its weights and the optimizer's memory, from which it begins. What is learned is
-   *     there again after {@link #collect}
+   * @param adapters their weights and the optimizer's memory, from which it begins: one, or several
+   *     that its tokens mix. What is learned is there again after {@link #collect}
    * @param optimizer changes the weights
    */
-  void join(int task, LearningAdapter adapter, OptimizerSpec optimizer);
+  void join(int task, List<LearningAdapter> adapters, OptimizerSpec optimizer);
 
   /** Lets a task go, none of whose micro-batches are under way. */
   void leave(int task);
@@ -100,27 +115,28 @@ public interface Learner extends AutoCloseable {
    * Sends a micro-batch back.
    *
    * @param number of one that was scored
-   * @param coefficients the gradient of each log-probability
+   * @param gradient of each log-probability and each state that is shown
    * @throws RuntimeException if it can't be computed; it is under way no more, and nobody knows
    *     which gradients were added
    */
-  void goBack(int number, float[] coefficients);
+  void goBack(int number, OutputGradient.OfLogProbabilities gradient);
 
   /**
-   * Returns the log-probabilities of a micro-batch that does not go back.
+   * Returns the log-probabilities of a micro-batch that does not go back, and the states that it
+   * shows.
    *
    * @param batch the sequences; tasks by their numbers
    * @param adapted whether the tasks' adapters are used, or the base model alone
    */
-  double[] score(MicroBatch batch, boolean adapted);
+  StageOutput.LogProbabilities score(MicroBatch batch, boolean adapted);
 
-  /** Returns the norm of the gradients of a task, which are complete. */
+  /** Returns the norm of the gradients of a task's adapters, which are complete. */
   double gradientNorm(int task);
 
   /** Changes the weights of a task by its gradients, and sets these to zero. */
   void step(int task, Step step);
 
-  /** Brings the adapter with which a task joined up to date. */
+  /** Brings the adapters with which a task joined up to date. */
   void collect(int task);
 
   /** Drops everything. Idempotent. */

@@ -2,7 +2,10 @@ package dev.lorikeet.training.learning;
 
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.shape.TargetModule;
+import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.stage.LearnedGradients;
 import dev.lorikeet.training.stage.MicroBatch;
 import dev.lorikeet.training.stage.OutputGradient;
 import dev.lorikeet.training.stage.Retention;
@@ -10,9 +13,14 @@ import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.stage.TrainingPass;
 import dev.lorikeet.training.stage.TrainingStage;
 import dev.lorikeet.training.task.OptimizerSpec;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -27,7 +35,7 @@ public final class StageLearner implements Learner {
   private final Map<Integer, TrainingPass> passes = new HashMap<>();
   private final Deque<Outcome> outcomes = new ArrayDeque<>();
 
-  private record Joined(LearningAdapter adapter, Optimizer optimizer) {}
+  private record Joined(List<LearningAdapter> adapters, Optimizer optimizer) {}
 
   /**
    * Creates a learner.
@@ -55,6 +63,11 @@ public final class StageLearner implements Learner {
   }
 
   @Override
+  public Optional<Embeddings> embeddings() {
+    return Optional.of(stage::embeddings);
+  }
+
+  @Override
   public int window() {
     return 1;
   }
@@ -65,8 +78,8 @@ public final class StageLearner implements Learner {
   }
 
   @Override
-  public void join(int task, LearningAdapter adapter, OptimizerSpec optimizer) {
-    tasks.put(task, new Joined(adapter, Optimizer.of(optimizer)));
+  public void join(int task, List<LearningAdapter> adapters, OptimizerSpec optimizer) {
+    tasks.put(task, new Joined(adapters, Optimizer.of(optimizer)));
   }
 
   @Override
@@ -80,14 +93,14 @@ public final class StageLearner implements Learner {
 
   @Override
   public void enter(int number, MicroBatch batch, Set<Integer> complete, int round) {
-    batch.fill(lora, task -> Optional.of(joined(task).adapter()));
+    batch.fillMixed(lora, task -> joined(task).adapters());
     TrainingPass pass = stage.forward(batch, lora, Optional.empty(), retention);
     passes.put(number, pass);
-    outcomes.add(new Outcome.Scored(number, values(pass)));
+    outcomes.add(new Outcome.Scored(number, scores(pass)));
   }
 
-  private static double[] values(TrainingPass pass) {
-    return ((StageOutput.LogProbabilities) pass.output()).values();
+  private static StageOutput.LogProbabilities scores(TrainingPass pass) {
+    return (StageOutput.LogProbabilities) pass.output();
   }
 
   @Override
@@ -96,31 +109,69 @@ public final class StageLearner implements Learner {
   }
 
   @Override
-  public void goBack(int number, float[] coefficients) {
-    try (TrainingPass pass = Objects.requireNonNull(passes.remove(number))) {
-      stage.backward(
-          pass, new OutputGradient.OfLogProbabilities(coefficients), LearningAdapter.gradients());
+  public void goBack(int number, OutputGradient.OfLogProbabilities gradient) {
+    try (TrainingPass pass = Objects.requireNonNull(passes.remove(number));
+        Arena arena = Arena.ofConfined()) {
+      LearnedGradients gradients = LearningAdapter.gradients();
+      Optional<Tensor> ofWeights = Optional.empty();
+      if (!pass.batch().mixtures().isEmpty()) {
+        MemorySegment memory = arena.allocate(ValueLayout.JAVA_FLOAT, lora.entries());
+        ofWeights = Optional.of(Tensor.host(memory, ElementType.F32, lora.entries(), 1));
+        gradients = gradients.withWeights(ofWeights.get());
+      }
+      stage.backward(pass, gradient, gradients);
+      outcomes.add(
+          new Outcome.Through(
+              number, ofWeights.map(sums -> byTask(pass.batch(), sums)).orElse(Map.of())));
     }
-    outcomes.add(new Outcome.Through(number));
+  }
+
+  /** Returns the gradients of the weights of each task's mixture, in the mixture's order. */
+  private Map<Integer, float[]> byTask(MicroBatch batch, Tensor sums) {
+    Map<Integer, float[]> found = new HashMap<>();
+    batch
+        .mixtures()
+        .forEach(
+            (task, mixture) -> {
+              int[] rows = new int[batch.tokens()];
+              int[] own = batch.tokensOf(task);
+              for (int i = 0; i < own.length; i++) {
+                rows[own[i]] = i;
+              }
+              float[] gradients = new float[mixture.weights().length];
+              List<LearningAdapter> adapters = joined(task).adapters();
+              for (int s = 0; s < lora.segments(); s++) {
+                int adapter = adapters.indexOf(lora.adapter(s));
+                for (int e = lora.segmentStart(s); adapter >= 0 && e < lora.segmentEnd(s); e++) {
+                  gradients[mixture.place(rows[lora.token(e)], adapter)] =
+                      sums.segment().getAtIndex(ValueLayout.JAVA_FLOAT, e);
+                }
+              }
+              found.put(task, gradients);
+            });
+    return found;
   }
 
   @Override
-  public double[] score(MicroBatch batch, boolean adapted) {
-    batch.fill(lora, task -> adapted ? Optional.of(joined(task).adapter()) : Optional.empty());
+  public StageOutput.LogProbabilities score(MicroBatch batch, boolean adapted) {
+    batch.fillMixed(lora, task -> adapted ? joined(task).adapters() : List.of());
     try (TrainingPass pass = stage.forward(batch, lora, Optional.empty(), Retention.NOTHING)) {
-      return values(pass);
+      return scores(pass);
     }
   }
 
   @Override
   public double gradientNorm(int task) {
-    return LearningAdapter.norm(joined(task).adapter().squares(stage.workers()));
+    return LearningAdapter.norm(
+        joined(task).adapters().stream()
+            .flatMapToDouble(adapter -> Arrays.stream(adapter.squares(stage.workers())))
+            .toArray());
   }
 
   @Override
   public void step(int task, Step step) {
     Joined joined = joined(task);
-    joined.adapter().step(stage.workers(), joined.optimizer(), step);
+    joined.adapters().forEach(adapter -> adapter.step(stage.workers(), joined.optimizer(), step));
   }
 
   @Override

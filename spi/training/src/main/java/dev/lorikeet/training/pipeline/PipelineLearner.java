@@ -10,6 +10,8 @@ import dev.lorikeet.training.learning.LearningAdapter;
 import dev.lorikeet.training.learning.LearningModule;
 import dev.lorikeet.training.pipeline.StageWorker.Pass;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.OptimizerSpec;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -37,7 +39,7 @@ public final class PipelineLearner implements Learner {
   private final Function<TargetModule, float[]> rowNorms;
   private final Map<Integer, Joined> tasks = new HashMap<>();
   private final Map<Integer, Integer> stagesLeft = new HashMap<>();
-  private final Map<Integer, double[]> scores = new HashMap<>();
+  private final Map<Integer, StageOutput.LogProbabilities> scores = new HashMap<>();
   private final Deque<Outcome> outcomes = new ArrayDeque<>();
   private final AtomicReference<Question> asked = new AtomicReference<>(new Question());
   private int scored;
@@ -119,7 +121,10 @@ public final class PipelineLearner implements Learner {
       Unpacker from = new Unpacker(group.name(message.from()), message.body());
       switch (Kind.of(message.kind())) {
         case READY, JOINED -> answers++;
-        case SCORED -> scored(from.getInt(), from.getDoubles());
+        case SCORED ->
+            scored(
+                from.getInt(),
+                new StageOutput.LogProbabilities(from.getDoubles(), from.getFloats()));
         case BACK -> back(from);
         case STATE -> {
           state(from);
@@ -142,11 +147,11 @@ public final class PipelineLearner implements Learner {
     throw new IllegalStateException("member " + member + " is no stage");
   }
 
-  private void scored(int number, double[] values) {
+  private void scored(int number, StageOutput.LogProbabilities found) {
     if (number < 0) {
-      scores.put(number, values);
+      scores.put(number, found);
     } else {
-      outcomes.add(new Outcome.Scored(number, values));
+      outcomes.add(new Outcome.Scored(number, found));
     }
   }
 
@@ -163,7 +168,7 @@ public final class PipelineLearner implements Learner {
     }
     if (stagesLeft.merge(number, -1, Integer::sum) == 0) {
       stagesLeft.remove(number);
-      outcomes.add(new Outcome.Through(number));
+      outcomes.add(new Outcome.Through(number, Map.of()));
     }
   }
 
@@ -189,6 +194,11 @@ public final class PipelineLearner implements Learner {
   }
 
   @Override
+  public Optional<Embeddings> embeddings() {
+    return Optional.empty();
+  }
+
+  @Override
   public int window() {
     return plan.window();
   }
@@ -199,7 +209,12 @@ public final class PipelineLearner implements Learner {
   }
 
   @Override
-  public void join(int task, LearningAdapter adapter, OptimizerSpec optimizer) {
+  public void join(int task, List<LearningAdapter> adapters, OptimizerSpec optimizer) {
+    if (adapters.size() != 1) {
+      throw new IllegalArgumentException(
+          "pipeline: expected one adapter of a task, found " + adapters.size());
+    }
+    LearningAdapter adapter = adapters.getFirst();
     List<LearningModule> modules = adapter.modules();
     List<List<Integer>> places = new ArrayList<>();
     for (int s = 0; s < members.length; s++) {
@@ -251,19 +266,22 @@ public final class PipelineLearner implements Learner {
   }
 
   @Override
-  public void goBack(int number, float[] coefficients) {
-    send(members.length - 1, Kind.COEFFICIENTS, new Packer().put(number).put(coefficients));
+  public void goBack(int number, OutputGradient.OfLogProbabilities gradient) {
+    send(
+        members.length - 1,
+        Kind.COEFFICIENTS,
+        new Packer().put(number).put(gradient.coefficients()).put(gradient.states()));
   }
 
   @Override
-  public double[] score(MicroBatch batch, boolean adapted) {
+  public StageOutput.LogProbabilities score(MicroBatch batch, boolean adapted) {
     int number = --scored;
     Pass mode = adapted ? Pass.SCORE : Pass.SCORE_BASE;
     send(0, Kind.FORWARD, StageWorker.forward(number, mode, 0, List.of(), batch));
     while (true) {
-      Optional<double[]> values = Optional.ofNullable(scores.remove(number));
-      if (values.isPresent()) {
-        return values.get();
+      Optional<StageOutput.LogProbabilities> found = Optional.ofNullable(scores.remove(number));
+      if (found.isPresent()) {
+        return found.get();
       }
       take();
     }

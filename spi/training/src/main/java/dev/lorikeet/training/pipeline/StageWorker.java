@@ -280,8 +280,8 @@ public final class StageWorker {
                     states,
                     forward(arrived.number(), arrived.mode(), round, arrived.complete(), batch)),
                 rows(states));
-        case StageOutput.LogProbabilities(double[] values) ->
-            send(Kind.SCORED, new Packer().put(arrived.number()).put(values));
+        case StageOutput.LogProbabilities(double[] values, float[] states) ->
+            send(Kind.SCORED, new Packer().put(arrived.number()).put(values).put(states));
       }
     } catch (RuntimeException | Error e) {
       pass.close();
@@ -341,7 +341,7 @@ public final class StageWorker {
             stage.backward(
                 pass,
                 isLast()
-                    ? new OutputGradient.OfLogProbabilities(from.getFloats())
+                    ? new OutputGradient.OfLogProbabilities(from.getFloats(), from.getFloats())
                     : new OutputGradient.OfHidden(tensor(from, pass.batch().tokens())),
                 LearningAdapter.gradients());
         if (below.isPresent()) {

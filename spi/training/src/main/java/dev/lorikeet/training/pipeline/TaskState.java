@@ -75,6 +75,7 @@ final class TaskState {
     for (int s = 0; s < dropouts; s++) {
       to.put(batch.dropout(s).probability()).put(batch.dropout(s).key());
     }
+    to.put(batch.copyShown());
   }
 
   static MicroBatch microBatch(Unpacker from) {
@@ -84,7 +85,8 @@ final class TaskState {
     for (int left = from.getInt(); left > 0; left--) {
       dropouts.add(new Dropout(from.getFloat(), from.getLong()));
     }
-    return dropouts.isEmpty() ? batch : batch.withDropouts(dropouts);
+    MicroBatch shown = batch.withShown(from.getInts());
+    return dropouts.isEmpty() ? shown : shown.withDropouts(dropouts);
   }
 
   /** Returns the state of a module behind a head, where it lies. */

@@ -6,9 +6,11 @@ import dev.lorikeet.host.step.Positions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 
 /**
  * What goes through the layers at once: sequences of one or several tasks, packed one behind the
@@ -30,6 +32,8 @@ public final class MicroBatch implements Positions {
   private final int[] tasks;
   private final int[] positions;
   private final List<Dropout> dropouts;
+  private final Map<Integer, TokenMixture> mixtures;
+  private final int[] shown;
 
   /**
    * Creates a micro-batch of copies of arrays, such as those that came from another process.
@@ -41,11 +45,19 @@ public final class MicroBatch implements Positions {
    * @param tasks the number of the task of each sequence, at least 0: whatever the caller counts by
    */
   public MicroBatch(int[] tokens, int[] labels, int[] starts, int[] tasks) {
-    this(tokens, labels, starts, tasks, List.of());
+    this(tokens, labels, starts, tasks, List.of(), Map.of(), new int[0]);
   }
 
   private MicroBatch(
-      int[] tokens, int[] labels, int[] starts, int[] tasks, List<Dropout> dropouts) {
+      int[] tokens,
+      int[] labels,
+      int[] starts,
+      int[] tasks,
+      List<Dropout> dropouts,
+      Map<Integer, TokenMixture> mixtures,
+      int[] shown) {
+    this.mixtures = Map.copyOf(mixtures);
+    this.shown = shown.clone();
     this.dropouts = dropouts.stream().anyMatch(Dropout::drops) ? List.copyOf(dropouts) : List.of();
     this.tokens = tokens.clone();
     this.labels = labels.clone();
@@ -115,7 +127,7 @@ public final class MicroBatch implements Positions {
               + " sequences, found "
               + each.size());
     }
-    return new MicroBatch(tokens, labels, starts, tasks, each);
+    return new MicroBatch(tokens, labels, starts, tasks, each, mixtures, shown);
   }
 
   /** Returns whether any sequence does without anything. */
@@ -126,6 +138,68 @@ public final class MicroBatch implements Positions {
   /** Returns what a sequence does without. */
   public Dropout dropout(int sequence) {
     return dropouts.isEmpty() ? Dropout.NONE : dropouts.get(sequence);
+  }
+
+  /**
+   * Returns the same with tasks whose tokens use several adapters.
+   *
+   * @param each by task; has as many tokens as the task
+   */
+  public MicroBatch withMixtures(Map<Integer, TokenMixture> each) {
+    each.forEach(
+        (task, mixture) -> {
+          int count = tokensOf(task).length;
+          if (mixture.tokens() != count) {
+            throw new IllegalArgumentException(
+                "micro-batch: expected a mixture for each of "
+                    + count
+                    + " tokens of task "
+                    + task
+                    + ", found "
+                    + mixture.tokens());
+          }
+        });
+    return new MicroBatch(tokens, labels, starts, tasks, dropouts, each, shown);
+  }
+
+  /**
+   * Returns the same with tokens whose final hidden states are wanted.
+   *
+   * @param each the tokens, strictly increasing
+   */
+  public MicroBatch withShown(int[] each) {
+    for (int i = 0; i < each.length; i++) {
+      Objects.checkIndex(each[i], tokens.length);
+      if (i > 0 && each[i] <= each[i - 1]) {
+        throw new IllegalArgumentException(
+            "micro-batch: expected tokens to show that increase, found " + Arrays.toString(each));
+      }
+    }
+    return new MicroBatch(tokens, labels, starts, tasks, dropouts, mixtures, each);
+  }
+
+  /** Returns a copy of the tokens whose final hidden states are wanted. */
+  public int[] copyShown() {
+    return shown.clone();
+  }
+
+  /** Returns how many of these tokens are in sequences before one. */
+  public int shownBefore(int sequence) {
+    int place = Arrays.binarySearch(shown, starts[sequence]);
+    return place < 0 ? -place - 1 : place;
+  }
+
+  /** Returns the mixtures of the tasks that have any. */
+  public Map<Integer, TokenMixture> mixtures() {
+    return mixtures;
+  }
+
+  /** Returns the tokens of a task, in their order. */
+  public int[] tokensOf(int task) {
+    return IntStream.range(0, tasks.length)
+        .filter(s -> tasks[s] == task)
+        .flatMap(s -> IntStream.range(starts[s], starts[s + 1]))
+        .toArray();
   }
 
   /** Returns a builder. */
@@ -235,17 +309,35 @@ public final class MicroBatch implements Positions {
    * @return the batch
    */
   public LoraBatch fill(LoraBatch batch, IntFunction<Optional<AdapterLease>> adapters) {
+    return fillMixed(batch, task -> adapters.apply(task).stream().toList());
+  }
+
+  /**
+   * Fills a batch of adapters. A task without a mixture has one segment, as with {@link #fill}; one
+   * with a mixture has a segment for each of its adapters, with the tokens that chose it.
+   *
+   * @param batch is reset
+   * @param adapters gives the adapters of a task: one, or as many as its mixture is of, or none for
+   *     the base model
+   * @return the batch
+   */
+  public LoraBatch fillMixed(
+      LoraBatch batch, IntFunction<? extends List<? extends AdapterLease>> adapters) {
     batch.reset(tokens.length);
     for (int task : Arrays.stream(tasks).distinct().toArray()) {
-      Optional<AdapterLease> adapter = adapters.apply(task);
-      if (adapter.isEmpty()) {
-        continue;
-      }
-      batch.beginSegment(adapter.get());
-      for (int s = 0; s < tasks.length; s++) {
-        if (tasks[s] == task) {
-          for (int t = starts[s]; t < starts[s + 1]; t++) {
-            batch.add(t, 1);
+      List<? extends AdapterLease> all = adapters.apply(task);
+      int[] own = tokensOf(task);
+      for (int adapter = 0; adapter < all.size(); adapter++) {
+        batch.beginSegment(all.get(adapter));
+        TokenMixture mixture = mixtures.get(task);
+        for (int i = 0; i < own.length; i++) {
+          if (mixture == null) {
+            batch.add(own[i], 1);
+            continue;
+          }
+          int place = mixture.place(i, adapter);
+          if (place >= 0) {
+            batch.add(own[i], mixture.weights()[place]);
           }
         }
       }
@@ -260,6 +352,8 @@ public final class MicroBatch implements Positions {
     private int[] starts = new int[9];
     private int[] tasks = new int[8];
     private final List<Dropout> dropouts = new ArrayList<>();
+    private int[] shown = new int[0];
+    private int shownCount;
     private int sequences;
 
     private Builder() {}
@@ -316,6 +410,20 @@ public final class MicroBatch implements Positions {
       return this;
     }
 
+    /** Wants the final hidden state of a token of the sequence added last, behind others of it. */
+    public Builder show(int position) {
+      int token = starts[sequences - 1] + Objects.checkIndex(position, lastLength());
+      if (shownCount == shown.length) {
+        shown = Arrays.copyOf(shown, 2 * shownCount + 2);
+      }
+      shown[shownCount++] = token;
+      return this;
+    }
+
+    private int lastLength() {
+      return sequences == 0 ? 0 : starts[sequences] - starts[sequences - 1];
+    }
+
     /** Returns the number of tokens so far. */
     public int tokens() {
       return starts[sequences];
@@ -329,7 +437,9 @@ public final class MicroBatch implements Positions {
           Arrays.copyOf(labels, count),
           Arrays.copyOf(starts, sequences + 1),
           Arrays.copyOf(tasks, sequences),
-          dropouts);
+          dropouts,
+          Map.of(),
+          Arrays.copyOf(shown, shownCount));
     }
   }
 }

@@ -16,7 +16,14 @@ public sealed interface OutputGradient {
    * cross-entropy of n tokens, and for losses of pairs whatever their formula gives.
    *
    * @param coefficients one for each token; those of tokens without a label are not looked at
+   * @param states with respect to the hidden states that the micro-batch shows, {@code [shown,
+   *     hidden]}
    */
   @SuppressWarnings("ArrayRecordComponent") // never compared
-  record OfLogProbabilities(float[] coefficients) implements OutputGradient {}
+  record OfLogProbabilities(float[] coefficients, float[] states) implements OutputGradient {
+    /** Creates a gradient for a micro-batch that shows no states. */
+    public OfLogProbabilities(float[] coefficients) {
+      this(coefficients, new float[0]);
+    }
+  }
 }

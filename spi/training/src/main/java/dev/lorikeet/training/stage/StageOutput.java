@@ -16,7 +16,9 @@ public sealed interface StageOutput {
    *
    * @param values for each token the log-probability of its label, natural logarithm; 0 for tokens
    *     without. Not finite where the model's numbers are not. Belongs to whoever asked for it
+   * @param states for each token that the micro-batch shows its hidden state behind the final norm,
+   *     {@code [shown, hidden]}; likewise
    */
   @SuppressWarnings("ArrayRecordComponent") // never compared
-  record LogProbabilities(double[] values) implements StageOutput {}
+  record LogProbabilities(double[] values, float[] states) implements StageOutput {}
 }

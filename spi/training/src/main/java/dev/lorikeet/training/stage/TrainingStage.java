@@ -64,6 +64,16 @@ public interface TrainingStage extends AutoCloseable {
   float[] rowNorms(TargetModule module);
 
   /**
+   * Copies the embeddings of tokens, as the first layer has them and token routers see them. May be
+   * called by any thread.
+   *
+   * @param ids of tokens
+   * @param rows receives {@code [ids, hidden]}
+   * @throws IllegalArgumentException if the stage does not embed, or an id is not in the vocabulary
+   */
+  void embeddings(int[] ids, float[] rows);
+
+  /**
    * Computes a micro-batch.
    *
    * @param batch the sequences

@@ -153,4 +153,16 @@ record Settings(JsonFile own, JsonFile defaults) {
   <T> Optional<T> choice(String kind, Map<String, T> choices, String... names) {
     return find(names).map(found -> choice(found, kind, text(found), choices));
   }
+
+  /** Refuses what a task itself says, but what is of no use to it; defaults may serve others. */
+  void unused(String why, List<String> keys) {
+    for (String key : keys) {
+      ownOf(key)
+          .filter(found -> !found.value().isNull())
+          .ifPresent(
+              found -> {
+                throw found.refuse("expected nothing, since " + why);
+              });
+    }
+  }
 }

@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -135,7 +136,7 @@ public final class TaskFile {
   /**
    * Reads a file.
    *
-   * @return at least one task; no two names differ only in case
+   * @return at least one task; no two names, those of experts among them, differ only in case
    * @throws LorikeetException with {@code INVALID_CONFIG} that names file and key, or line, if the
    *     file is none of these, has unknown keys or values that are not what they must be
    */
@@ -154,9 +155,10 @@ public final class TaskFile {
       Entry entry =
           new TaskReader(new Settings(task, defaults), Objects.requireNonNull(whole.getParent()))
               .read();
-      if (!names.add(entry.spec().name().toLowerCase(Locale.ROOT))) {
-        throw Faults.CONFIG.invalid(
-            task.where("name"), "a name that no other task has", entry.spec().name());
+      for (String name : names(entry.spec())) {
+        if (!names.add(name.toLowerCase(Locale.ROOT))) {
+          throw Faults.CONFIG.invalid(task.where("name"), "a name that no other task has", name);
+        }
       }
       entries.add(entry);
     }
@@ -164,6 +166,13 @@ public final class TaskFile {
       throw root.missing("tasks", "at least one task");
     }
     return List.copyOf(entries);
+  }
+
+  /** Returns the names of a task and of what it learns, each once. */
+  private static Set<String> names(TaskSpec spec) {
+    Set<String> names = new LinkedHashSet<>(List.of(spec.name()));
+    names.addAll(spec.adapters());
+    return names;
   }
 
   private static ObjectNode empty() {

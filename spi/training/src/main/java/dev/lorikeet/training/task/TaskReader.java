@@ -73,17 +73,19 @@ final class TaskReader {
           "loss_type",
           "beta",
           "cpo_alpha",
+          "temperature",
+          "contrastive_weight",
           "max_length",
           "overlong");
 
   /** What may be the same for all tasks. */
-  static final Set<String> KEYS_OF_DEFAULTS = union(METHOD_KEYS.stream(), OTHER_KEYS.stream());
+  static final Set<String> KEYS_OF_DEFAULTS =
+      union(Stream.concat(METHOD_KEYS.stream(), MixtureReader.KEYS.stream()), OTHER_KEYS.stream());
 
   /** All keys of a task. */
   static final Set<String> KEYS = union(KEYS_OF_DEFAULTS.stream(), Stream.of("name", "data"));
 
   private static final double LORA_PLUS_RATIO = 16;
-  private static final double BETA = 0.1;
 
   /** What a method is called; the last is known, but not here yet. */
   private enum Method {
@@ -92,6 +94,7 @@ final class TaskReader {
     LORA_PLUS,
     BLOCK_DIAGONAL,
     DORA,
+    MIXTURE,
     VERA
   }
 
@@ -102,6 +105,7 @@ final class TaskReader {
           "lora+", Method.LORA_PLUS,
           "block-diagonal", Method.BLOCK_DIAGONAL,
           "dora", Method.DORA,
+          "mixture", Method.MIXTURE,
           "vera", Method.VERA);
 
   /** What an optimizer is called. */
@@ -178,31 +182,23 @@ final class TaskReader {
     return settings.own().missing(key, expected);
   }
 
-  /** Refuses what a task itself says, but what is of no use to it; defaults may serve others. */
-  private void unused(String why, List<String> keys) {
-    for (String key : keys) {
-      settings
-          .ownOf(key)
-          .filter(found -> !found.value().isNull())
-          .ifPresent(
-              found -> {
-                throw found.refuse("expected nothing, since " + why);
-              });
-    }
-  }
-
   private void adapter(TaskSpec.Builder spec) {
     Set<Method> methods = methods();
     double ratio = settings.above(0, "loraplus_lr_ratio").orElse(LORA_PLUS_RATIO);
     if (methods.contains(Method.LORA_PLUS)) {
       spec.loraPlusRatio(ratio);
     } else {
-      unused("the method is not lora+", List.of("loraplus_lr_ratio"));
+      settings.unused("the method is not lora+", List.of("loraplus_lr_ratio"));
+    }
+    if (methods.contains(Method.MIXTURE)) {
+      spec.mixture(MixtureReader.read(settings));
+    } else {
+      settings.unused("the method is not mixture", MixtureReader.KEYS);
     }
     Optional<Path> start = settings.path(folder, "start");
     LoraMethod method = method(methods);
     if (start.isPresent()) {
-      unused("the adapter at 'start' has it", METHOD_KEYS);
+      settings.unused("the adapter at 'start' has it", METHOD_KEYS);
       spec.start(start.get());
     } else {
       spec.method(method);
@@ -230,7 +226,7 @@ final class TaskReader {
     boolean blockDiagonal = methods.contains(Method.BLOCK_DIAGONAL);
     OptionalInt blocks = settings.integer(1, most, "nblocks");
     if (!blockDiagonal) {
-      unused("the method is not block-diagonal", List.of("nblocks"));
+      settings.unused("the method is not block-diagonal", List.of("nblocks"));
     } else if (blocks.isEmpty()) {
       throw missing("nblocks", "the number of blocks of the method block-diagonal");
     }
@@ -297,7 +293,7 @@ final class TaskReader {
   }
 
   private void learning(TaskSpec.Builder spec) {
-    spec.objective(objective());
+    spec.objective(new ObjectiveReader(settings).read());
     spec.optimizer(optimizer());
     settings.above(0, "learning_rate").ifPresent(spec::learningRate);
     Schedule.Shape shape =
@@ -323,29 +319,6 @@ final class TaskReader {
     spec.keepBest(settings.flag("load_best_model_at_end", false));
   }
 
-  private Objective objective() {
-    double beta = settings.above(0, "beta").orElse(BETA);
-    double weight = settings.atLeast(0, "cpo_alpha").orElse(1);
-    Objective objective =
-        settings
-            .choice(
-                "objective",
-                Map.of(
-                    "next-token", new Objective.NextToken(),
-                    "dpo", new Objective.Dpo(beta),
-                    "cpo", new Objective.Cpo(beta, weight)),
-                "objective",
-                "loss_type")
-            .orElse(new Objective.NextToken());
-    if (objective instanceof Objective.NextToken) {
-      unused("the objective is next-token", List.of("beta"));
-    }
-    if (!(objective instanceof Objective.Cpo)) {
-      unused("the objective is not cpo", List.of("cpo_alpha"));
-    }
-    return objective;
-  }
-
   private OptimizerSpec optimizer() {
     double decay = settings.atLeast(0, "weight_decay").orElse(0);
     OptimizerSpec.AdamW otherwise = OptimizerSpec.AdamW.DEFAULT;
@@ -357,7 +330,8 @@ final class TaskReader {
     return switch (optimizer) {
       case ADAMW -> new OptimizerSpec.AdamW(beta1, beta2, epsilon, decay);
       case SGD -> {
-        unused("the optimizer is sgd", List.of("adam_beta1", "adam_beta2", "adam_epsilon"));
+        settings.unused(
+            "the optimizer is sgd", List.of("adam_beta1", "adam_beta2", "adam_epsilon"));
         yield new OptimizerSpec.Sgd(decay);
       }
       case LORA_RITE ->

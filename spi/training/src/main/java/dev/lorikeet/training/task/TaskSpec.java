@@ -2,9 +2,11 @@ package dev.lorikeet.training.task;
 
 import dev.lorikeet.tensor.ElementType;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.stream.IntStream;
 
 /**
  * One adapter that is to be learned: all but its examples. Made by {@link #builder}.
@@ -12,7 +14,8 @@ import java.util.OptionalDouble;
  * @param name of the task and of its adapter: letters, digits, {@code . _ -}
  * @param objective what is minimized
  * @param method what the adapter looks like; not used where {@code start} is given
- * @param start a PEFT directory to go on from
+ * @param mixture where several adapters of this method are learned together with a gate
+ * @param start a PEFT directory to go on from; not for a mixture
  * @param optimizer how weights change
  * @param learningRate the largest one, above 0
  * @param loraPlusRatio how many times as large it is for B (LoRA+, arXiv 2402.12354), above 0; 1
@@ -42,6 +45,7 @@ public record TaskSpec(
     String name,
     Objective objective,
     LoraMethod method,
+    Optional<Mixture> mixture,
     Optional<Path> start,
     OptimizerSpec optimizer,
     double learningRate,
@@ -86,6 +90,9 @@ public record TaskSpec(
     if (dropout > 0 && method.dora()) {
       throw new IllegalArgumentException("dropout: expected 0 with DoRA, found " + dropout);
     }
+    if (mixture.isPresent()) {
+      checkMixed(objective, method, start);
+    }
     Ranges.atLeast("checkpoint every", checkpointEvery, 0);
     Ranges.atLeast("publish every", publishEvery, 0);
     Ranges.atLeast("validate every", validateEvery, 0);
@@ -94,6 +101,30 @@ public record TaskSpec(
       throw new IllegalArgumentException(
           "early stopping patience: expected none without 'validate every', found " + patience);
     }
+  }
+
+  private static void checkMixed(Objective objective, LoraMethod method, Optional<Path> start) {
+    if (!(objective instanceof Objective.NextToken)) {
+      throw new IllegalArgumentException(
+          "mixture: expected the objective next-token, found " + objective);
+    }
+    if (method.dora()) {
+      throw new IllegalArgumentException("mixture: expected experts without DoRA, found dora");
+    }
+    if (start.isPresent()) {
+      throw new IllegalArgumentException(
+          "mixture: expected no adapter to go on from, found " + start.get());
+    }
+  }
+
+  /**
+   * Returns the names of the adapters that are learned: the task's, or with a mixture the task's
+   * with {@code -1} behind it, and so on.
+   */
+  public List<String> adapters() {
+    return mixture.isEmpty()
+        ? List.of(name)
+        : IntStream.rangeClosed(1, mixture.get().experts()).mapToObj(e -> name + "-" + e).toList();
   }
 
   /** Returns a builder with defaults for all but the name. */
@@ -107,6 +138,7 @@ public record TaskSpec(
         name,
         objective,
         method,
+        mixture,
         start,
         optimizer,
         learningRate,
@@ -138,6 +170,7 @@ public record TaskSpec(
     private final String name;
     private Objective objective = new Objective.NextToken();
     private LoraMethod method = LoraMethod.DEFAULT;
+    private Optional<Mixture> mixture = Optional.empty();
     private Optional<Path> start = Optional.empty();
     private OptimizerSpec optimizer = OptimizerSpec.AdamW.DEFAULT;
     private double learningRate = 2e-4;
@@ -171,6 +204,12 @@ public record TaskSpec(
     /** Sets what the adapter looks like. */
     public Builder method(LoraMethod value) {
       method = value;
+      return this;
+    }
+
+    /** Learns several adapters together with a gate that mixes them. */
+    public Builder mixture(Mixture value) {
+      mixture = Optional.of(value);
       return this;
     }
 
@@ -294,6 +333,7 @@ public record TaskSpec(
           name,
           objective,
           method,
+          mixture,
           start,
           optimizer,
           learningRate,

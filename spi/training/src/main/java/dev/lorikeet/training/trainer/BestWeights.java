@@ -1,7 +1,5 @@
 package dev.lorikeet.training.trainer;
 
-import dev.lorikeet.training.learning.LearningAdapter;
-import dev.lorikeet.training.optimizer.FactorMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -14,14 +12,14 @@ import java.util.OptionalDouble;
  */
 final class BestWeights implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
-  private final LearningAdapter adapter;
+  private final TaskWeights learned;
   private final List<MemorySegment> copies = new ArrayList<>();
   private OptionalDouble loss = OptionalDouble.empty();
   private int misses;
 
   /** Begins without a loss; has room for a copy of the weights if they are to be kept. */
-  BestWeights(LearningAdapter adapter, boolean keep) {
-    this.adapter = adapter;
+  BestWeights(TaskWeights learned, boolean keep) {
+    this.learned = learned;
     if (keep) {
       for (MemorySegment values : weights()) {
         copies.add(arena.allocate(values.byteSize(), 64));
@@ -52,15 +50,14 @@ final class BestWeights implements AutoCloseable {
       for (int i = 0; i < copies.size(); i++) {
         weights.get(i).copyFrom(copies.get(i));
       }
-      adapter.publish();
+      learned.publish();
     }
   }
 
   private List<MemorySegment> weights() {
-    return adapter.modules().stream()
-        .flatMap(module -> module.factors().stream())
-        .map(FactorMemory::values)
-        .toList();
+    List<MemorySegment> all = new ArrayList<>();
+    learned.each((name, factor) -> all.add(factor.values()));
+    return all;
   }
 
   /** Returns the best loss so far. */

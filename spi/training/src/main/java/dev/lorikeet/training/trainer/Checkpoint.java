@@ -11,9 +11,6 @@ import dev.lorikeet.files.safetensors.SafetensorsFile;
 import dev.lorikeet.files.safetensors.SafetensorsWriter;
 import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
-import dev.lorikeet.training.learning.LearningAdapter;
-import dev.lorikeet.training.learning.LearningModule;
-import dev.lorikeet.training.optimizer.FactorMemory;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -48,15 +45,14 @@ final class Checkpoint {
   private Checkpoint() {}
 
   /** Writes the state after {@code step} steps, and removes older ones. */
-  static Path write(Path folder, TaskSpec spec, LearningAdapter adapter, BestWeights best, int step)
+  static Path write(Path folder, TaskSpec spec, TaskWeights learned, BestWeights best, int step)
       throws IOException {
     Files.createDirectories(folder);
     Path whole = folder.resolve("step-%09d".formatted(step));
     try (Workplace work = Workplace.in(folder)) {
       Path unfinished = Files.createDirectory(work.path("step"));
       SafetensorsWriter tensors = new SafetensorsWriter();
-      each(
-          adapter,
+      learned.each(
           (name, factor) -> {
             List<Long> shape = List.of((long) factor.rows(), (long) factor.columns());
             tensors.add(name, StoredType.F32, shape, out -> out.write(factor.values()));
@@ -71,7 +67,7 @@ final class Checkpoint {
           });
       if (best.loss().isPresent()) {
         eachBest(
-            adapter,
+            learned,
             best,
             (name, copy) ->
                 tensors.add(
@@ -103,12 +99,12 @@ final class Checkpoint {
   }
 
   /**
-   * Brings an adapter to the state of the last checkpoint.
+   * Brings weights to the state of the last checkpoint.
    *
    * @return how many steps were made; 0 if there is no checkpoint
    * @throws LorikeetException if the checkpoint is damaged, or of a task with other settings
    */
-  static int resume(Path folder, TaskSpec spec, LearningAdapter adapter, BestWeights best)
+  static int resume(Path folder, TaskSpec spec, TaskWeights learned, BestWeights best)
       throws IOException {
     Optional<Found> last = all(folder).stream().max((x, y) -> Integer.compare(x.step(), y.step()));
     if (last.isEmpty()) {
@@ -132,8 +128,7 @@ final class Checkpoint {
       Map<String, StoredTensor> tensors = new HashMap<>();
       Path state = path.resolve(STATE);
       SafetensorsFile.map(state, arena).forEach(tensor -> tensors.put(tensor.name(), tensor));
-      each(
-          adapter,
+      learned.each(
           (name, factor) -> {
             List<Long> shape = List.of((long) factor.rows(), (long) factor.columns());
             factor.values().copyFrom(take(state, tensors, name, shape).bytes());
@@ -148,7 +143,7 @@ final class Checkpoint {
       if (loss.isPresent()) {
         best.resume(loss.getAsDouble(), progress.integer("misses", 0, Integer.MAX_VALUE));
         eachBest(
-            adapter,
+            learned,
             best,
             (name, copy) -> {
               List<Long> shape = List.of(copy.byteSize() / Float.BYTES);
@@ -156,7 +151,7 @@ final class Checkpoint {
             });
       }
     }
-    adapter.publish();
+    learned.publish();
     return step;
   }
 
@@ -177,20 +172,10 @@ final class Checkpoint {
     return tensor;
   }
 
-  private static void each(LearningAdapter adapter, BiConsumer<String, FactorMemory> action) {
-    for (LearningModule module : adapter.modules()) {
-      String name = module.spec().target().moduleName();
-      action.accept(name + ".lora_A", module.a());
-      action.accept(name + ".lora_B", module.b());
-      module.magnitude().ifPresent(m -> action.accept(name + ".lora_magnitude_vector", m));
-    }
-  }
-
   private static void eachBest(
-      LearningAdapter adapter, BestWeights best, BiConsumer<String, MemorySegment> action) {
+      TaskWeights learned, BestWeights best, BiConsumer<String, MemorySegment> action) {
     Iterator<MemorySegment> copies = best.copies().iterator();
-    each(
-        adapter,
+    learned.each(
         (name, factor) -> {
           if (copies.hasNext()) {
             action.accept(name + ".best", copies.next());
@@ -200,23 +185,27 @@ final class Checkpoint {
 
   /** What changes the weights of a task; where it goes and how urgent it is do not. */
   private static String settings(TaskSpec s) {
+    String mixture = s.mixture().map(m -> "; " + m).orElse("");
     return String.join(
-        "; ",
-        s.objective().toString(),
-        s.start().isPresent() ? "start " + s.start().get().getFileName() : s.method().toString(),
-        s.optimizer().toString(),
-        "learning rate " + s.learningRate(),
-        "LoRA+ " + s.loraPlusRatio(),
-        s.schedule().toString(),
-        "clip " + s.maxGradNorm(),
-        "steps " + s.steps(),
-        "batch " + s.batchSize() + " x " + s.accumulate(),
-        "dropout " + s.dropout(),
-        "seed " + s.seed(),
-        "shuffle " + s.shuffle(),
-        "validate every " + s.validateEvery(),
-        "patience " + s.patience(),
-        "best " + s.keepBest());
+            "; ",
+            s.objective().toString(),
+            s.start().isPresent()
+                ? "start " + s.start().get().getFileName()
+                : s.method().toString(),
+            s.optimizer().toString(),
+            "learning rate " + s.learningRate(),
+            "LoRA+ " + s.loraPlusRatio(),
+            s.schedule().toString(),
+            "clip " + s.maxGradNorm(),
+            "steps " + s.steps(),
+            "batch " + s.batchSize() + " x " + s.accumulate(),
+            "dropout " + s.dropout(),
+            "seed " + s.seed(),
+            "shuffle " + s.shuffle(),
+            "validate every " + s.validateEvery(),
+            "patience " + s.patience(),
+            "best " + s.keepBest())
+        + mixture;
   }
 
   private record Found(int step, Path path) {}

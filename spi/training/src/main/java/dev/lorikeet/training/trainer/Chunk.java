@@ -40,16 +40,17 @@ record Chunk(List<Example> examples, int tokens) {
 
   /** Returns how many sequences go through the model. */
   int sequences() {
-    return examples.stream().mapToInt(e -> e instanceof Example.Preference ? 2 : 1).sum();
+    return examples.stream().mapToInt(e -> e instanceof Example.Text ? 1 : 2).sum();
   }
 
-  /** Adds the sequences, whole; of a preference the chosen and then the rejected. */
+  /** Adds the sequences, whole. */
   void addTo(MicroBatch.Builder batch, int task) {
     addTo(batch, task, sequence -> Dropout.NONE);
   }
 
   /**
-   * Adds the sequences; of a preference the chosen and then the rejected.
+   * Adds the sequences; of a preference the chosen and then the rejected, of a paraphrase the
+   * original and then the other wording, and shows the last token of either prompt.
    *
    * @param dropouts what each sequence of the chunk does without
    */
@@ -62,6 +63,13 @@ record Chunk(List<Example> examples, int tokens) {
         case Example.Preference(int[] prompt, int[] chosen, int[] rejected) -> {
           add(batch, task, prompt, chosen, dropouts.apply(sequence++));
           add(batch, task, prompt, rejected, dropouts.apply(sequence++));
+        }
+        case Example.Paraphrase(Example.Text original, Example.Text paraphrased) -> {
+          for (Example.Text wording : List.of(original, paraphrased)) {
+            batch
+                .add(task, wording.ids(), wording.labels(), dropouts.apply(sequence++))
+                .show(Example.Paraphrase.lastOfPrompt(wording));
+          }
         }
       }
     }
@@ -82,13 +90,17 @@ record Chunk(List<Example> examples, int tokens) {
     for (Example example : examples) {
       count +=
           switch (example) {
-            case Example.Text(int[] ids, int[] labels) ->
-                Arrays.stream(labels, 1, labels.length)
-                    .filter(l -> l != MicroBatch.NO_LOSS)
-                    .count();
+            case Example.Text text -> labels(text);
+            case Example.Paraphrase pair -> labels(pair.original()) + labels(pair.paraphrased());
             case Example.Preference p -> p.chosen().length + p.rejected().length;
           };
     }
     return count;
+  }
+
+  private static long labels(Example.Text text) {
+    return Arrays.stream(text.labels(), 1, text.labels().length)
+        .filter(label -> label != MicroBatch.NO_LOSS)
+        .count();
   }
 }

@@ -1,7 +1,10 @@
 package dev.lorikeet.training.trainer;
 
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.Objective;
+import java.util.Arrays;
 
 /**
  * The loss of one step of a task, added up over its chunks, and its derivative with respect to each
@@ -10,7 +13,9 @@ import dev.lorikeet.training.task.Objective;
 final class StepLoss {
   private final Objective objective;
   private final double count;
+  private final double pairs;
   private double loss;
+  private double contrastive;
   private double margins;
   private int above;
 
@@ -18,11 +23,14 @@ final class StepLoss {
    * Begins a step.
    *
    * @param objective what is minimized
-   * @param count what the mean is taken over: labels for texts, pairs for preferences
+   * @param labels how many tokens are to be predicted in the step
+   * @param examples how many examples the step has
    */
-  StepLoss(Objective objective, long count) {
+  StepLoss(Objective objective, long labels, long examples) {
     this.objective = objective;
-    this.count = count;
+    this.pairs = Math.max(1, examples);
+    this.count =
+        objective.examples() == Objective.Examples.PREFERENCES ? pairs : Math.max(1, labels);
   }
 
   /**
@@ -31,26 +39,44 @@ final class StepLoss {
    * @param batch the micro-batch
    * @param first the first sequence of the chunk
    * @param end behind its last
-   * @param values log-probabilities by token
+   * @param scores log-probabilities by token, and states of paraphrases
    * @param reference for each sequence of the chunk its log-probability by the base model; empty
    *     where the objective needs none
-   * @param coefficients receives the derivatives
-   * @return whether all of it is finite; if not, nothing was added and the coefficients are zero
+   * @param gradient receives the derivatives
+   * @return whether all of it is finite; if not, nothing was added and the derivatives are zero
    */
   boolean add(
       MicroBatch batch,
       int first,
       int end,
-      double[] values,
+      StageOutput.LogProbabilities scores,
       double[] reference,
-      float[] coefficients) {
+      OutputGradient.OfLogProbabilities gradient) {
+    double[] values = scores.values();
+    float[] coefficients = gradient.coefficients();
     double added = 0;
+    double contrast = 0;
     double margin = 0;
     int positive = 0;
-    if (objective instanceof Objective.NextToken) {
+    if (objective.examples() != Objective.Examples.PREFERENCES) {
+      long labels = 0;
       for (int s = first; s < end; s++) {
         added -= batch.sum(s, values) / count;
         fill(batch, s, -1 / count, coefficients);
+        labels += labelled(batch, s);
+      }
+      if (objective instanceof Objective.Contrastive(double temperature, double weight)) {
+        int row = batch.shownBefore(first);
+        int width = scores.states().length / batch.copyShown().length;
+        int here = (end - first) / 2;
+        ContrastiveLoss apart = new ContrastiveLoss(scores.states(), row, here, width, temperature);
+        double generation = added * count / labels;
+        double ratio = apart.loss() > 0 ? Math.min(weight, generation / apart.loss()) : weight;
+        double part = here / pairs;
+        apart.gradient(part * ratio, gradient.states(), row);
+        added += part * ratio * apart.loss();
+        contrast = part * apart.loss();
+        positive = apart.found();
       }
     } else {
       for (int s = first; s < end; s += 2) {
@@ -74,7 +100,8 @@ final class StepLoss {
             fill(batch, s, -slope - each / count, coefficients);
             fill(batch, s + 1, slope, coefficients);
           }
-          case Objective.NextToken() -> throw new IllegalStateException("texts are no pairs");
+          case Objective.NextToken none -> throw noPreferences();
+          case Objective.Contrastive none -> throw noPreferences();
         }
         added += (softplus(-h) + likelihood) / count;
         margin += h;
@@ -85,9 +112,11 @@ final class StepLoss {
       for (int s = first; s < end; s++) {
         fill(batch, s, 0, coefficients);
       }
+      clear(batch, first, end, gradient.states());
       return false;
     }
     loss += added;
+    contrastive += contrast;
     margins += margin;
     above += positive;
     return true;
@@ -96,6 +125,20 @@ final class StepLoss {
   private static void fill(MicroBatch batch, int sequence, double value, float[] coefficients) {
     for (int t = batch.start(sequence); t < batch.start(sequence + 1); t++) {
       coefficients[t] = (float) value;
+    }
+  }
+
+  private static IllegalStateException noPreferences() {
+    return new IllegalStateException("expected an objective of preferences");
+  }
+
+  /** Clears the rows of sequences, of whom nobody may hear. */
+  private static void clear(MicroBatch batch, int first, int end, float[] states) {
+    int shown = batch.copyShown().length;
+    if (shown > 0) {
+      int width = states.length / shown;
+      int behind = end == batch.sequences() ? shown : batch.shownBefore(end);
+      Arrays.fill(states, batch.shownBefore(first) * width, behind * width, 0);
     }
   }
 
@@ -125,6 +168,10 @@ final class StepLoss {
   }
 
   double accuracy() {
-    return above / count;
+    return above / pairs;
+  }
+
+  double contrastive() {
+    return contrastive;
   }
 }

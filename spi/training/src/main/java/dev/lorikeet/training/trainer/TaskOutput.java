@@ -6,7 +6,8 @@ import java.util.Optional;
 /**
  * Where a task's files go.
  *
- * @param adapter the PEFT directory of the finished adapter, which must not be there yet
+ * @param adapter the PEFT directory of the finished adapter, or the directory of a mixture's
+ *     experts and gate, which must not be there yet
  * @param baseModel the base model's name or path, for PEFT, which loads it from there
  */
 public record TaskOutput(Path adapter, Optional<String> baseModel) {

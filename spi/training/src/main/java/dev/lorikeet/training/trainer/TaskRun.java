@@ -4,13 +4,13 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.shape.ModelShape;
-import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.learning.Learner;
-import dev.lorikeet.training.learning.LearningAdapter;
-import dev.lorikeet.training.optimizer.Optimizer;
+import dev.lorikeet.training.learning.LearningGate;
 import dev.lorikeet.training.stage.Dropout;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.task.Objective;
 import dev.lorikeet.training.task.OptimizerSpec;
 import dev.lorikeet.training.task.TaskSpec;
@@ -21,11 +21,11 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.Function;
 
 /** A task on its way, step by step. All but the state is the trainer's thread's alone. */
 final class TaskRun implements TrainingTask {
@@ -36,7 +36,7 @@ final class TaskRun implements TrainingTask {
   private final TrainingObserver observer;
   private final TaskFiles files;
   private final Runnable changed;
-  private final LearningAdapter adapter;
+  private final TaskWeights learned;
   private final BestWeights best;
   private final CompletableFuture<StepReport> completion = new CompletableFuture<>();
   private final Deque<Chunk> chunks = new ArrayDeque<>();
@@ -50,6 +50,7 @@ final class TaskRun implements TrainingTask {
   private int through;
   private long tokens;
   private long labels;
+  private double balance;
   private double norm;
   private double rate;
 
@@ -60,7 +61,7 @@ final class TaskRun implements TrainingTask {
       TaskExamples examples,
       TrainingObserver observer,
       Optional<TaskOutput> output,
-      Function<TargetModule, float[]> rowNorms,
+      Learner learner,
       Runnable changed)
       throws IOException {
     this.number = number;
@@ -69,7 +70,7 @@ final class TaskRun implements TrainingTask {
     this.examples = examples;
     this.observer = observer;
     this.changed = changed;
-    this.loss = new StepLoss(spec.objective(), 1);
+    this.loss = new StepLoss(spec.objective(), 1, 1);
     if ((spec.patience() > 0 || spec.keepBest()) && examples.validation().isEmpty()) {
       throw new LorikeetException(
           Code.INVALID_CONFIG,
@@ -79,21 +80,16 @@ final class TaskRun implements TrainingTask {
               + " adapter, found none");
     }
     this.files = new TaskFiles(output, spec, shape, observer);
-    int slots = Optimizer.of(spec.optimizer()).slots();
-    this.adapter =
-        spec.start().isPresent()
-            ? LearningAdapter.read(spec.name(), spec.start().get(), shape, slots)
-            : LearningAdapter.begin(
-                spec.name(), spec.method(), shape, slots, spec.seed(), rowNorms);
-    this.best = new BestWeights(adapter, spec.keepBest());
+    this.learned = TaskWeights.begin(spec, shape, learner);
+    this.best = new BestWeights(learned, spec.keepBest());
     try {
       if (spec.optimizer() instanceof OptimizerSpec.LoraRite) {
-        adapter.modules().forEach(module -> refuseBlocks(module.spec()));
+        learned.adapters().forEach(a -> a.modules().forEach(module -> refuseBlocks(module.spec())));
       }
-      made = files.resume(adapter, best);
+      made = files.resume(learned, best);
     } catch (IOException | RuntimeException | Error e) {
       best.close();
-      adapter.close();
+      learned.close();
       throw e;
     }
   }
@@ -118,10 +114,6 @@ final class TaskRun implements TrainingTask {
     return spec;
   }
 
-  LearningAdapter adapter() {
-    return adapter;
-  }
-
   /** Returns whether it takes part in micro-batches and has something to compute. */
   boolean isReady() {
     return state == State.RUNNING && (!chunks.isEmpty() || underway == 0);
@@ -134,7 +126,7 @@ final class TaskRun implements TrainingTask {
 
   /** Brings it to the learner. */
   void join(Learner learner) {
-    learner.join(number, adapter, spec.optimizer());
+    learner.join(number, learned.adapters(), spec.optimizer());
     joined = true;
   }
 
@@ -171,6 +163,7 @@ final class TaskRun implements TrainingTask {
     through = 0;
     tokens = 0;
     labels = 0;
+    balance = 0;
     long first = (long) made * spec.examplesPerStep();
     for (int batch = 0; batch < spec.accumulate(); batch++) {
       List<Example> together = new ArrayList<>();
@@ -192,14 +185,22 @@ final class TaskRun implements TrainingTask {
   }
 
   private void check(Example example, int maxTokens) {
-    if (spec.objective().takesPreferences() != (example instanceof Example.Preference)) {
+    Objective.Examples expected = spec.objective().examples();
+    Objective.Examples found =
+        switch (example) {
+          case Example.Text text -> Objective.Examples.TEXTS;
+          case Example.Preference pair -> Objective.Examples.PREFERENCES;
+          case Example.Paraphrase pair -> Objective.Examples.PARAPHRASES;
+        };
+    if (found != expected) {
       throw new LorikeetException(
           Code.INVALID_CONFIG,
           "task '"
               + spec.name()
               + "': expected "
-              + (spec.objective().takesPreferences() ? "preferences" : "texts")
-              + " for this objective, found the other kind of example");
+              + expected.name().toLowerCase(Locale.ROOT)
+              + " for this objective, found "
+              + found.name().toLowerCase(Locale.ROOT));
     }
     if (example.tokens() > maxTokens) {
       throw new LorikeetException(
@@ -219,6 +220,7 @@ final class TaskRun implements TrainingTask {
         switch (example) {
           case Example.Text text -> new int[][] {text.ids()};
           case Example.Preference p -> new int[][] {p.prompt(), p.chosen(), p.rejected()};
+          case Example.Paraphrase p -> new int[][] {p.original().ids(), p.paraphrased().ids()};
         };
     for (int[] ids : all) {
       for (int id : ids) {
@@ -251,6 +253,17 @@ final class TaskRun implements TrainingTask {
     return new Dropout(spec.dropout(), Dropout.mix(key ^ sequence));
   }
 
+  /** Returns which experts the tokens of a micro-batch use that are this task's, if it has any. */
+  Optional<LearningGate.Routing> route(MicroBatch batch) {
+    return learned.gate().map(gate -> gate.route(batch, number));
+  }
+
+  /** Takes what the backward gave for the weights of a mixture. */
+  void learnGate(LearningGate.Routing routing, float[] byWeight) {
+    learned.gate().orElseThrow().learn(routing, byWeight, tokens);
+    balance += routing.balance() * routing.mixture().tokens() / tokens;
+  }
+
   /** Returns the examples of a chunk whose log-probabilities by the base model are not known. */
   List<Example> withoutReference(Chunk chunk) {
     return spec.objective() instanceof Objective.Dpo
@@ -269,8 +282,13 @@ final class TaskRun implements TrainingTask {
    * @return whether it is finite
    */
   boolean took(
-      Chunk chunk, MicroBatch batch, int first, int end, double[] values, float[] coefficients) {
-    return loss.add(batch, first, end, values, referenceOf(chunk), coefficients);
+      Chunk chunk,
+      MicroBatch batch,
+      int first,
+      int end,
+      StageOutput.LogProbabilities scores,
+      OutputGradient.OfLogProbabilities gradient) {
+    return loss.add(batch, first, end, scores, referenceOf(chunk), gradient);
   }
 
   /** Returns the log-probabilities by the base model of a chunk's sequences, if they are needed. */
@@ -290,6 +308,9 @@ final class TaskRun implements TrainingTask {
   /** Changes the weights by the gradients of the step. */
   void makeStep(Learner learner) {
     norm = learner.gradientNorm(number);
+    if (learned.gate().isPresent()) {
+      norm = Math.sqrt(norm * norm + learned.gate().get().squares());
+    }
     if (!Double.isFinite(norm)) {
       throw notFinite("gradient norm", norm);
     }
@@ -297,10 +318,15 @@ final class TaskRun implements TrainingTask {
     if (spec.maxGradNorm().isPresent()) {
       scale = (float) Math.min(1, spec.maxGradNorm().getAsDouble() / (norm + 1e-6));
     }
-    rate = spec.learningRate() * spec.schedule().factor(made, spec.steps());
+    double factor = spec.schedule().factor(made, spec.steps());
+    rate = spec.learningRate() * factor;
     made++;
     double rateB = rate * spec.loraPlusRatio();
     learner.step(number, new Learner.Step(rate, rateB, scale, made));
+    if (learned.gate().isPresent()) {
+      double most = spec.mixture().orElseThrow().gateLearningRate().orElse(spec.learningRate());
+      learned.gate().get().step(most * factor, scale, made);
+    }
   }
 
   /** Returns whether the adapter is to be judged after this step. */
@@ -316,15 +342,16 @@ final class TaskRun implements TrainingTask {
 
   /** Returns an empty sum of the loss over chunks. */
   StepLoss lossOf(List<Chunk> of) {
-    long pairs = of.stream().mapToLong(chunk -> chunk.examples().size()).sum();
+    long examplesOf = of.stream().mapToLong(chunk -> chunk.examples().size()).sum();
     long all = of.stream().mapToLong(Chunk::labels).sum();
-    return new StepLoss(
-        spec.objective(), Math.max(1, spec.objective().takesPreferences() ? pairs : all));
+    return new StepLoss(spec.objective(), all, examplesOf);
   }
 
   /** Tells of the step that was made, and ends the task or saves it where that is due. */
   void report(Learner learner, OptionalDouble validationLoss) throws IOException {
-    boolean pairs = spec.objective().takesPreferences();
+    Objective.Examples of = spec.objective().examples();
+    boolean preferences = of == Objective.Examples.PREFERENCES;
+    boolean paraphrases = of == Objective.Examples.PARAPHRASES;
     StepReport report =
         new StepReport(
             spec.name(),
@@ -335,8 +362,12 @@ final class TaskRun implements TrainingTask {
             labels,
             norm,
             rate,
-            pairs ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
-            pairs ? OptionalDouble.of(loss.accuracy()) : OptionalDouble.empty(),
+            preferences ? OptionalDouble.of(loss.margin()) : OptionalDouble.empty(),
+            preferences || paraphrases
+                ? OptionalDouble.of(loss.accuracy())
+                : OptionalDouble.empty(),
+            paraphrases ? OptionalDouble.of(loss.contrastive()) : OptionalDouble.empty(),
+            learned.gate().isPresent() ? OptionalDouble.of(balance) : OptionalDouble.empty(),
             validationLoss);
     observer.stepped(report);
     if (validationLoss.isPresent() || made == spec.steps() || files.isDue(made)) {
@@ -345,11 +376,11 @@ final class TaskRun implements TrainingTask {
     validationLoss.ifPresent(best::take);
     if (made == spec.steps() || (spec.patience() > 0 && best.misses() >= spec.patience())) {
       best.restore();
-      files.finish(made, adapter);
+      files.finish(made, learned);
       end(State.FINISHED);
       completion.complete(report);
     } else {
-      files.stepped(made, adapter, best);
+      files.stepped(made, learned, best);
     }
   }
 
@@ -385,7 +416,7 @@ final class TaskRun implements TrainingTask {
   /** Releases what the task holds, after its end; the learner has it no more. */
   void release() {
     best.close();
-    adapter.close();
+    learned.close();
     if (state == State.CANCELLED) {
       completion.completeExceptionally(
           new LorikeetException(Code.CANCELLED, "task '" + spec.name() + "' was cancelled"));

@@ -7,20 +7,20 @@ import dev.lorikeet.training.data.Example;
 import dev.lorikeet.training.learning.Learner;
 import dev.lorikeet.training.learning.StageLearner;
 import dev.lorikeet.training.stage.MicroBatch;
+import dev.lorikeet.training.stage.OutputGradient;
 import dev.lorikeet.training.stage.Retention;
+import dev.lorikeet.training.stage.StageOutput;
 import dev.lorikeet.training.stage.TrainingStage;
 import dev.lorikeet.training.task.TaskSpec;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -50,23 +50,12 @@ public final class Trainer implements AutoCloseable {
   private final AtomicInteger numbers = new AtomicInteger();
 
   // The trainer's thread's alone.
-  private final Map<Integer, Underway> underway = new HashMap<>();
+  private final Map<Integer, JointBatch> underway = new HashMap<>();
   private int entered;
 
   // Guarded by this.
   private final List<TaskRun> runs = new ArrayList<>();
   private boolean closed;
-
-  /**
-   * A task's part of a micro-batch.
-   *
-   * @param firstSequence how many sequences of the task's step are before it
-   * @param completes whether it is the last of the task's step
-   */
-  private record Part(TaskRun run, Chunk chunk, int firstSequence, boolean completes) {}
-
-  /** A micro-batch that has entered and is not through. */
-  private record Underway(List<Part> parts, MicroBatch batch) {}
 
   /**
    * Starts a trainer on one stage.
@@ -118,7 +107,7 @@ public final class Trainer implements AutoCloseable {
               examples,
               observer,
               output,
-              learner::rowNorms,
+              learner,
               this::changed);
     } catch (IOException e) {
       throw failed(spec, e);
@@ -219,8 +208,10 @@ public final class Trainer implements AutoCloseable {
         ready.removeIf(run -> !run.isReady());
       }
     } else if (underway.isEmpty()) {
-      List<List<Part>> round = new ArrayList<>();
-      for (List<Part> parts = chosen(ready, most); !parts.isEmpty(); parts = chosen(ready, most)) {
+      List<List<JointBatch.Part>> round = new ArrayList<>();
+      for (List<JointBatch.Part> parts = chosen(ready, most);
+          !parts.isEmpty();
+          parts = chosen(ready, most)) {
         round.add(parts);
         ready.removeIf(run -> !run.isReady());
       }
@@ -235,8 +226,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Returns whose chunks go into the next micro-batch; those that do are last from then on. */
-  private List<Part> chosen(List<TaskRun> ready, int most) {
-    List<Part> parts = new ArrayList<>();
+  private List<JointBatch.Part> chosen(List<TaskRun> ready, int most) {
+    List<JointBatch.Part> parts = new ArrayList<>();
     int tokens = 0;
     for (TaskRun run : List.copyOf(ready)) {
       if (parts.size() == most) {
@@ -246,7 +237,7 @@ public final class Trainer implements AutoCloseable {
       if (chunk.isEmpty()) {
         ready.remove(run);
       } else if (tokens + chunk.get().tokens() <= learner.maxTokens()) {
-        parts.add(new Part(run, chunk.get(), run.through(), run.entered()));
+        parts.add(new JointBatch.Part(run, chunk.get(), run.through(), run.entered()));
         tokens += chunk.get().tokens();
         ready.remove(run);
         ready.add(run);
@@ -258,21 +249,14 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Begins a micro-batch; if it can't be computed, each task's alone, so that others go on. */
-  private boolean begin(List<Part> parts, int round) {
+  private boolean begin(List<JointBatch.Part> parts, int round) {
     if (parts.isEmpty()) {
       return false;
     }
-    MicroBatch.Builder builder = MicroBatch.builder();
-    for (Part part : parts) {
-      part.chunk()
-          .addTo(builder, part.run().number(), s -> part.run().dropout(part.firstSequence() + s));
-    }
-    MicroBatch batch = builder.build();
-    Set<Integer> complete = new HashSet<>();
-    parts.stream().filter(Part::completes).forEach(part -> complete.add(part.run().number()));
     try {
-      learner.enter(entered, batch, complete, round);
-      underway.put(entered++, new Underway(parts, batch));
+      JointBatch joint = JointBatch.of(parts);
+      learner.enter(entered, joint.batch(), joint.complete(), round);
+      underway.put(entered++, joint);
     } catch (RuntimeException | Error e) {
       if (parts.size() == 1) {
         failed(parts, e);
@@ -283,8 +267,8 @@ public final class Trainer implements AutoCloseable {
     return true;
   }
 
-  private static void failed(List<Part> parts, Throwable e) {
-    for (Part part : parts) {
+  private static void failed(List<JointBatch.Part> parts, Throwable e) {
+    for (JointBatch.Part part : parts) {
       part.run().left();
       part.run().fail(told(part.run(), e));
     }
@@ -300,20 +284,21 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     switch (outcome) {
-      case Learner.Outcome.Scored(int number, double[] values) -> {
-        Underway scored = Objects.requireNonNull(underway.get(number));
+      case Learner.Outcome.Scored(int number, StageOutput.LogProbabilities scores) -> {
+        JointBatch scored = Objects.requireNonNull(underway.get(number));
         try {
-          goBack(number, scored, values);
+          goBack(number, scored, scores);
         } catch (RuntimeException | Error e) {
           // What of the gradients was added nobody knows.
           underway.remove(number);
           failed(scored.parts(), e);
         }
       }
-      case Learner.Outcome.Through(int number) -> {
-        List<Part> parts = Objects.requireNonNull(underway.remove(number)).parts();
-        parts.forEach(part -> part.run().left());
-        parts.forEach(part -> step(part.run()));
+      case Learner.Outcome.Through(int number, Map<Integer, float[]> weights) -> {
+        JointBatch joint = Objects.requireNonNull(underway.remove(number));
+        joint.parts().forEach(part -> part.run().left());
+        joint.learnGates(weights);
+        joint.parts().forEach(part -> step(part.run()));
       }
     }
   }
@@ -329,18 +314,24 @@ public final class Trainer implements AutoCloseable {
     all.stream().filter(run -> !run.hasEnded()).forEach(run -> run.fail(told(run, e)));
   }
 
-  private void goBack(int number, Underway scored, double[] values) {
+  private void goBack(int number, JointBatch scored, StageOutput.LogProbabilities scores) {
     MicroBatch batch = scored.batch();
-    float[] coefficients = new float[batch.tokens()];
+    OutputGradient.OfLogProbabilities gradient = zero(batch, scores);
     int first = 0;
-    for (Part part : scored.parts()) {
+    for (JointBatch.Part part : scored.parts()) {
       int end = first + part.chunk().sequences();
-      if (!part.run().took(part.chunk(), batch, first, end, values, coefficients)) {
+      if (!part.run().took(part.chunk(), batch, first, end, scores, gradient)) {
         part.run().fail(part.run().notFinite("loss", Double.NaN));
       }
       first = end;
     }
-    learner.goBack(number, coefficients);
+    learner.goBack(number, gradient);
+  }
+
+  private static OutputGradient.OfLogProbabilities zero(
+      MicroBatch batch, StageOutput.LogProbabilities scores) {
+    return new OutputGradient.OfLogProbabilities(
+        new float[batch.tokens()], new float[scores.states().length]);
   }
 
   private void step(TaskRun run) {
@@ -365,20 +356,14 @@ public final class Trainer implements AutoCloseable {
     StepLoss loss = run.lossOf(chunks);
     for (Chunk chunk : chunks) {
       reference(run, run.withoutReference(chunk));
-      MicroBatch batch = batch(run, chunk);
-      double[] values = learner.score(batch, true);
-      float[] unused = new float[batch.tokens()];
-      if (!loss.add(batch, 0, batch.sequences(), values, run.referenceOf(chunk), unused)) {
+      MicroBatch batch = JointBatch.whole(run, chunk, true);
+      StageOutput.LogProbabilities scores = learner.score(batch, true);
+      if (!loss.add(
+          batch, 0, batch.sequences(), scores, run.referenceOf(chunk), zero(batch, scores))) {
         throw run.notFinite("validation loss", Double.NaN);
       }
     }
     return loss.loss();
-  }
-
-  private static MicroBatch batch(TaskRun run, Chunk chunk) {
-    MicroBatch.Builder builder = MicroBatch.builder();
-    chunk.addTo(builder, run.number());
-    return builder.build();
   }
 
   /** Returns the next chunk of a task, with what it needs of the base model; none if it failed. */
@@ -398,8 +383,8 @@ public final class Trainer implements AutoCloseable {
     if (examples.isEmpty()) {
       return;
     }
-    MicroBatch batch = batch(run, Chunk.of(examples));
-    double[] values = learner.score(batch, false);
+    MicroBatch batch = JointBatch.whole(run, Chunk.of(examples), false);
+    double[] values = learner.score(batch, false).values();
     for (int i = 0; i < examples.size(); i++) {
       run.reference(examples.get(i), batch.sum(2 * i, values), batch.sum(2 * i + 1, values));
     }
@@ -413,8 +398,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Lets those that were served wait behind those that were not. */
-  private synchronized void served(List<Part> parts) {
-    for (Part part : parts) {
+  private synchronized void served(List<JointBatch.Part> parts) {
+    for (JointBatch.Part part : parts) {
       if (runs.remove(part.run())) {
         runs.add(part.run());
       }

@@ -25,8 +25,9 @@ public interface TrainingObserver {
    * The adapter after a step is written and can be served.
    *
    * @param step how many steps the task has made
-   * @param adapter a PEFT directory, valid until the next one is published or, if there is none, as
-   *     long as the checkpoints; the last one is the task's output, and stays
+   * @param adapter a PEFT directory, or of a mixture a directory with a PEFT directory for each
+   *     expert and the gate beside them, valid until the next one is published or, if there is
+   *     none, as long as the checkpoints; the last one is the task's output, and stays
    */
   default void published(int step, Path adapter) {}
 }

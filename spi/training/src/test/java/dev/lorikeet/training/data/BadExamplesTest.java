@@ -84,6 +84,10 @@ class BadExamplesTest {
     refusedLine("{'text': 'x', 'prompt': 'y'}", expected, "found prompt, text");
     refusedLine("{'prompt': 'y', 'chosen': 'y'}", expected, "found chosen, prompt");
     refusedLine("{'labels': [1]}", expected, "found labels");
+    refusedLine("{'prompt': 'y', 'paraphrase': 'y'}", expected, "found paraphrase, prompt");
+    refusedLine(
+        "{'prompt': 'y', 'paraphrase': 'z', 'completion': 'x'}",
+        "expected a text as in line 1, found a paraphrase");
   }
 
   @Test

@@ -33,6 +33,12 @@ class ExampleFuzzTest {
       {"prompt_ids": [1], "chosen_ids": [5, 7], "rejected_ids": [6]}
       """;
 
+  private static final String PARAPHRASES =
+      """
+      {"prompt": "x", "paraphrase": "xx", "completion": "the sea"}
+      {"prompt_ids": [1], "paraphrase_ids": [5, 7], "completion_ids": [6]}
+      """;
+
   @TempDir Path folder;
 
   @Test
@@ -56,7 +62,9 @@ class ExampleFuzzTest {
     int refused = 0;
     for (int n = 0; n < MUTATIONS; n++) {
       byte[] original =
-          (random.nextBoolean() ? TEXTS : PREFERENCES).getBytes(StandardCharsets.UTF_8);
+          List.of(TEXTS, PREFERENCES, PARAPHRASES)
+              .get(random.nextInt(3))
+              .getBytes(StandardCharsets.UTF_8);
       byte[] changed = damage.of(original);
       String report =
           "seed " + seed + ", mutation " + n + ": " + new String(changed, StandardCharsets.UTF_8);
@@ -83,6 +91,10 @@ class ExampleFuzzTest {
         assertTrue(Shortened.hasLoss(text.labels()));
       }
       case Example.Preference pair -> assertTrue(pair.tokens() >= 4);
+      case Example.Paraphrase pair -> {
+        check(pair.original(), tokens);
+        check(pair.paraphrased(), tokens);
+      }
     }
   }
 }

@@ -93,6 +93,44 @@ class ExampleReaderTest {
   }
 
   @Test
+  void aParaphraseIsAPromptInTwoWordingsWithOneCompletion() {
+    ExampleSet set =
+        reader()
+            .read(
+                files.lines(
+                    "{'prompt': 'the', 'paraphrase': 'xa', 'completion': ' b'}",
+                    "{'prompt_ids': [4, 5], 'paraphrase_ids': [6], 'completion_ids': [5, 3]}"));
+    Example.Paraphrase pair = (Example.Paraphrase) set.examples().getFirst();
+    assertArrayEquals(
+        new int[] {BOS, tokens.id("the"), tokens.id(" b"), EOS}, pair.original().ids());
+    assertArrayEquals(new int[] {NO, NO, tokens.id(" b"), EOS}, pair.original().labels());
+    // The completion's first token holds the end of this wording, too.
+    assertArrayEquals(
+        new int[] {NO, NO, tokens.id("a "), tokens.id("b"), EOS}, pair.paraphrased().labels());
+    assertEquals(1, Example.Paraphrase.lastOfPrompt(pair.paraphrased()));
+    Example.Paraphrase ids = (Example.Paraphrase) set.examples().get(1);
+    assertArrayEquals(new int[] {4, 5, 5, 3}, ids.original().ids());
+    assertArrayEquals(new int[] {NO, 5, 3}, ids.paraphrased().labels());
+    assertEquals(7, ids.tokens());
+    assertFalse(set.preferences());
+  }
+
+  @Test
+  void longWordingsAreCut() {
+    ExampleReader cutting = builder().eosToken(EOS).maxTokens(4, Overlong.TRUNCATE).build();
+    ExampleSet set =
+        cutting.read(
+            files.lines(
+                "{'prompt': 'x', 'paraphrase': 'xx', 'completion': 'y'}",
+                "{'prompt': 'x', 'paraphrase': 'xxx', 'completion': 'y'}"));
+    Example.Paraphrase pair = (Example.Paraphrase) set.examples().getFirst();
+    assertArrayEquals(new int[] {NO, NO, tokens.id("y"), EOS}, pair.original().labels());
+    assertArrayEquals(new int[] {NO, NO, NO, tokens.id("y")}, pair.paraphrased().labels());
+    assertEquals(1, set.truncated());
+    assertEquals(1, set.leftOut()); // its other wording leaves no room for the completion
+  }
+
+  @Test
   void tokenIdsAreTakenAsTheyAre() {
     ExampleReader ids = ExampleReader.builder(8).eosToken(2).build();
     Example.Text plain = onlyText(ids, files.lines("{'ids': [7, 0, 3]}"));

@@ -12,6 +12,7 @@ import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -97,6 +98,72 @@ class MicroBatchTest {
       assertEquals(1, lora.weight(e));
     }
     assertArrayEquals(new int[] {0, 1, 2, 5, 6, 7, 8, 9}, tokens);
+  }
+
+  @Test
+  void aMixtureIsASegmentForEachOfItsAdaptersWithTheTokensThatChoseIt() {
+    TokenMixture mixture =
+        new TokenMixture(
+            2,
+            new int[] {0, 2, 2, 0, 0, 1, 1, 2, 1, 0, 0, 1, 2, 1},
+            new float[] {.5f, .5f, .6f, .4f, .7f, .3f, .8f, .2f, .9f, .1f, 1, 0, .2f, .8f});
+    MicroBatch batch = mixed().withMixtures(Map.of(4, mixture));
+    assertArrayEquals(new int[] {0, 1, 2, 5, 6, 7, 8}, batch.tokensOf(4));
+    List<Lease> experts = List.of(Lease.of("e0"), Lease.of("e1"), Lease.of("e2"));
+    Lease two = Lease.of("two");
+    LoraBatch lora =
+        batch.fillMixed(
+            new LoraBatch(),
+            task ->
+                switch (task) {
+                  case 4 -> experts;
+                  case 2 -> List.of(two);
+                  default -> List.of();
+                });
+    StringBuilder found = new StringBuilder();
+    for (int s = 0; s < lora.segments(); s++) {
+      found.append(lora.adapter(s).spec().id());
+      for (int e = lora.segmentStart(s); e < lora.segmentEnd(s); e++) {
+        found.append(' ').append(lora.token(e)).append('*').append(lora.weight(e));
+      }
+      found.append('\n');
+    }
+    assertEquals(
+        """
+        e0 0*0.5 1*0.4 2*0.7 6*0.1 7*1.0
+        e1 2*0.3 5*0.8 6*0.9 7*0.0 8*0.8
+        e2 0*0.5 1*0.6 5*0.2 8*0.2
+        two 3*1.0 4*1.0
+        """,
+        found.toString());
+    assertThrows(IllegalArgumentException.class, () -> mixed().withMixtures(Map.of(2, mixture)));
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> new TokenMixture(2, new int[] {0, 1, 2}, new float[3]));
+  }
+
+  @Test
+  void tokensAreShownWhereTheirSequencesAre() {
+    int[] ids = {1, 2, 3};
+    MicroBatch batch =
+        MicroBatch.builder()
+            .add(0, ids)
+            .show(1)
+            .add(1, ids)
+            .add(0, ids)
+            .show(0)
+            .show(2)
+            .build()
+            .withDropouts(List.of(Dropout.NONE, new Dropout(0.5f, 1), Dropout.NONE));
+    assertArrayEquals(new int[] {1, 6, 8}, batch.copyShown());
+    assertEquals(0, batch.shownBefore(0));
+    assertEquals(1, batch.shownBefore(1));
+    assertEquals(1, batch.shownBefore(2));
+    assertArrayEquals(new int[] {4}, batch.withShown(new int[] {4}).copyShown());
+    assertEquals(0, mixed().copyShown().length);
+    assertThrows(IllegalArgumentException.class, () -> batch.withShown(new int[] {4, 4}));
+    assertThrows(IndexOutOfBoundsException.class, () -> batch.withShown(new int[] {9}));
+    assertThrows(IndexOutOfBoundsException.class, () -> MicroBatch.builder().add(0, ids).show(3));
   }
 
   @Test

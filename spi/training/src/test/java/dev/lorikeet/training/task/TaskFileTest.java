@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.routing.RunningContext;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.training.data.Overlong;
@@ -144,6 +145,69 @@ class TaskFileTest {
     assertEquals(new Validation.File(folder.resolve("held/out.jsonl")), entry.validation());
     assertEquals(OptionalInt.of(256), entry.maxLength());
     assertEquals(Overlong.LEAVE_OUT, entry.overlong());
+  }
+
+  @Test
+  void aMixtureHasExpertsAndAGate() {
+    TaskSpec plain = task("method: mixture").spec();
+    assertEquals(Optional.of(Mixture.DEFAULT), plain.mixture());
+    assertEquals(List.of("a-1", "a-2", "a-3", "a-4"), plain.adapters());
+    TaskSpec spec =
+        task(
+                "method: [mixture, rslora]",
+                "r: 4",
+                "experts: 3",
+                "top_k: 3",
+                "load_balancing: 0",
+                "gate_learning_rate: 1e-3",
+                "gate_context: mean-embedding",
+                "gate_decay: 0.5")
+            .spec();
+    assertEquals(
+        Optional.of(
+            new Mixture(3, 3, 0, OptionalDouble.of(1e-3), new RunningContext.MeanEmbedding(0.5f))),
+        spec.mixture());
+    assertTrue(spec.method().rsLora());
+    assertEquals(Optional.empty(), task().spec().mixture());
+    assertEquals(List.of("a"), task().spec().adapters());
+  }
+
+  @Test
+  void whatAMixtureCannotBeIsRefused() {
+    refusedTask("experts: 3", "experts", "the method is not mixture");
+    refused(only("method: mixture", "experts: 1"), "experts", "found 1");
+    refused(only("method: mixture", "top_k: 1"), "top_k", "found 1");
+    refused(only("method: mixture", "experts: 3", "top_k: 4"), "top_k", "found 4");
+    refused(only("method: mixture", "load_balancing: -1"), "load_balancing", "found -1");
+    refused(only("method: mixture", "gate_decay: 0.5"), "gate_decay", "no mean of embeddings");
+    refused(
+        only("method: mixture", "gate_context: mean-embedding", "gate_decay: 1"),
+        "gate_decay",
+        "found 1");
+    refused(only("method: mixture", "gate_context: last-hidden"), "gate_context", "last-hidden");
+    refused(
+        """
+        tasks:
+          - {name: a, data: a.jsonl, method: mixture}
+          - {name: A-2, data: a.jsonl}
+        """,
+        "tasks[1]: name",
+        "found A-2");
+    refused(only("method: [mixture, dora]"), "mixture", "found dora");
+    refused(only("method: mixture", "objective: dpo"), "mixture", "next-token");
+    refused(only("method: mixture", "start: other"), "mixture", "other");
+  }
+
+  @Test
+  void contrastiveInstructionTuningHasATemperatureAndAWeight() {
+    assertEquals(Objective.Contrastive.DEFAULT, task("objective: cit").spec().objective());
+    assertEquals(
+        new Objective.Contrastive(0.05, 0.5),
+        task("objective: cit", "temperature: 0.05", "contrastive_weight: 0.5").spec().objective());
+    refused(only("objective: cit", "temperature: 0"), "temperature", "found 0");
+    refused(only("objective: cit", "contrastive_weight: -1"), "contrastive_weight", "found -1");
+    refused(only("objective: cit", "beta: 0.1"), "beta", "the objective is cit");
+    refusedTask("temperature: 1", "temperature", "the objective is not cit");
   }
 
   @Test

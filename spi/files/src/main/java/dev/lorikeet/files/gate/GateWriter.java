@@ -1,4 +1,4 @@
-package dev.lorikeet.gates;
+package dev.lorikeet.files.gate;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.files.WholeFile;
 import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.safetensors.SafetensorsWriter;
-import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.RunningContext;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -25,15 +24,20 @@ import java.util.stream.LongStream;
  * Writes a gate in the form that the router {@code gate} reads: {@code router.json} and {@code
  * router.safetensors}, described in the README of the module lorikeet-host.
  */
-final class GateWriter {
+public final class GateWriter {
   /*
    * A gate becomes another in one instant: when its router.json does. A first gate has its weights in
    * router.safetensors; one that replaces another has them in a file of another name, which its router.json tells, and
    * what the old one named goes last. Whatever a killed process leaves is either gate, whole, and files that neither
    * names, which the next one that is written here removes.
    */
-  private static final String JSON = "router.json";
-  private static final String WEIGHTS = "router.safetensors";
+
+  /** What a gate is. */
+  public static final String JSON = "router.json";
+
+  /** Its parameters, where it did not replace another. */
+  public static final String WEIGHTS = "router.safetensors";
+
   private static final String OTHER_WEIGHTS = "router-*.safetensors";
 
   private GateWriter() {}
@@ -41,29 +45,20 @@ final class GateWriter {
   /**
    * Writes both files, in place of a gate that is there; the directory is made if it is not there.
    *
-   * @param scope where the gate decides
-   * @param hidden the base model's hidden size
-   * @param gates one gate, or for the scope of layers one for each
+   * @param gates one gate, or one for each layer
    * @param training where the gate comes from, for people
    */
-  static void write(
-      Path directory,
-      GatePlan.Scope scope,
-      Experts experts,
-      RunningContext context,
-      int hidden,
-      int inner,
-      List<GateNetwork.Folded> gates,
-      Map<String, Object> training)
+  public static void write(
+      Path directory, GateForm form, List<GateParameters> gates, Map<String, Object> training)
       throws IOException {
     Files.createDirectories(directory);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("format", "lorikeet-gate");
     json.put("version", 1);
-    json.put("scope", scope.toString());
-    json.put("experts", experts.adapters());
-    json.put("top_k", experts.topK());
-    switch (context) {
+    json.put("scope", form.perLayer() ? "layer" : "token");
+    json.put("experts", form.experts().adapters());
+    json.put("top_k", form.experts().topK());
+    switch (form.context()) {
       case RunningContext.None none -> json.put("context", "none");
       case RunningContext.MeanEmbedding(float decay) -> {
         json.put("context", "mean-embedding");
@@ -71,9 +66,9 @@ final class GateWriter {
       }
       case RunningContext.LastHidden last -> json.put("context", "last-hidden");
     }
-    json.put("hidden_size", hidden);
-    json.put("inner_size", inner);
-    if (scope == GatePlan.Scope.LAYER) {
+    json.put("hidden_size", form.hidden());
+    json.put("inner_size", form.inner());
+    if (form.perLayer()) {
       json.put("layers", gates.size());
     }
     json.put("training", training);
@@ -89,19 +84,20 @@ final class GateWriter {
         (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
             .getBytes(UTF_8);
 
-    int rows = experts.adapters().size();
-    List<Long> layers = scope == GatePlan.Scope.LAYER ? List.of((long) gates.size()) : List.of();
+    int rows = form.experts().adapters().size();
+    List<Long> layers = form.perLayer() ? List.of((long) gates.size()) : List.of();
     SafetensorsWriter tensors = new SafetensorsWriter();
+    int inner = form.inner();
     if (inner > 0) {
-      float[] weight = joined(gates, gate -> gate.innerWeight);
+      float[] weight = joined(gates, GateParameters::innerWeight);
       int features = weight.length / gates.size() / inner;
       tensors.add("inner.weight", shape(layers, inner, features), weight);
-      tensors.add("inner.bias", shape(layers, inner), joined(gates, gate -> gate.innerBias));
+      tensors.add("inner.bias", shape(layers, inner), joined(gates, GateParameters::innerBias));
     }
-    float[] weight = joined(gates, gate -> gate.weight);
+    float[] weight = joined(gates, GateParameters::weight);
     int features = weight.length / gates.size() / rows;
     tensors.add("gate.weight", shape(layers, rows, features), weight);
-    tensors.add("gate.bias", shape(layers, rows), joined(gates, gate -> gate.bias));
+    tensors.add("gate.bias", shape(layers, rows), joined(gates, GateParameters::bias));
     try (Workplace workplace = Workplace.in(directory)) {
       place(workplace, directory, weights, tensors::writeTo);
       place(workplace, directory, JSON, channel -> WholeFile.fill(channel, text));
@@ -135,7 +131,7 @@ final class GateWriter {
   }
 
   private static float[] joined(
-      List<GateNetwork.Folded> gates, Function<GateNetwork.Folded, float[]> part) {
+      List<GateParameters> gates, Function<GateParameters, float[]> part) {
     List<float[]> parts = gates.stream().map(part).toList();
     float[] joined = new float[parts.stream().mapToInt(values -> values.length).sum()];
     int at = 0;

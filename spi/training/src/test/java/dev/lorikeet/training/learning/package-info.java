@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.learning;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.training.trainer;
+
+import org.jspecify.annotations.NullMarked;
