@@ -32,9 +32,6 @@ public final class ChatTemplate {
   private static final String TOOL_USE = "tool_use";
   private static final long MAX_TEMPLATE_BYTES = 1 << 18;
   private static final long MAX_CONFIG_BYTES = 32L << 20;
-  private static final String[] SPECIAL_TOKENS = {
-    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
-  };
 
   private final String source;
   private final JinjaTemplate template;
@@ -42,15 +39,11 @@ public final class ChatTemplate {
   private final Map<String, Object> specialTokens;
 
   private ChatTemplate(
-      String source, String text, Optional<String> toolText, Optional<JsonFile> config) {
+      String source, String text, Optional<String> toolText, SpecialTokens special) {
     this.source = source;
     Map<String, Object> tokens = new HashMap<>();
-    for (String name : SPECIAL_TOKENS) {
-      config
-          .flatMap(c -> c.node(name))
-          .map(value -> value.isObject() ? value.path("content") : value)
-          .filter(JsonNode::isTextual)
-          .ifPresent(value -> tokens.put(name, value.textValue()));
+    for (String name : SpecialTokens.NAMES) {
+      special.named(name).ifPresent(token -> tokens.put(name, token));
     }
     this.specialTokens = Map.copyOf(tokens);
     this.template = parse(source, text);
@@ -79,6 +72,7 @@ public final class ChatTemplate {
   public static Optional<ChatTemplate> read(Path directory) {
     Path configFile = directory.resolve(CONFIG_FILE);
     Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
+    SpecialTokens special = SpecialTokens.read(directory, config);
     Path file = directory.resolve(FILE);
     if (Files.exists(file)) {
       return Optional.of(
@@ -86,7 +80,7 @@ public final class ChatTemplate {
               file.toString(),
               UntrustedFile.readText(Faults.MODEL, file, MAX_TEMPLATE_BYTES),
               Optional.empty(),
-              config));
+              special));
     }
     return config.flatMap(
         c ->
@@ -94,7 +88,7 @@ public final class ChatTemplate {
                 .map(
                     value ->
                         new ChatTemplate(
-                            c.where(KEY), text(c, value), named(value, TOOL_USE), config)));
+                            c.where(KEY), text(c, value), named(value, TOOL_USE), special)));
   }
 
   private static String text(JsonFile config, JsonNode value) {
