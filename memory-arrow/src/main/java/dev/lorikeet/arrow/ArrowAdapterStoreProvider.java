@@ -20,10 +20,15 @@ import dev.lorikeet.plugin.Options;
  * as they are brought into pages, and {@link AdapterStore#register} describes them in it; 16-bit
  * weights stay as they are. An adapter with a weight beyond the range of the type is refused with
  * {@code ADAPTER_INVALID}.
+ *
+ * <p>Option {@code strict} ({@code true} or {@code false}, default {@code false}): whether an
+ * adapter is refused with {@code ADAPTER_INVALID} where a module that its configuration covers has
+ * no weights. By default such modules stay as the base model has them, and a warning counts them.
  */
 public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
   private static final String PREFETCH_THREADS = "prefetch-threads";
   private static final String ELEMENT_TYPE = "element-type";
+  private static final String STRICT = "strict";
 
   /** Creates the provider; does no work. */
   public ArrowAdapterStoreProvider() {}
@@ -47,10 +52,15 @@ public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
   public AdapterStore open(StoreConfig config) {
     Options options =
         Options.of(
-            "adapter store plugin 'arrow'", config.options(), PREFETCH_THREADS, ELEMENT_TYPE);
+            "adapter store plugin 'arrow'",
+            config.options(),
+            PREFETCH_THREADS,
+            ELEMENT_TYPE,
+            STRICT);
     return new ArrowAdapterStore(
         config,
         options.number(PREFETCH_THREADS, 2, 1, 64),
-        options.choice(ELEMENT_TYPE, KeptType.STORED));
+        options.choice(ELEMENT_TYPE, KeptType.STORED),
+        options.flag(STRICT, false));
   }
 }

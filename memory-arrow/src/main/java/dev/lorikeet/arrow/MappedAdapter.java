@@ -67,8 +67,8 @@ public final class MappedAdapter implements AutoCloseable {
     for (int r = 0; r < rows.length; r++) {
       rows[r] =
           a
-              ? placed.aBegin() + (long) r * spec.aRowBytes()
-              : placed.bBegin() + (long) r * spec.bRowBytes();
+              ? placed.a().begin() + (long) r * spec.aRowBytes()
+              : placed.b().begin() + (long) r * spec.bRowBytes();
     }
     return rows;
   }

@@ -77,6 +77,37 @@ class AdapterWeightsTest {
     }
   }
 
+  /** PEFT casts A alone where it trains in two types; the wider holds the values of both. */
+  @Test
+  void factorsOfTwoTypesAreKeptInTheOneThatHoldsBoth() throws IOException {
+    ModelShape shape = PeftWriter.SHAPE;
+    List<String> types = List.of("F32", "F16", "BF16");
+    try (PagePool pool = pool(4096);
+        AdapterStore store = store(shape, pool)) {
+      for (int i = 0; i < 9; i++) {
+        String a = types.get(i / 3);
+        String b = types.get(i % 3);
+        var random = new Random(i);
+        PeftWriter writer =
+            PeftWriter.of(shape, 5, a, EnumSet.of(Projection.Q, Projection.DOWN), random);
+        for (int layer = 0; layer < shape.layers(); layer++) {
+          writer.tensors.put(
+              PeftWriter.name(layer, Projection.DOWN, 'B'),
+              PeftWriter.random(b, shape.outFeatures(Projection.DOWN), 5, random));
+        }
+        Path path = writer.write(directory.resolve("types-" + i));
+        AdapterSpec spec = store.register(new AdapterSource("a", path));
+        for (TargetSpec target : spec.targets()) {
+          boolean mixed = target.target().projection() == Projection.DOWN && !a.equals(b);
+          assertEquals(ElementType.valueOf(mixed ? "F32" : a), target.type());
+        }
+        try (AdapterLease lease = store.acquire("a")) {
+          assertDeltas(lease, new PlainPeft(path));
+        }
+      }
+    }
+  }
+
   @Test
   void randomAdaptersAreInMemoryAsInTheirFiles() throws IOException {
     long seed = new Random().nextLong();

@@ -116,7 +116,9 @@ class HostileAdapterTest {
             Map.entry("modules_to_save", "[]"),
             Map.entry("use_dora", "false"),
             Map.entry("lora_bias", "false"),
-            Map.entry("some_future_key", "null"),
+            Map.entry("some_future_key", "\"on\""),
+            Map.entry("another_future_key", "{\"a\": [1, 2]}"),
+            Map.entry("bias", "\"all\""),
             Map.entry("qalora_group_size", "16"),
             Map.entry("exclude_modules", "\".*vision.*\""),
             Map.entry(

@@ -28,14 +28,6 @@ final class HostileTensors {
             "layers.1.self_attn.q_proj.lora_A.weight",
             "lora_B"),
         tensors(
-            "a module is missing",
-            ADAPTER_INVALID,
-            w -> {
-              w.tensors.remove(PeftWriter.name(1, Projection.Q, 'A'));
-              w.tensors.remove(PeftWriter.name(1, Projection.Q, 'B'));
-            },
-            "layers.1.self_attn.q_proj"),
-        tensors(
             "a layer too many",
             ADAPTER_INVALID,
             w -> w.add(2, Projection.Q, 4, 1, 1, "F32", new Random(1)),
@@ -71,14 +63,6 @@ final class HostileTensors {
             },
             WEIGHTS,
             "F64"),
-        tensors(
-            "mixed types",
-            ADAPTER_UNSUPPORTED,
-            w ->
-                w.tensors.put(
-                    PeftWriter.name(0, Projection.Q, 'B'),
-                    PeftWriter.random("F16", 24, 4, new Random(2))),
-            "mixed types"),
         weight("NaN in F32", "F32", 5, 0x7FC0_0000L),
         weight("signalling NaN in F32", "F32", 95, 0xFF80_0001L),
         weight("infinity in F32", "F32", 0, 0x7F80_0000L),

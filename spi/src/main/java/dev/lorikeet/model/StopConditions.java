@@ -12,7 +12,8 @@ import java.util.Set;
  *
  * @param maxTokens how many tokens are generated at most, at least 1
  * @param strings texts that end the generation when they appear in the generated text; they and
- *     what follows are not part of the result; none empty
+ *     what follows are not part of the result; none empty. Special tokens are not part of the text:
+ *     a text that is one of the tokenizer's ends the generation at that token
  * @param tokens token ids that end it, beside the model's end-of-sequence tokens; the token is not
  *     part of the text
  * @param ignoreEos whether the model's end-of-sequence tokens are treated as ordinary tokens

@@ -301,7 +301,20 @@ public record HostileFiles(String what, Code code, String[] names, Consumer<Path
           "modules to save",
           c -> c.put("modules_to_save", List.of("lm_head")),
           "modules_to_save");
-      config(code, "all biases", c -> c.put("bias", "all"), "bias");
+      list.add(
+          new HostileFiles(
+              "a bias",
+              code,
+              new String[] {"bias"},
+              directory -> {
+                PeftFiles files = fresh();
+                files.config.put("bias", "all");
+                files.weights.add(
+                    A.replace("lora_A.weight", "base_layer.bias"),
+                    ElementType.F32,
+                    new float[1][32]);
+                files.write(directory);
+              }));
       config(code, "LoRA biases", c -> c.put("lora_bias", true), "bias");
       config(code, "LoHa", c -> c.put("peft_type", "LOHA"), "LOHA");
       config(code, "IA3", c -> c.put("peft_type", "IA3"), "IA3");

@@ -105,9 +105,6 @@ public final class ReferencePeft {
         throw unsupported(flag);
       }
     }
-    if (!config.path("bias").asText("none").equals("none")) {
-      throw unsupported("bias " + config.path("bias"));
-    }
     JsonNode saved = config.path("modules_to_save");
     if (!saved.isMissingNode() && !saved.isNull() && !saved.isEmpty()) {
       throw unsupported("modules_to_save");
@@ -163,6 +160,9 @@ public final class ReferencePeft {
       if (!named.getKey().equals("__metadata__")) {
         if (named.getKey().contains("lora_embedding")) {
           throw unsupported("embedding " + named.getKey());
+        }
+        if (named.getKey().endsWith(".bias")) {
+          throw unsupported("bias " + named.getKey());
         }
         Entry entry = entry(named.getKey(), named.getValue(), file.length - dataStart);
         entries.add(entry);

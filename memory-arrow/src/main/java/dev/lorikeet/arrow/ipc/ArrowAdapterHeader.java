@@ -5,6 +5,7 @@ import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.adapter.AdapterPlan.Placed;
+import dev.lorikeet.files.adapter.AdapterPlan.Stored;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
@@ -15,7 +16,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /**
  * Reads and checks the description in an Arrow adapter file: every row must be a target module of
@@ -102,9 +102,14 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
             .build();
     return new Placed(
         spec,
-        begin(columns, ArrowAdapterFormat.A, row, type, (long) rank * spec.aRowBytes()),
-        begin(columns, ArrowAdapterFormat.B, row, type, (long) rank * spec.bRowBytes()),
-        OptionalLong.empty());
+        stored(columns, ArrowAdapterFormat.A, row, type, (long) rank * spec.aRowBytes()),
+        stored(columns, ArrowAdapterFormat.B, row, type, (long) rank * spec.bRowBytes()),
+        Optional.empty());
+  }
+
+  private Stored stored(ArrowColumns columns, String name, int row, ElementType type, long bytes)
+      throws IOException {
+    return new Stored(begin(columns, name, row, type, bytes), type);
   }
 
   private long begin(ArrowColumns columns, String name, int row, ElementType type, long bytes)

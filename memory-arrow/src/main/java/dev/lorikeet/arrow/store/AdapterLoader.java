@@ -40,10 +40,14 @@ final class AdapterLoader {
   /** Digests of weights that were checked, so that files linked many times are read once. */
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
-  /** Creates a loader of adapters for a base model of these sizes. */
-  AdapterLoader(ModelShape shape, PagePool pool, KeptType kept) {
+  /**
+   * Creates a loader of adapters for a base model of these sizes.
+   *
+   * @param strict whether every module that an adapter's configuration covers must have weights
+   */
+  AdapterLoader(ModelShape shape, PagePool pool, KeptType kept, boolean strict) {
     this.shape = shape;
-    plans = new PeftPlans(Optional.of(shape));
+    plans = strict ? PeftPlans.strict(Optional.of(shape)) : new PeftPlans(Optional.of(shape));
     this.pool = pool;
     this.kept = kept;
   }

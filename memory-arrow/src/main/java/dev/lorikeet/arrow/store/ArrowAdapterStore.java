@@ -60,15 +60,19 @@ public final class ArrowAdapterStore implements AdapterStore {
   private long evictions;
   private boolean closed;
 
-  /** Opens a store that reads ahead with so many threads and keeps weights in such a type. */
-  public ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept) {
+  /**
+   * Opens a store that reads ahead with so many threads and keeps weights in such a type.
+   *
+   * @param strict whether every module that an adapter's configuration covers must have weights
+   */
+  public ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept, boolean strict) {
     pool = config.pool();
     if (!pool.device().isHost()) {
       throw new IllegalArgumentException(
           "adapter store plugin 'arrow': expected a page pool in host memory, found one on "
               + pool.device());
     }
-    loader = new AdapterLoader(config.shape(), pool, kept);
+    loader = new AdapterLoader(config.shape(), pool, kept, strict);
     threads = new LoadThreads(prefetchThreads);
     pressure = pool.onPressure(this::evict);
   }

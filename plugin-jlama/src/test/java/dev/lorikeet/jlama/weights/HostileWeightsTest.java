@@ -296,10 +296,6 @@ class HostileWeightsTest {
     assertInvalid(first, "model.more", "as " + INDEX + " says");
 
     ((ObjectNode) wrong.path("weight_map")).remove("model.more");
-    ((ObjectNode) wrong.path("weight_map")).remove(NORM);
-    Files.write(index, JSON.writeValueAsBytes(wrong));
-    assertInvalid(INDEX, NORM, "found nothing");
-
     Files.writeString(index, sound);
     Files.delete(model.resolve(second));
     assertInvalid(second, "found nothing");

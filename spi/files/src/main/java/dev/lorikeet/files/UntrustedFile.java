@@ -12,9 +12,16 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Arrays;
 
 /** Opens and reads files that others wrote: regular files alone, and never past their end. */
 public final class UntrustedFile {
+  /** How a Git LFS pointer begins, and how long one may be, as its specification says. */
+  private static final byte[] POINTER =
+      "version https://git-lfs.github.com/spec/".getBytes(StandardCharsets.US_ASCII);
+
+  private static final int LONGEST_POINTER = 1024;
+
   private UntrustedFile() {}
 
   /**
@@ -33,6 +40,8 @@ public final class UntrustedFile {
    * @param faults whose file it is
    * @param shown how errors name it
    * @param real its real path, links resolved
+   * @throws LorikeetException if it is another kind of file, or a Git LFS pointer, which stands
+   *     where a clone without Git LFS has not fetched the file
    */
   public static FileChannel open(Faults faults, Path shown, Path real) throws IOException {
     var attributes =
@@ -41,7 +50,29 @@ public final class UntrustedFile {
       throw faults.invalid(
           shown, "a regular file", attributes.isDirectory() ? "a directory" : "a special file");
     }
-    return FileChannel.open(real, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+    FileChannel channel =
+        FileChannel.open(real, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+    try {
+      if (isPointer(channel)) {
+        throw faults.refuse(
+            shown,
+            "expected the file itself, found a Git LFS pointer to it: fetch the file, with git lfs"
+                + " pull in its repository or by downloading it");
+      }
+      return channel;
+    } catch (IOException | RuntimeException | Error e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  private static boolean isPointer(FileChannel channel) throws IOException {
+    if (channel.size() < POINTER.length || channel.size() > LONGEST_POINTER) {
+      return false;
+    }
+    ByteBuffer start = ByteBuffer.allocate(POINTER.length);
+    while (start.hasRemaining() && channel.read(start, start.position()) >= 0) {}
+    return Arrays.equals(start.array(), POINTER);
   }
 
   private static Path real(Faults faults, Path file) throws IOException {

@@ -13,6 +13,7 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -79,6 +80,36 @@ class UntrustedFileTest {
     Path link = Files.createSymbolicLink(directory.resolve("link"), file);
     assertEquals("{\"a\": 1}", UntrustedFile.readText(Faults.MODEL, link, MAX));
     assertEquals(1, JsonFile.read(link, MAX).integer("a", 0, 1));
+  }
+
+  @Test
+  void aGitLfsPointerIsNamed() throws IOException {
+    String pointer =
+        """
+        version https://git-lfs.github.com/spec/v1
+        oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+        size 4932307584
+        """;
+    for (String name : List.of("model.safetensors", "tokenizer.json", "adapter_model.safetensors")) {
+      Path file = Files.writeString(directory.resolve(name), pointer);
+      for (Faults faults : List.of(Faults.MODEL, Faults.ADAPTER)) {
+        var error =
+            assertThrows(LorikeetException.class, () -> UntrustedFile.read(faults, file, MAX));
+        assertEquals(
+            faults == Faults.MODEL ? Code.MODEL_INVALID : Code.ADAPTER_INVALID, error.code());
+        String message = String.valueOf(error.getMessage());
+        assertTrue(
+            message.startsWith(
+                file + ": expected the file itself, found a Git LFS pointer to it: fetch the file"),
+            message);
+      }
+    }
+    Path text = Files.writeString(directory.resolve("text"), "version https://git-lfs.github");
+    assertEquals(
+        "version https://git-lfs.github", UntrustedFile.readText(Faults.MODEL, text, MAX));
+    String longer = pointer + " ".repeat(1024);
+    Files.writeString(text, longer);
+    assertEquals(longer, UntrustedFile.readText(Faults.MODEL, text, MAX));
   }
 
   @Test

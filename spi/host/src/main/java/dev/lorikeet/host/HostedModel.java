@@ -26,9 +26,12 @@ import dev.lorikeet.text.HfTokenizer;
 import dev.lorikeet.text.Tokenizer;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
 
@@ -115,7 +118,8 @@ public final class HostedModel implements BaseModel {
     }
 
     /**
-     * Reads tokenizer and chat template of the model directory and starts to serve.
+     * Reads tokenizer and chat template of the model directory and starts to serve. The tokenizer's
+     * {@code eos_token} ends a generation like those that {@code info} names.
      *
      * @param info what is known of the model
      * @param decoder computes its steps; owned by this opening, or closed by the caller after the
@@ -124,7 +128,22 @@ public final class HostedModel implements BaseModel {
      */
     public HostedModel open(ModelInfo info, StepDecoder decoder) {
       HfTokenizer tokenizer = owns(HfTokenizer.open(config.directory()));
-      return open(info, decoder, tokenizer, ChatTemplate.read(config.directory()));
+      return open(
+          withEos(info, tokenizer), decoder, tokenizer, ChatTemplate.read(config.directory()));
+    }
+
+    private static ModelInfo withEos(ModelInfo info, HfTokenizer tokenizer) {
+      OptionalInt eos = tokenizer.eosTokenId();
+      if (eos.isEmpty() || eos.getAsInt() >= info.shape().vocabulary()) {
+        return info;
+      }
+      Set<Integer> tokens = new HashSet<>(info.eosTokens());
+      tokens.add(eos.getAsInt());
+      return ModelInfo.builder(info.directory(), info.family(), info.shape())
+          .weightType(info.weightType())
+          .maxPositions(info.maxPositions())
+          .eosTokens(tokens)
+          .build();
     }
 
     /** Starts to serve with any tokenizer, which is closed like the decoder. */

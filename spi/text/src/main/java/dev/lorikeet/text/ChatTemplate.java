@@ -9,11 +9,16 @@ import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * The chat template of a model directory: {@code chat_template.jinja}, or {@code chat_template} of
@@ -25,6 +30,7 @@ import java.util.Optional;
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
 public final class ChatTemplate {
+  private static final System.Logger LOG = System.getLogger(ChatTemplate.class.getName());
   private static final String FILE = "chat_template.jinja";
   private static final String CONFIG_FILE = "tokenizer_config.json";
   private static final String KEY = "chat_template";
@@ -32,69 +38,111 @@ public final class ChatTemplate {
   private static final String TOOL_USE = "tool_use";
   private static final long MAX_TEMPLATE_BYTES = 1 << 18;
   private static final long MAX_CONFIG_BYTES = 32L << 20;
-  private static final String[] SPECIAL_TOKENS = {
-    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
-  };
 
   private final String source;
-  private final JinjaTemplate template;
-  private final Optional<JinjaTemplate> toolTemplate;
+  private final Content content;
+  private final Optional<Content> toolContent;
   private final Map<String, Object> specialTokens;
 
   private ChatTemplate(
-      String source, String text, Optional<String> toolText, Optional<JsonFile> config) {
+      String source, Content content, Optional<Content> toolContent, SpecialTokens special) {
     this.source = source;
+    this.content = content;
+    this.toolContent = toolContent;
     Map<String, Object> tokens = new HashMap<>();
-    for (String name : SPECIAL_TOKENS) {
-      config
-          .flatMap(c -> c.node(name))
-          .map(value -> value.isObject() ? value.path("content") : value)
-          .filter(JsonNode::isTextual)
-          .ifPresent(value -> tokens.put(name, value.textValue()));
+    for (String name : SpecialTokens.NAMES) {
+      special.named(name).ifPresent(token -> tokens.put(name, token));
     }
     this.specialTokens = Map.copyOf(tokens);
-    this.template = parse(source, text);
-    this.toolTemplate = toolText.map(t -> parse(source, t));
   }
 
-  private static JinjaTemplate parse(String source, String text) {
-    if (text.length() > MAX_TEMPLATE_BYTES) {
-      throw new LorikeetException(
-          Code.MODEL_INVALID,
-          source + ": expected at most " + MAX_TEMPLATE_BYTES + " bytes, found " + text.length());
+  /** What became of the text of a template. */
+  private sealed interface Content {
+    /** It can be rendered. */
+    record Usable(JinjaTemplate template) implements Content {}
+
+    /** It is no template, or uses what is not supported. */
+    record Unusable(LorikeetException reason) implements Content {}
+
+    static Content of(String source, Supplier<String> text) {
+      try {
+        String found = text.get();
+        if (found.length() > MAX_TEMPLATE_BYTES) {
+          throw Faults.MODEL.invalid(
+              source, "at most " + MAX_TEMPLATE_BYTES + " bytes", found.length());
+        }
+        return new Usable(JinjaTemplate.parse(found));
+      } catch (JinjaException e) {
+        return unusable(
+            new LorikeetException(Code.MODEL_UNSUPPORTED, source + ": " + e.getMessage(), e));
+      } catch (LorikeetException e) {
+        return unusable(e);
+      }
     }
-    try {
-      return JinjaTemplate.parse(text);
-    } catch (JinjaException e) {
-      throw new LorikeetException(Code.MODEL_UNSUPPORTED, source + ": " + e.getMessage(), e);
+
+    private static Content unusable(LorikeetException reason) {
+      LOG.log(
+          Level.WARNING,
+          "{0}: conversations will be refused, since the chat template cannot be used",
+          reason.getMessage());
+      return new Unusable(reason);
+    }
+
+    default JinjaTemplate template() {
+      return switch (this) {
+        case Usable(JinjaTemplate template) -> template;
+        case Unusable(LorikeetException reason) ->
+            throw new LorikeetException(
+                Code.INVALID_REQUEST,
+                "chat: the chat template cannot be used; send the prompt as text: "
+                    + reason.getMessage(),
+                reason);
+      };
     }
   }
 
   /**
-   * Reads the template of a model directory, or returns empty where it has none.
+   * Reads the template of a model directory, or returns empty where it has none. A text that is no
+   * template, or uses what is not supported, is a warning: a model may well be used without
+   * conversations, and {@link #render} tells the reason.
    *
-   * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read, {@code
-   *     MODEL_UNSUPPORTED} for a template that is not Jinja or uses what is not supported
+   * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read
    */
   public static Optional<ChatTemplate> read(Path directory) {
     Path configFile = directory.resolve(CONFIG_FILE);
     Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
+    SpecialTokens special = SpecialTokens.read(directory, config);
     Path file = directory.resolve(FILE);
     if (Files.exists(file)) {
       return Optional.of(
-          new ChatTemplate(
-              file.toString(),
-              UntrustedFile.readText(Faults.MODEL, file, MAX_TEMPLATE_BYTES),
-              Optional.empty(),
-              config));
+          new ChatTemplate(file.toString(), content(file), Optional.empty(), special));
     }
     return config.flatMap(
         c ->
             c.node(KEY)
                 .map(
-                    value ->
-                        new ChatTemplate(
-                            c.where(KEY), text(c, value), named(value, TOOL_USE), config)));
+                    value -> {
+                      String source = c.where(KEY);
+                      return new ChatTemplate(
+                          source,
+                          Content.of(source, () -> text(c, value)),
+                          named(value, TOOL_USE).map(text -> Content.of(source, () -> text)),
+                          special);
+                    }));
+  }
+
+  /** Reads a file whole, so that one that cannot be read is told from one that cannot be used. */
+  private static Content content(Path file) {
+    ByteBuffer bytes = UntrustedFile.read(Faults.MODEL, file, MAX_CONFIG_BYTES);
+    return Content.of(
+        file.toString(),
+        () -> {
+          try {
+            return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
+          } catch (CharacterCodingException e) {
+            throw Faults.MODEL.invalid(file, "UTF-8", "a malformed sequence of bytes", e);
+          }
+        });
   }
 
   private static String text(JsonFile config, JsonNode value) {
@@ -119,9 +167,9 @@ public final class ChatTemplate {
    * Renders a conversation.
    *
    * @param addGenerationPrompt whether the text ends where the assistant's turn begins
-   * @throws LorikeetException with {@code INVALID_REQUEST} where the template refuses the
-   *     conversation, fails on it or takes more work, memory or time for it than any template
-   *     needs, or where a text is no JSON that must be
+   * @throws LorikeetException with {@code INVALID_REQUEST} where the template cannot be used,
+   *     refuses the conversation, fails on it or takes more work, memory or time for it than any
+   *     template needs, or where a text is no JSON that must be
    */
   public String render(Chat chat, boolean addGenerationPrompt) {
     return render(chat, addGenerationPrompt, () -> {});
@@ -142,7 +190,9 @@ public final class ChatTemplate {
       variables.put("tools", ChatVariables.tools(chat));
     }
     try {
-      return (withTools ? toolTemplate.orElse(template) : template).render(variables, pulse);
+      return (withTools ? toolContent.orElse(content) : content)
+          .template()
+          .render(variables, pulse);
     } catch (JinjaException e) {
       String refused = e.kind() == JinjaException.Kind.RAISED ? "refused: " : "failed: ";
       throw new LorikeetException(

@@ -6,6 +6,7 @@ import dev.lorikeet.LorikeetException.Code;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.locks.Lock;
@@ -40,6 +41,7 @@ public final class HfTokenizer implements Tokenizer {
   private final Detokenizer detokenizer;
   private final OptionalInt bosId;
   private final OptionalInt eosId;
+  private final Map<String, Integer> special;
   private final Affixes affixes;
   private final TextLimits limits;
 
@@ -54,6 +56,7 @@ public final class HfTokenizer implements Tokenizer {
     this.detokenizer = detokenizer;
     this.bosId = id(file.namedToken("bos_token"), file);
     this.eosId = id(file.namedToken("eos_token"), file);
+    this.special = file.specialTokens();
     this.limits = checked.limits();
     this.affixes =
         file.addsBos() && bosId.isPresent() && checked.affixes().isEmpty()
@@ -196,14 +199,21 @@ public final class HfTokenizer implements Tokenizer {
     return detokenizer.stream(skipSpecialTokens);
   }
 
+  @Override
+  public OptionalInt specialToken(String text) {
+    Integer id = special.get(text);
+    return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
   /** Returns the id of the token that begins a sequence. */
   OptionalInt bosTokenId() {
     return bosId;
   }
 
   /**
-   * Returns the id of {@code eos_token} of {@code tokenizer_config.json}, the token that ends a
-   * text to learn from. A model may know more tokens that end a generation.
+   * Returns the id of {@code eos_token} of {@code tokenizer_config.json} or {@code
+   * special_tokens_map.json}, the token that ends a text to learn from and a generation. A model
+   * may know more tokens that end a generation.
    */
   public OptionalInt eosTokenId() {
     return eosId;

@@ -1,6 +1,7 @@
 package dev.lorikeet.text;
 
 import dev.lorikeet.LorikeetException;
+import java.util.OptionalInt;
 
 /** Text to token ids and back. Safe for any number of threads; not after {@link #close}. */
 public interface Tokenizer extends AutoCloseable {
@@ -46,6 +47,11 @@ public interface Tokenizer extends AutoCloseable {
 
   /** Returns a decoder for the tokens of one request. */
   StreamDecoder stream(boolean skipSpecialTokens);
+
+  /** Returns the id of a special token that is written like this; of none by default. */
+  default OptionalInt specialToken(String text) {
+    return OptionalInt.empty();
+  }
 
   /** Frees what the tokenizer holds once calls that run have returned; idempotent. */
   @Override

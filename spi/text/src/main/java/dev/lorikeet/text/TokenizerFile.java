@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -17,8 +16,8 @@ import java.util.Set;
 
 /**
  * The tokenizer files of a model directory: {@code tokenizer.json}, and what {@code
- * tokenizer_config.json} adds to it. Of the second, transformers takes the named special tokens and
- * makes them special where the first does not say so; the same is done here.
+ * tokenizer_config.json} and {@code special_tokens_map.json} add to it: the named special tokens,
+ * which transformers makes special where the first does not say so; the same is done here.
  */
 final class TokenizerFile {
   private static final String FILE = "tokenizer.json";
@@ -26,28 +25,28 @@ final class TokenizerFile {
   private static final long MAX_BYTES = 64L << 20;
   private static final long MAX_CONFIG_BYTES = 8L << 20;
   private static final int MAX_ID = (1 << 22) - 1;
-  private static final String[] NAMED = {
-    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"
-  };
 
   private final JsonFile json;
   private final Optional<JsonFile> config;
+  private final SpecialTokens named;
   private final Map<String, Integer> idOf = new HashMap<>();
   private final Set<Integer> special = new HashSet<>();
   private int highestId = -1;
 
-  private TokenizerFile(JsonFile json, Optional<JsonFile> config) {
+  private TokenizerFile(JsonFile json, Optional<JsonFile> config, SpecialTokens named) {
     this.json = json;
     this.config = config;
+    this.named = named;
     readVocabulary();
     readAddedTokens();
     markSpecialTokens();
   }
 
   static TokenizerFile read(Path directory) {
-    return new TokenizerFile(
-        JsonFile.read(directory.resolve(FILE), MAX_BYTES),
-        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES));
+    JsonFile json = JsonFile.read(directory.resolve(FILE), MAX_BYTES);
+    Optional<JsonFile> config =
+        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES);
+    return new TokenizerFile(json, config, SpecialTokens.read(directory, config));
   }
 
   private void readVocabulary() {
@@ -95,7 +94,7 @@ final class TokenizerFile {
     list.forEach(token -> added.put(token.path("content").textValue(), (ObjectNode) token));
     ArrayNode tokens =
         list instanceof ArrayNode array ? array : json.root().putArray("added_tokens");
-    for (String content : namedTokens()) {
+    for (String content : named.all()) {
       Integer id = idOf.get(content);
       if (id == null) {
         continue; // transformers gives it an id beyond the vocabulary, which no model has weights
@@ -114,27 +113,9 @@ final class TokenizerFile {
     }
   }
 
-  private Set<String> namedTokens() {
-    Set<String> named = new LinkedHashSet<>();
-    for (String name : NAMED) {
-      namedToken(name).ifPresent(named::add);
-    }
-    for (String name : new String[] {"additional_special_tokens", "extra_special_tokens"}) {
-      config
-          .flatMap(c -> c.node(name))
-          .ifPresent(list -> list.forEach(token -> content(token).ifPresent(named::add)));
-    }
-    return named;
-  }
-
   /** Returns the text of a named special token, such as {@code bos_token}. */
   Optional<String> namedToken(String name) {
-    return config.flatMap(c -> c.node(name)).flatMap(TokenizerFile::content);
-  }
-
-  private static Optional<String> content(JsonNode token) {
-    JsonNode content = token.isObject() ? token.path("content") : token;
-    return content.isTextual() ? Optional.of(content.textValue()) : Optional.empty();
+    return named.named(name);
   }
 
   /** Returns the id of a token. */
@@ -148,6 +129,13 @@ final class TokenizerFile {
         new ArrayList<>(Collections.nCopies(highestId + 1, Optional.empty()));
     idOf.forEach((token, id) -> tokens.set(id, Optional.of(token)));
     return tokens;
+  }
+
+  /** Returns the special tokens by their text. */
+  Map<String, Integer> specialTokens() {
+    Map<String, Integer> tokens = new HashMap<>(idOf);
+    tokens.values().retainAll(special);
+    return Map.copyOf(tokens);
   }
 
   /** Returns the ids of special tokens. */

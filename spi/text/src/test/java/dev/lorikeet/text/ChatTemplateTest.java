@@ -75,16 +75,25 @@ class ChatTemplateTest {
   }
 
   @Test
-  void aTemplateThatIsNoneIsTheModelsFault() throws IOException {
+  void aTemplateThatIsNoneRefusesConversationsWithTheReason() throws IOException {
     config("{\"chat_template\": \"{% for %}\"}");
-    var error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
-    assertEquals(Code.MODEL_UNSUPPORTED, error.code());
-    String message = String.valueOf(error.getMessage());
-    assertTrue(message.contains("tokenizer_config.json: chat_template: line 1"), message);
-
+    assertUnusable("tokenizer_config.json: chat_template: line 1");
     config("{\"chat_template\": [{\"name\": \"tool_use\", \"template\": \"\"}]}");
-    error = assertThrows(LorikeetException.class, () -> ChatTemplate.read(directory));
-    assertEquals(Code.MODEL_INVALID, error.code());
+    assertUnusable("a list with one named default");
+    Path file = directory.resolve("chat_template.jinja");
+    Files.write(file, new byte[1 << 20]);
+    assertUnusable("chat_template.jinja: expected at most 262144 bytes, found 1048576");
+    Files.write(file, new byte[] {(byte) 0xE9});
+    assertUnusable("chat_template.jinja: expected UTF-8, found a malformed sequence of bytes");
+  }
+
+  private void assertUnusable(String reason) {
+    ChatTemplate template = read();
+    var error = assertThrows(LorikeetException.class, () -> template.render(CHAT, true));
+    assertEquals(Code.INVALID_REQUEST, error.code());
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.startsWith("chat: the chat template cannot be used"), message);
+    assertTrue(message.contains(reason), message);
   }
 
   @Test
@@ -99,11 +108,6 @@ class ChatTemplateTest {
     Files.delete(file);
     Files.createDirectory(file);
     assertUnreadable("a directory");
-    Files.delete(file);
-    Files.write(file, new byte[1 << 20]);
-    assertUnreadable("1048576");
-    Files.write(file, new byte[] {(byte) 0xE9});
-    assertUnreadable("a malformed sequence of bytes");
   }
 
   private void assertUnreadable(String found) {

@@ -48,6 +48,12 @@ public final class HostOptions {
   private Optional<String> pool = Optional.empty();
 
   @Option(
+      names = "--strict",
+      description =
+          "Refuse an adapter without weights for all modules that its configuration names; else a warning counts them.")
+  private boolean strict;
+
+  @Option(
       names = "--option",
       paramLabel = "KIND.KEY=VALUE",
       description = "Setting of a plugin; KIND is model, executor, store or pool.")
@@ -61,6 +67,9 @@ public final class HostOptions {
     executor.ifPresent(builder::loraExecutor);
     store.ifPresent(builder::adapterStore);
     pool.ifPresent(builder::pagePool);
+    if (strict) {
+      builder.storeOption("strict", "true");
+    }
     options.forEach((key, value) -> set(builder, key, value));
     try {
       return builder.open();

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -50,8 +51,17 @@ public final class SamplingOptions {
       description = "Seed: the same seed gives the same tokens (${DEFAULT-VALUE}).")
   private long seed;
 
-  @Option(names = "--stop", paramLabel = "TEXT", description = "End at this text; may be repeated.")
+  @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      description = "End at this text or special token; may be repeated.")
   private List<String> stop = new ArrayList<>();
+
+  @Option(
+      names = "--stop-id",
+      paramLabel = "N",
+      description = "End at the token of this id; may be repeated.")
+  private List<Integer> stopIds = new ArrayList<>();
 
   @Option(names = "--ignore-eos", description = "Go on after end-of-sequence tokens.")
   private boolean ignoreEos;
@@ -72,7 +82,8 @@ public final class SamplingOptions {
   public void apply(GenerationRequest.Builder request) {
     try {
       request.sampling(Sampling.of(temperature, seed).withTopK(topK).withTopP(topP));
-      StopConditions conditions = StopConditions.maxTokens(maxTokens).withStrings(stop);
+      StopConditions conditions =
+          StopConditions.maxTokens(maxTokens).withStrings(stop).withTokens(Set.copyOf(stopIds));
       request.stop(ignoreEos ? conditions.ignoringEos() : conditions);
       timeout.ifPresent(seconds -> request.timeout(Duration.ofMillis(Math.round(seconds * 1000))));
       attributes.forEach(request::attribute);

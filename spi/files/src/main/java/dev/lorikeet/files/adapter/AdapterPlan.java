@@ -1,8 +1,9 @@
 package dev.lorikeet.files.adapter;
 
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.tensor.ElementType;
 import java.util.List;
-import java.util.OptionalLong;
+import java.util.Optional;
 
 /**
  * What the files of an adapter say, checked against each other and against the base model.
@@ -18,11 +19,26 @@ public record AdapterPlan(List<Placed> placed, List<TargetSpec> targets) {
    * One target module and where its factors begin in the file.
    *
    * @param spec the target module
-   * @param aBegin the first byte of A, {@code [rank, in / aBlocks]}
-   * @param bBegin the first byte of B, {@code [out, rank / bBlocks]}
-   * @param magnitudeBegin the first byte of the magnitude, if there is one
+   * @param a A, {@code [rank, in / aBlocks]}
+   * @param b B, {@code [out, rank / bBlocks]}
+   * @param magnitude the magnitude, if there is one
    */
-  public record Placed(TargetSpec spec, long aBegin, long bBegin, OptionalLong magnitudeBegin) {}
+  public record Placed(TargetSpec spec, Stored a, Stored b, Optional<Stored> magnitude) {
+    /** Returns whether something is stored in a narrower type than the module has. */
+    boolean isWidened() {
+      return a.type() != spec.type()
+          || b.type() != spec.type()
+          || magnitude.stream().anyMatch(stored -> stored.type() != spec.type());
+    }
+  }
+
+  /**
+   * Where elements are in the file.
+   *
+   * @param begin the first byte
+   * @param type their type there: that of the module, or a narrower one where it is F32
+   */
+  public record Stored(long begin, ElementType type) {}
 
   /** Returns the plan of these target modules. */
   public static AdapterPlan of(List<Placed> placed) {

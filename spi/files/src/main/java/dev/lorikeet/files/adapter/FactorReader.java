@@ -4,7 +4,9 @@ import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.files.adapter.AdapterPlan.Placed;
+import dev.lorikeet.files.adapter.AdapterPlan.Stored;
 import dev.lorikeet.files.adapter.WeightSink.Factor;
+import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -15,7 +17,8 @@ import java.util.List;
 import java.util.zip.CRC32C;
 
 /**
- * Reads the factors of an adapter from a file, a chunk of whole lines at a time.
+ * Reads the factors of an adapter from a file, a chunk of whole lines at a time. Lines of a
+ * narrower type than the module's are widened to it.
  *
  * @param file the file, for messages
  * @param channel the open file
@@ -35,15 +38,19 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
     int longest = placed.stream().mapToInt(at -> longestLine(at.spec())).max().orElseThrow();
     long digest = 0;
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment chunk = arena.allocate(Math.max(CHUNK_BYTES, longest), 64);
+      long bytes = Math.max(CHUNK_BYTES, longest);
+      MemorySegment chunk = arena.allocate(bytes, 64);
+      MemorySegment wide =
+          placed.stream().anyMatch(Placed::isWidened) ? arena.allocate(bytes, 64) : chunk;
+      Chunks chunks = new Chunks(chunk, wide);
       for (int t = 0; t < placed.size(); t++) {
         Placed at = placed.get(t);
         digest = 31 * digest + at.spec().hashCode();
-        digest = 31 * digest + read(sink, t, at.spec(), Factor.A, at.aBegin(), chunk);
-        digest = 31 * digest + read(sink, t, at.spec(), b, at.bBegin(), chunk);
-        if (at.magnitudeBegin().isPresent()) {
-          long begin = at.magnitudeBegin().getAsLong();
-          digest = 31 * digest + read(sink, t, at.spec(), Factor.MAGNITUDE, begin, chunk);
+        digest = 31 * digest + read(sink, t, at.spec(), Factor.A, at.a(), chunks);
+        digest = 31 * digest + read(sink, t, at.spec(), b, at.b(), chunks);
+        if (at.magnitude().isPresent()) {
+          Stored magnitude = at.magnitude().get();
+          digest = 31 * digest + read(sink, t, at.spec(), Factor.MAGNITUDE, magnitude, chunks);
         }
       }
     }
@@ -64,8 +71,16 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
     };
   }
 
+  /**
+   * Memory for what is read at a time.
+   *
+   * @param read for lines as they are stored
+   * @param wide for lines in the module's type
+   */
+  private record Chunks(MemorySegment read, MemorySegment wide) {}
+
   private long read(
-      WeightSink sink, int target, TargetSpec spec, Factor factor, long begin, MemorySegment chunk)
+      WeightSink sink, int target, TargetSpec spec, Factor factor, Stored stored, Chunks chunks)
       throws IOException {
     CRC32C crc = new CRC32C();
     int lineBytes = lineBytes(spec, factor);
@@ -75,16 +90,30 @@ public record FactorReader(Path file, FileChannel channel, Factor b) {
           case B_BY_OUTPUT -> spec.outFeatures();
           case MAGNITUDE -> 1;
         };
-    int most = (int) (chunk.byteSize() / lineBytes);
+    int storedBytes = lineBytes / spec.type().bytes() * stored.type().bytes();
+    int most = (int) (chunks.wide().byteSize() / lineBytes);
     for (int line = 0; line < lines; line += most) {
       int count = Math.min(most, lines - line);
-      MemorySegment data = chunk.asSlice(0, (long) count * lineBytes);
+      MemorySegment data = chunks.read().asSlice(0, (long) count * storedBytes);
       ByteBuffer buffer = data.asByteBuffer();
       UntrustedFile.readFully(
-          Faults.ADAPTER, file, channel, buffer, begin + (long) line * lineBytes);
+          Faults.ADAPTER, file, channel, buffer, stored.begin() + (long) line * storedBytes);
       crc.update(buffer.flip());
+      if (stored.type() != spec.type()) {
+        MemorySegment wide = chunks.wide().asSlice(0, (long) count * lineBytes);
+        widen(data, stored.type(), wide);
+        data = wide;
+      }
       sink.accept(target, spec, factor, line, count, data);
     }
     return crc.getValue();
+  }
+
+  /** Every value of every type is a float32, so nothing is rounded. */
+  private static void widen(MemorySegment from, ElementType type, MemorySegment to) {
+    long count = to.byteSize() / Float.BYTES;
+    for (long i = 0; i < count; i++) {
+      ElementType.F32.write(to, i * Float.BYTES, type.read(from, i * type.bytes()));
+    }
   }
 }

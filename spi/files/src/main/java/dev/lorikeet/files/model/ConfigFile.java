@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.shape.ModelShape;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.LinkedHashSet;
@@ -21,6 +22,7 @@ public final class ConfigFile {
   /** The name of the configuration in a model directory. */
   public static final String NAME = "config.json";
 
+  private static final System.Logger LOG = System.getLogger(ConfigFile.class.getName());
   private static final String GENERATION = "generation_config.json";
   private static final long MAX_FILE_BYTES = 16L << 20;
 
@@ -288,7 +290,7 @@ public final class ConfigFile {
                 outer
                     .map(whole -> whole.bool("tie_word_embeddings", conventions.tied()))
                     .orElse(conventions.tied())))
-        .tokens(json.optionalInteger("bos_token_id", 0, shape.vocabulary() - 1), eosTokens);
+        .tokens(bosToken(json, shape.vocabulary()), eosTokens);
   }
 
   private Mlp.Activation activation(Conventions conventions) {
@@ -364,18 +366,39 @@ public final class ConfigFile {
         .build();
   }
 
+  private static OptionalInt bosToken(JsonFile json, int vocabulary) {
+    String key = "bos_token_id";
+    Optional<JsonNode> value = json.node(key);
+    return value.isPresent() ? token(json, key, value.get(), vocabulary) : OptionalInt.empty();
+  }
+
   private static void addEosTokens(Set<Integer> tokens, JsonFile json, int vocabulary) {
     String key = "eos_token_id";
     json.node(key)
         .ifPresent(
             value -> {
               if (!value.isArray()) {
-                tokens.add(json.integer(key, value, 0, vocabulary - 1));
+                token(json, key, value, vocabulary).ifPresent(tokens::add);
               } else if (value.size() > MAX_EOS_TOKENS) {
                 throw json.wrong(key, value, "at most " + MAX_EOS_TOKENS + " tokens");
               } else {
-                value.forEach(id -> tokens.add(json.integer(key, id, 0, vocabulary - 1)));
+                value.forEach(id -> token(json, key, id, vocabulary).ifPresent(tokens::add));
               }
             });
+  }
+
+  /** Returns a token; a number that no token has, such as -1, stands for none. */
+  private static OptionalInt token(JsonFile json, String key, JsonNode value, int vocabulary) {
+    int id = json.integer(key, value, Integer.MIN_VALUE, Integer.MAX_VALUE);
+    if (id >= 0 && id < vocabulary) {
+      return OptionalInt.of(id);
+    }
+    LOG.log(
+        Level.WARNING,
+        "{0}: expected a token from 0 to {1}, found {2}, which is ignored",
+        json.where(key),
+        String.valueOf(vocabulary - 1),
+        String.valueOf(id));
+    return OptionalInt.empty();
   }
 }

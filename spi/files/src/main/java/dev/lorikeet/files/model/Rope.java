@@ -3,6 +3,7 @@ package dev.lorikeet.files.model;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
+import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -20,6 +21,7 @@ import java.util.OptionalInt;
  * @param part how much of a head is rotated, from its beginning; above 0, at most 1
  */
 public record Rope(double theta, RopeScaling scaling, double part) {
+  private static final System.Logger LOG = System.getLogger(Rope.class.getName());
   private static final double DEFAULT_THETA = 10_000;
   private static final double MAX_THETA = 1e15;
   private static final double MAX_FACTOR = 1e6;
@@ -79,18 +81,34 @@ public record Rope(double theta, RopeScaling scaling, double part) {
     return json.optionalNumber("partial_rotary_factor", 0, 1).orElse(whenAbsent);
   }
 
+  /**
+   * {@code dynamic} stretches sequences that are longer than {@code max_position_embeddings}, which
+   * there are none of: up to there its frequencies are those of {@code default}.
+   */
+  private static RopeScaling dynamic(JsonFile json, String key, int maxPositions) {
+    LOG.log(
+        Level.WARNING,
+        "{0}: ''dynamic'' is ignored: sequences end at {1} tokens, where it would begin",
+        json.where(key),
+        String.valueOf(maxPositions));
+    return new RopeScaling.None();
+  }
+
   private static RopeScaling scaling(JsonFile json, int maxPositions, int original) {
     String key = json.has("rope_type") ? "rope_type" : "type";
     String kind = json.text(key).orElse("default");
     return switch (kind) {
       case "default" -> new RopeScaling.None();
+      case "dynamic" -> dynamic(json, key, maxPositions);
       case "linear" -> new RopeScaling.Linear(json.number("factor", 1, MAX_FACTOR));
       case "llama3" -> llama3(json, original);
       case "yarn" -> yarn(json, maxPositions, original);
       case "longrope", "su" -> longRope(json, maxPositions, original);
       default ->
           throw json.unsupported(
-              key, "'" + kind + "'", "one of default, linear, llama3, yarn, longrope");
+              key,
+              "'" + kind + "'",
+              "one of default, dynamic, linear, llama3, yarn, longrope");
     };
   }
 

@@ -3,6 +3,7 @@ package dev.lorikeet.files.peft;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterPlan;
+import dev.lorikeet.files.adapter.AdapterPlan.Stored;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.shape.ModelShape;
@@ -10,11 +11,11 @@ import dev.lorikeet.shape.ModuleNames;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /**
  * Compares what the configuration asks for with the tensors that are there and with the base model,
@@ -23,12 +24,16 @@ import java.util.OptionalLong;
  * @param file the file of the tensors, for messages
  * @param config the configuration
  * @param shape the sizes of the base model, or empty to take any
+ * @param strict whether every module that the configuration covers must have tensors; else those
+ *     without stay as the base model has them, which a warning tells
  */
-record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
+record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape, boolean strict) {
+  private static final System.Logger LOG = System.getLogger(PeftChecker.class.getName());
   private static final int MAX_FEATURES = Integer.MAX_VALUE / 8;
 
   AdapterPlan check(PeftTensors tensors) {
     List<AdapterPlan.Placed> placed = new ArrayList<>();
+    List<String> missing = new ArrayList<>();
     ModuleNames modules = shape.map(ModelShape::modules).orElse(ModuleNames.LLAMA);
     int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
     for (int layer = 0; layer < layers; layer++) {
@@ -36,14 +41,12 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
         String name = tensors.layersPrefix() + layer + "." + module.path();
         boolean covered = config.covers(name, tensors.layersPrefix(), layer);
         Optional<PeftTensors.Pair> pair = tensors.pair(layer, module);
-        if (covered) {
-          int missing = layer;
-          place(
-              layer,
-              module,
-              name,
-              pair.orElseThrow(() -> tensors.missing(missing, module)),
-              placed);
+        if (covered && pair.isPresent()) {
+          place(layer, module, name, pair.get(), placed);
+        } else if (covered && strict) {
+          throw tensors.missing(layer, module);
+        } else if (covered) {
+          missing.add(name);
         } else if (pair.isPresent()) {
           throw Faults.ADAPTER.refuse(
               file,
@@ -71,7 +74,21 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
       throw Faults.ADAPTER.refuse(
           config.file(), "target_modules: expected at least one module of the base model");
     }
+    warnOf(missing, placed.size());
     return AdapterPlan.of(placed);
+  }
+
+  private void warnOf(List<String> missing, int found) {
+    if (!missing.isEmpty()) {
+      LOG.log(
+          Level.WARNING,
+          "{0}: {1} of {2} modules that target_modules covers have no weights and stay as the base"
+              + " model has them: {3}",
+          file,
+          String.valueOf(missing.size()),
+          String.valueOf(missing.size() + found),
+          Faults.show(String.join(", ", missing)));
+    }
   }
 
   /** Adds a module's target modules: as many as it holds projections, each with all of A. */
@@ -98,21 +115,14 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
     }
     checkShape(pair.a(), module.rank(), in / module.aBlocks(), "[rank, in]", module.aBlocks());
     checkShape(pair.b(), out, module.rank() / module.bBlocks(), "[out, rank]", module.bBlocks());
-    ElementType type = type(pair.a());
-    if (type != type(pair.b())) {
-      throw Faults.ADAPTER.refuseUnsupported(
-          file,
-          SafetensorsHeader.tensor(pair.b().name())
-              + ": dtype: expected "
-              + type
-              + " as of lora_A, found "
-              + type(pair.b())
-              + ": mixed types are not supported");
-    }
-    checkMagnitude(name, pair.magnitude(), out, type);
-    long bBegin = pair.b().entry().begin();
-    OptionalLong magnitude =
-        pair.magnitude().stream().mapToLong(found -> found.entry().begin()).findFirst();
+    checkMagnitude(name, pair.magnitude(), out);
+    Stored a = stored(pair.a());
+    Stored b = stored(pair.b());
+    Optional<Stored> magnitude = pair.magnitude().map(this::stored);
+    ElementType type =
+        a.type() == b.type() && magnitude.stream().allMatch(m -> m.type() == a.type())
+            ? a.type()
+            : ElementType.F32; // the one that holds the values of all
     long row = 0;
     for (Projection projection : names.parts()) {
       int rows = names.parts().size() == 1 ? out : shape.orElseThrow().outFeatures(projection);
@@ -127,19 +137,26 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
               .type(type)
               .magnitude(config.dora())
               .build();
-      long before = row * type.bytes();
+      long before = row;
       placed.add(
           new AdapterPlan.Placed(
               spec,
-              pair.a().entry().begin(),
-              bBegin + before * module.rank(),
-              magnitude.stream().map(begin -> begin + before).findFirst()));
+              a,
+              behind(b, before * module.rank()),
+              magnitude.map(stored -> behind(stored, before))));
       row += rows;
     }
   }
 
-  private void checkMagnitude(
-      String name, Optional<PeftTensors.Named> found, int out, ElementType type) {
+  private Stored stored(PeftTensors.Named tensor) {
+    return new Stored(tensor.entry().begin(), type(tensor));
+  }
+
+  private static Stored behind(Stored stored, long elements) {
+    return new Stored(stored.begin() + elements * stored.type().bytes(), stored.type());
+  }
+
+  private void checkMagnitude(String name, Optional<PeftTensors.Named> found, int out) {
     if (found.isEmpty() && config.dora()) {
       throw Faults.ADAPTER.refuse(
           file,
@@ -155,16 +172,9 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape) {
           file, tensor + ": expected no magnitude, as use_dora is false, found one");
     }
     List<Long> shape = List.of((long) out);
-    if (!found.get().entry().shape().equals(shape) || type(found.get()) != type) {
+    if (!found.get().entry().shape().equals(shape)) {
       throw Faults.ADAPTER.refuse(
-          file,
-          tensor
-              + ": expected "
-              + type
-              + shape
-              + " like lora_B, found "
-              + found.get().entry().type()
-              + found.get().entry().shape());
+          file, tensor + ": expected shape " + shape + ", found " + found.get().entry().shape());
     }
   }
 

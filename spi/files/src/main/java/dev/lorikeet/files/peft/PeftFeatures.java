@@ -3,15 +3,17 @@ package dev.lorikeet.files.peft;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Which keys of {@code adapter_config.json} are read, which do not matter here, and which stand for
- * features that are refused by name. A key of none of the three, with a value that says something,
- * is refused too: it may change what the weights mean. As of PEFT 0.20.
+ * features that are refused by name. Keys of none of the three are left out with a warning, as PEFT
+ * leaves them out. As of PEFT 0.20, with what forks of it write.
  */
 final class PeftFeatures {
   /** Read by {@link PeftConfigReader}. */
@@ -65,12 +67,14 @@ final class PeftFeatures {
           Map.entry("kasa_config", "KaSA"),
           Map.entry("layer_replication", "layer replication"),
           Map.entry("lora_bias", "biases of LoRA layers"),
+          Map.entry("lora_nums", "several B for one A (HydraLoRA)"),
           Map.entry("megatron_config", "Megatron parallel layers"),
           Map.entry("modules_to_save", "modules trained in full"),
           Map.entry("monteclora_config", "MonteCLoRA"),
           Map.entry("target_parameters", "LoRA on single parameters"),
           Map.entry("trainable_token_indices", "trained token embeddings"),
           Map.entry(DORA, "DoRA"),
+          Map.entry("use_mora", "MoRA"),
           Map.entry("use_qalora", "QALoRA"),
           Map.entry("velora_config", "VeLoRA"));
 
@@ -81,6 +85,10 @@ final class PeftFeatures {
    * path_initial_model_for_weight_conversion}, and then writes {@code true} here.
    */
   private static final Set<String> BASE_UNCHANGED = Set.of("eva", "gaussian", "mica", "orthogonal");
+
+  private static final Set<String> BIASES = Set.of("all", "lora_only");
+
+  private static final System.Logger LOG = System.getLogger(PeftFeatures.class.getName());
 
   private PeftFeatures() {}
 
@@ -98,6 +106,7 @@ final class PeftFeatures {
       throw Faults.ADAPTER.refuseUnsupported(
           file, "peft_type: expected LORA, found '" + Faults.show(type.asText()) + "'");
     }
+    Set<String> unknown = new TreeSet<>();
     for (Map.Entry<String, JsonNode> property : config.properties()) {
       String key = property.getKey();
       JsonNode value = property.getValue();
@@ -108,17 +117,19 @@ final class PeftFeatures {
         continue;
       }
       String feature = REFUSED.get(key);
-      throw Faults.ADAPTER.refuseUnsupported(
+      if (feature != null) {
+        throw Faults.ADAPTER.refuseUnsupported(file, key + ": " + feature + " is not supported");
+      }
+      unknown.add(key);
+    }
+    if (!unknown.isEmpty()) {
+      LOG.log(
+          Level.WARNING,
+          "{0}: keys that are not known here are ignored: {1}",
           file,
-          feature == null
-              ? "'" + Faults.show(key) + "' is not known here and may change what the weights mean"
-              : key + ": " + feature + " is not supported");
+          Faults.show(String.join(", ", unknown)));
     }
-    JsonNode bias = config.path("bias");
-    if (!saysNothing(bias) && !bias.asText().equals("none")) {
-      throw Faults.ADAPTER.refuseUnsupported(
-          file, "bias: trained biases are not supported: expected 'none', found " + describe(bias));
-    }
+    checkBias(file, config.path("bias"));
     JsonNode init = config.path("init_lora_weights");
     if (init.isTextual() && !BASE_UNCHANGED.contains(init.asText())) {
       throw Faults.ADAPTER.refuseUnsupported(
@@ -128,6 +139,24 @@ final class PeftFeatures {
               + "' changes the base model's weights; save the adapter with"
               + " path_initial_model_for_weight_conversion");
     }
+  }
+
+  /**
+   * Trained biases are tensors, which are refused where they are; the key alone changes nothing.
+   */
+  private static void checkBias(Path file, JsonNode bias) {
+    if (saysNothing(bias) || bias.asText().equals("none")) {
+      return;
+    }
+    if (!BIASES.contains(bias.asText())) {
+      throw Faults.ADAPTER.refuse(
+          file, "bias: expected 'none', 'all' or 'lora_only', found " + describe(bias));
+    }
+    LOG.log(
+        Level.WARNING,
+        "{0}: bias is ''{1}''; it is ignored unless the weights have biases",
+        file,
+        bias.asText());
   }
 
   /** Refuses tensors that belong to a feature that is not supported. */

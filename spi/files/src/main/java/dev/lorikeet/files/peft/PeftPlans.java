@@ -21,21 +21,30 @@ public final class PeftPlans {
 
   private final Optional<ModelShape> shape;
   private final boolean dora;
+  private final boolean strict;
   private final RecentlyUsed<ByteBuffer, AdapterPlan> known = new RecentlyUsed<>(KEPT);
 
   /** Makes plans for a base model of these sizes, or of any where they are empty. */
   public PeftPlans(Optional<ModelShape> shape) {
-    this(shape, false);
+    this(shape, false, false);
   }
 
-  private PeftPlans(Optional<ModelShape> shape, boolean dora) {
+  private PeftPlans(Optional<ModelShape> shape, boolean dora, boolean strict) {
     this.shape = shape;
     this.dora = dora;
+    this.strict = strict;
   }
 
-  /** Makes plans for whoever takes magnitudes (DoRA) as well; all others refuse them. */
+  /**
+   * Makes plans that refuse an adapter where a module that its configuration covers has no weights.
+   */
+  public static PeftPlans strict(Optional<ModelShape> shape) {
+    return new PeftPlans(shape, false, true);
+  }
+
+  /** Makes strict plans for whoever takes magnitudes (DoRA) as well; all others refuse them. */
   public static PeftPlans withMagnitudes(Optional<ModelShape> shape) {
-    return new PeftPlans(shape, true);
+    return new PeftPlans(shape, true, true);
   }
 
   /**
@@ -59,7 +68,7 @@ public final class PeftPlans {
                       SafetensorsHeader.parse(Faults.ADAPTER, weightsFile, header, size),
                       shape.map(ModelShape::modules).orElse(ModuleNames.LLAMA),
                       dora);
-              AdapterPlan plan = new PeftChecker(weightsFile, read, shape).check(tensors);
+              AdapterPlan plan = new PeftChecker(weightsFile, read, shape, strict).check(tensors);
               known.put(key, plan);
               return plan;
             });

@@ -175,14 +175,30 @@ class FamiliesTest {
         directory.resolve("generation_config.json"), "{\"eos_token_id\": [5, 2], \"top_k\": 3}");
     assertEquals(Set.of(2, 3, 5), with("\"eos_token_id\": [2, 3]").eosTokens());
     assertEquals(Set.of(2, 5), with("\"eos_token_id\": null").eosTokens());
-    Files.writeString(directory.resolve("generation_config.json"), "{\"eos_token_id\": 100}");
+    Files.writeString(directory.resolve("generation_config.json"), "{\"eos_token_id\": \"2\"}");
     var error = assertThrows(LorikeetException.class, () -> read(LLAMA));
     assertTrue(
         String.valueOf(error.getMessage())
-            .endsWith(
-                "generation_config.json: eos_token_id: expected an integer from 0 to 99, found"
-                    + " 100"),
+            .contains("generation_config.json: eos_token_id: expected an integer"),
         error.getMessage());
+  }
+
+  /** transformers never looks whether the vocabulary has them; -1 says that there is none. */
+  @Test
+  void tokensThatTheVocabularyDoesNotHaveAreNone() throws IOException {
+    Files.writeString(directory.resolve("generation_config.json"), "{\"eos_token_id\": [100, 99]}");
+    assertEquals(Set.of(2, 99), with("\"eos_token_id\": [-1, 2, 128009]").eosTokens());
+    assertEquals(Set.of(99), with("\"eos_token_id\": -1").eosTokens());
+    for (int none : new int[] {-1, 100, 151643}) {
+      assertEquals(OptionalInt.empty(), with("\"bos_token_id\": " + none).bosToken());
+    }
+  }
+
+  @Test
+  void dynamicFrequenciesAreTheDefaultUpToTheLongestSequence() throws IOException {
+    assertEquals(
+        with("\"rope_theta\": 5000"),
+        with("\"rope_theta\": 5000, \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 4}"));
   }
 
   @Test
@@ -192,7 +208,7 @@ class FamiliesTest {
         unsupported,
         merged("\"model_type\": \"bloom\""),
         "'bloom'",
-        "llama, ministral, mistral, olmo2");
+        "llama, ministral, mistral, mixtral, olmo2");
     assertRefused(unsupported, merged("\"hidden_act\": \"gelu\""), "hidden_act", "'gelu'", "silu");
     assertRefused(
         unsupported,
@@ -206,12 +222,12 @@ class FamiliesTest {
                 + " \"chunked_attention\", \"full_attention\"]"),
         "layer_types",
         "chunked_attention");
-    for (String kind : new String[] {"dynamic", "mrope"}) {
+    for (String kind : new String[] {"proportional", "mrope"}) {
       assertRefused(
           unsupported,
           merged("\"rope_scaling\": {\"type\": \"" + kind + "\", \"factor\": 2}"),
           "'" + kind + "'",
-          "default, linear, llama3, yarn, longrope");
+          "default, dynamic, linear, llama3, yarn, longrope");
     }
     assertRefused(
         unsupported,
@@ -257,9 +273,8 @@ class FamiliesTest {
             + " \"high_freq_factor\": 4}",
         "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 1e30}",
         "\"rope_scaling\": {\"type\": \"yarn\", \"original_max_position_embeddings\": 0}",
-        "\"bos_token_id\": 100",
         "\"bos_token_id\": [1]",
-        "\"eos_token_id\": -1",
+        "\"eos_token_id\": 4294967296",
         "\"eos_token_id\": [2, \"3\"]",
         "\"eos_token_id\": {}",
         "\"tie_word_embeddings\": 1",

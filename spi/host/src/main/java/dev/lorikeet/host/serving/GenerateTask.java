@@ -19,7 +19,6 @@ import java.util.Set;
 import java.util.function.LongSupplier;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
-import java.util.stream.IntStream;
 
 /** Turns drawn tokens into a streamed text and decides when it ends. */
 final class GenerateTask implements Task {
@@ -48,9 +47,9 @@ final class GenerateTask implements Task {
    * @param promptTokens tokens of the prompt
    * @param maxTokens how many tokens can be generated at most, by the request and by the model's
    *     longest sequence
-   * @param eosTokens the model's tokens that end it
+   * @param endTokens the tokens that end it, the request's as well as the model's
    */
-  record Bounds(long submittedNanos, int promptTokens, int maxTokens, Set<Integer> eosTokens) {}
+  record Bounds(long submittedNanos, int promptTokens, int maxTokens, Set<Integer> endTokens) {}
 
   GenerateTask(
       GenerationRequest request,
@@ -70,14 +69,7 @@ final class GenerateTask implements Task {
         request.reportMixture() ? Optional.of(new MixtureReport(selection)) : Optional.empty();
     this.decoder = decoder;
     this.stopText = new StopText(request.stop().strings());
-    this.endTokens =
-        IntStream.concat(
-                request.stop().tokens().stream().mapToInt(Integer::intValue),
-                request.stop().ignoreEos()
-                    ? IntStream.empty()
-                    : bounds.eosTokens().stream().mapToInt(Integer::intValue))
-            .sorted()
-            .toArray();
+    this.endTokens = bounds.endTokens().stream().mapToInt(Integer::intValue).sorted().toArray();
     this.bounds = bounds;
     this.random = RandomGeneratorFactory.of("L64X128MixRandom").create(request.sampling().seed());
   }

@@ -22,12 +22,15 @@ import dev.lorikeet.model.ModelStats;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
+import dev.lorikeet.model.StopConditions;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.Tokenizer;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -126,7 +129,7 @@ public final class Serving implements AutoCloseable {
             request,
             observer,
             selection,
-            new GenerateTask.Bounds(now, prompt.length(), maxTokens, info.eosTokens()),
+            new GenerateTask.Bounds(now, prompt.length(), maxTokens, endTokens(request.stop())),
             trace,
             log,
             tokenizer.stream(true),
@@ -134,6 +137,19 @@ public final class Serving implements AutoCloseable {
     trace.queued();
     scheduler.submit(sequence(ticket, prompt.array(), selection, task));
     return log;
+  }
+
+  /**
+   * Returns the tokens that end a generation. Special tokens do not appear in the text, so that a
+   * text to stop at which is one stands for the token.
+   */
+  private Set<Integer> endTokens(StopConditions stop) {
+    Set<Integer> tokens = new HashSet<>(stop.tokens());
+    if (!stop.ignoreEos()) {
+      tokens.addAll(info.eosTokens());
+    }
+    stop.strings().forEach(text -> tokenizer.specialToken(text).ifPresent(tokens::add));
+    return tokens;
   }
 
   private Writer writer(Sequence.Ticket ticket) {
