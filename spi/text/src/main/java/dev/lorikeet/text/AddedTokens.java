@@ -72,6 +72,12 @@ record AddedTokens(
         throw token.wrong(
             "content", TextNode.valueOf(content), "something that the normalizer leaves");
       }
+      if ((left || right) && mayBeBlank(content, normalized ? normalizer : Optional.empty())) {
+        throw token.unsupported(
+            "content",
+            TextNode.valueOf(content),
+            "more than white space in a token that takes white space around it");
+      }
       json.addObject()
           .put("id", token.integer("id", 0, Integer.MAX_VALUE))
           .put("content", content)
@@ -92,5 +98,15 @@ record AddedTokens(
       separable &= !word && !TextPieces.mayEndIn(content + (right ? " " : ""));
     }
     return new AddedTokens(json, longest, longestNormalized, absorbs, separable, framed);
+  }
+
+  /**
+   * Returns whether a token may be white space alone. Where such a token takes the white space
+   * around it, each one found in a run of them takes the rest of the run once more, for which the
+   * library needs time and memory with the square of its length.
+   */
+  private static boolean mayBeBlank(String content, Optional<CheckedNormalizer> normalizer) {
+    return content.chars().allMatch(c -> TextPieces.isSpace((char) c))
+        || !normalizer.map(n -> n.leavesMoreThanSpace(content)).orElse(true);
   }
 }

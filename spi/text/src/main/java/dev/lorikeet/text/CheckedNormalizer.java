@@ -64,8 +64,12 @@ record CheckedNormalizer(
 
   /** Returns whether a text that is not empty is never normalized to an empty one. */
   boolean leavesSomething(String text) {
-    return loss < Double.POSITIVE_INFINITY
-        || (keeps != Keeps.NOTHING && hasAscii(text))
+    return loss < Double.POSITIVE_INFINITY || leavesMoreThanSpace(text);
+  }
+
+  /** Returns whether it is certain that a text is not normalized to white space alone. */
+  boolean leavesMoreThanSpace(String text) {
+    return (keeps != Keeps.NOTHING && hasAscii(text))
         || (keeps == Keeps.LETTERS && text.chars().anyMatch(c -> TextPieces.isLetter((char) c)));
   }
 

@@ -142,7 +142,8 @@ final class TextPieces {
     }
   }
 
-  private static boolean isSpace(char c) {
+  /** Returns whether a character is white space, whatever the version of Unicode. */
+  static boolean isSpace(char c) {
     return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == '\u0085';
   }
 }

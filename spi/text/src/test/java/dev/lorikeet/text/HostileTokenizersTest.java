@@ -296,6 +296,45 @@ class HostileTokenizersTest {
     assertRefused(Code.MODEL_UNSUPPORTED, "content", tokenizer);
   }
 
+  private static ObjectNode withAddedToken(String content, String flag, boolean normalized) {
+    ObjectNode tokenizer = SmallTokenizers.of("wordlevel");
+    ((ArrayNode) tokenizer.path("added_tokens"))
+        .addObject()
+        .put("id", 1000)
+        .put("content", content)
+        .put(flag, true)
+        .put("normalized", normalized);
+    return tokenizer;
+  }
+
+  /** In a run of such tokens the library gives each of them all that follows. */
+  @ParameterizedTest
+  @ValueSource(strings = {"\n", " ", "\t \r\n", "\u00a0", "\u0085", "\u2028\u3000"})
+  void anAddedTokenOfWhiteSpaceThatTakesWhiteSpaceAroundItIsRefused(String content) {
+    for (String flag : new String[] {"lstrip", "rstrip"}) {
+      for (boolean normalized : new boolean[] {false, true}) {
+        assertRefused(Code.MODEL_UNSUPPORTED, "content", withAddedToken(content, flag, normalized));
+      }
+    }
+    open(withAddedToken(content, "special", false)).close();
+  }
+
+  @Test
+  void anAddedTokenThatIsNormalizedToWhiteSpaceAndTakesMoreIsRefused() {
+    String toSpace = "{'type':'Replace','pattern':{'String':'ё'},'content':' '}";
+    for (String content : new String[] {"ё", "<m>"}) {
+      ObjectNode tokenizer = withAddedToken(content, "rstrip", true);
+      tokenizer.set("normalizer", SmallTokenizers.tree(toSpace));
+      assertRefused(Code.MODEL_UNSUPPORTED, "content", tokenizer);
+    }
+    ObjectNode asItIs = withAddedToken("ё", "rstrip", false);
+    asItIs.set("normalizer", SmallTokenizers.tree(toSpace));
+    open(asItIs).close();
+    for (String content : new String[] {"ё", "<m>", "\n<m>"}) {
+      open(withAddedToken(content, "rstrip", true)).close();
+    }
+  }
+
   @Test
   void aModelThatRefersToNothingIsRefused() {
     for (String kind : new String[] {"wordpiece", "wordlevel"}) {
