@@ -85,7 +85,7 @@ final class TensorReader {
     ElementType type = elementType(tensor);
     long size = type.bytes();
     MemorySegment from = tensor.bytes();
-    MemorySegment to = arena.allocate(rows * columns * size, ALIGNMENT);
+    MemorySegment to = arena.allocate((long) rows * columns * size, ALIGNMENT);
     for (int firstRow = 0; firstRow < rows; firstRow += SQUARE) {
       int endRow = Math.min(rows, firstRow + SQUARE);
       for (int column = 0; column < columns; column++) {
