@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,6 +33,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FamilyShapesTest {
   private static final int ROUNDS = Integer.getInteger("lorikeet.family.rounds", 3);
   private static final double TOLERANCE = 1e-4;
+  private static final List<ElementType> TYPES = List.of(ElementType.values());
 
   @TempDir Path directory;
 
@@ -61,7 +63,7 @@ class FamilyShapesTest {
     Random random = new Random(seed);
     for (int round = 0; round < ROUNDS; round++) {
       Map<String, Object> config = config(family, random);
-      ElementType type = ElementType.values()[random.nextInt(ElementType.values().length)];
+      ElementType type = TYPES.get(random.nextInt(TYPES.size()));
       Path model =
           RandomFamily.write(directory.resolve("r" + round), config, type, random.nextLong());
       compare(model, random, config + " " + type);
@@ -91,7 +93,7 @@ class FamilyShapesTest {
     System.out.println("FamilyShapesTest: lorikeet.seed=" + seed);
     Random random = new Random(seed);
     Map<String, Object> config = config(family, random);
-    int heads = (int) config.get("num_attention_heads");
+    int heads = (int) Objects.requireNonNull(config.get("num_attention_heads"));
     config.put("hidden_size", 32 * heads);
     config.computeIfPresent("head_dim", (key, width) -> 32);
     config.computeIfPresent("partial_rotary_factor", (key, part) -> 0.75);
@@ -202,7 +204,7 @@ class FamilyShapesTest {
           config.put("partial_rotary_factor", 1.0);
         }
         if (random.nextBoolean()) {
-          int rotated = (int) (headDim * (double) config.get("partial_rotary_factor"));
+          int rotated = (int) (headDim * (double) Objects.requireNonNull(config.get("partial_rotary_factor")));
           config.put("original_max_position_embeddings", 256);
           config.put("rope_scaling", longRope(random, rotated / 2));
         }
