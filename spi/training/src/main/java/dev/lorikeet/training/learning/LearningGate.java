@@ -31,8 +31,8 @@ public final class LearningGate implements AutoCloseable {
    * differentiated through P, the means of probabilities p over all experts: the shares f of choices are steps, and
    * their gradient is zero or none. A logit gets N / tokens * p (f - sum of f p).
    *
-   * Cost for each token: twice experts * features multiplications, in double precision on the trainer's thread: 0.1 % of
-   * what the model computes for a token.
+   * Cost for each token: twice experts * features multiplications, in double precision on the trainer's thread: about
+   * 0.1 % of what the model computes for a token.
    */
   private static final int SAMPLE = 1024;
   private static final double FIRST_SPREAD = 0.1;
