@@ -19,11 +19,13 @@ import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.shape.ModelInfo;
+import dev.lorikeet.shape.ModelShape;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * One base model, its adapters and the memory they share: what an application opens, uses and
@@ -154,6 +156,8 @@ public interface Lorikeet extends AutoCloseable {
 
   /** Opens a model with chosen plugins and settings. */
   final class Builder {
+    private static final int PAGE_STEP = 4096;
+
     private final Path directory;
     private Optional<Plugins> plugins = Optional.empty();
     private Optional<String> pool = Optional.empty();
@@ -165,7 +169,7 @@ public interface Lorikeet extends AutoCloseable {
     private final Map<String, String> executorOptions = new HashMap<>();
     private final Map<String, String> modelOptions = new HashMap<>();
     private long poolBytes = 1L << 30;
-    private int pageBytes = PoolConfig.DEFAULT_PAGE_BYTES;
+    private OptionalInt pageBytes = OptionalInt.empty();
 
     private Builder(Path directory) {
       this.directory = Objects.requireNonNull(directory, "modelDirectory");
@@ -183,10 +187,25 @@ public interface Lorikeet extends AutoCloseable {
       return this;
     }
 
-    /** Sets the size of a page; {@link PoolConfig#DEFAULT_PAGE_BYTES} by default. */
+    /**
+     * Sets the size of a page. By default it is {@link PoolConfig#DEFAULT_PAGE_BYTES}, or more
+     * where the model is so wide that a row of an adapter in F32 would not fit.
+     */
     public Builder pageBytes(int bytes) {
-      pageBytes = bytes;
+      pageBytes = OptionalInt.of(bytes);
       return this;
+    }
+
+    /** Returns the size of a page that a row of every target module fits into. */
+    private static int pageBytes(ModelShape shape) {
+      int widest =
+          shape.modules().modules().stream()
+              .flatMap(module -> module.parts().stream())
+              .mapToInt(part -> Math.max(shape.inFeatures(part), shape.outFeatures(part)))
+              .max()
+              .orElse(1);
+      int rowBytes = Math.multiplyExact(widest, Float.BYTES);
+      return Math.max(PoolConfig.DEFAULT_PAGE_BYTES, Math.ceilDiv(rowBytes, PAGE_STEP) * PAGE_STEP);
     }
 
     /** Chooses the page pool by name. */
@@ -258,7 +277,10 @@ public interface Lorikeet extends AutoCloseable {
                 Failures.told(
                     "opening the page pool",
                     () ->
-                        pools.open(PoolConfig.of(poolBytes, pageBytes).withOptions(poolOptions))));
+                        pools.open(
+                            PoolConfig.of(
+                                    poolBytes, pageBytes.orElseGet(() -> pageBytes(info.shape())))
+                                .withOptions(poolOptions))));
         AdapterStore adapters =
             opened.owns(
                 Failures.told(

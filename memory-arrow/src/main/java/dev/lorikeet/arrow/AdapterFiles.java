@@ -31,7 +31,7 @@ public final class AdapterFiles {
   /**
    * Writes an adapter as one Arrow IPC file, which {@link ArrowAdapterStoreProvider}'s stores
    * register by its path and load by copying, and which {@link #map} uses without a copy. The file
-   * appears whole or not at all and replaces one of that name.
+   * appears whole or not at all and replaces one of that name; its folder is made if there is none.
    *
    * @param adapter a PEFT directory or an Arrow adapter file
    * @param shape the sizes of the base model
@@ -57,6 +57,7 @@ public final class AdapterFiles {
         throw new LorikeetException(
             Code.INVALID_REQUEST, "arrowFile: expected a file, found " + arrowFile);
       }
+      Files.createDirectories(parent);
       try (Workplace workplace = Workplace.in(parent)) {
         Path unfinished = workplace.path("adapter" + ArrowAdapterFormat.SUFFIX);
         ArrowAdapterWriter.write(source, unfinished);

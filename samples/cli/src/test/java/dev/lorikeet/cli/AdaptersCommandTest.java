@@ -77,6 +77,18 @@ class AdaptersCommandTest {
   }
 
   @Test
+  void aFileInAFolderThatIsNotThereYetIsWrittenWithIt() throws IOException {
+    Path file = directory.resolve("new/folder/a.arrow");
+    Run run = lorikeet("adapters", "convert", adapter(), file, "-m", TINY.base());
+    assertEquals(ExitCode.OK, run.exitCode(), run::err);
+    assertTrue(Files.size(file) > 0);
+    Path within = file.resolve("b.arrow");
+    Run refused = lorikeet("adapters", "convert", adapter(), within, "-m", TINY.base());
+    assertEquals(ExitCode.FAILURE, refused.exitCode());
+    assertTrue(refused.err().startsWith("lorikeet: IO_FAILED: "), refused::err);
+  }
+
+  @Test
   void allAdaptersBelowADirectoryAreListedAndDamagedOnesToldOf() throws IOException {
     Files.createDirectories(directory.resolve("deep/er"));
     lorikeet(

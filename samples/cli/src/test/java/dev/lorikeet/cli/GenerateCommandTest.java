@@ -67,6 +67,16 @@ class GenerateCommandTest {
   }
 
   @Test
+  void oneNameForTwoAdaptersIsWrongUsage() {
+    Run run = generate("-a", adapter("red"), "--adapter=" + adapter("red"), "-p", "hi");
+    assertEquals(ExitCode.USAGE, run.exitCode());
+    assertTrue(run.err().contains("expected each name once, found red twice"), run.err());
+    Run unnamed = generate("-a", directory.toString(), "-p", "hi");
+    assertEquals(ExitCode.USAGE, unnamed.exitCode());
+    assertTrue(unnamed.err().contains("expected NAME=DIR, found " + directory), unnamed.err());
+  }
+
+  @Test
   void twoChoicesAtOnceAreWrongUsage() {
     Run run = generate("-a", adapter("red"), "--use", "red", "--each", "-p", "hi");
     assertEquals(ExitCode.USAGE, run.exitCode());

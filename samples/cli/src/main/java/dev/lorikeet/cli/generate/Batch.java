@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 
@@ -45,7 +46,8 @@ record Batch(
     ModelStats stats) {
 
   /**
-   * Submits all sequences at once and shows their tokens as they come, on this thread.
+   * Submits all sequences, as many at once as the model's queue takes, and shows their tokens as
+   * they come, on this thread.
    *
    * @throws LorikeetException if a request is refused, or with code {@code CANCELLED} if this
    *     thread is interrupted; then all requests are cancelled
@@ -55,10 +57,10 @@ record Batch(
       List<Sequence> sequences,
       Consumer<GenerationRequest.Builder> settings,
       View view) {
-    BlockingQueue<Event> events = new LinkedBlockingQueue<>();
+    List<List<Mixture>> mixtures = new ArrayList<>();
+    Following following = new Following(mixtures, view);
     AtomicInteger kvCachePeak = new AtomicInteger();
     List<Generation> generations = new ArrayList<>();
-    List<List<Mixture>> mixtures = new ArrayList<>();
     long start = System.nanoTime();
     try {
       for (Sequence sequence : sequences) {
@@ -70,12 +72,13 @@ record Batch(
                 token ->
                     kvCachePeak.accumulateAndGet(
                         lorikeet.pool().stats().kvCachePages(), Math::max));
-        Generation generation = lorikeet.submit(request.build(), observer);
-        generation.subscribe(new Forwarder(generations.size(), events));
+        Generation generation = submit(lorikeet, request.build(), observer, following);
+        generation.subscribe(new Forwarder(generations.size(), following.events));
         generations.add(generation);
         mixtures.add(new ArrayList<>());
       }
-      double secondHalf = follow(events, mixtures, view);
+      following.untilAllHaveEnded();
+      double secondHalf = following.secondHalf();
       List<Outcome> outcomes = generations.stream().map(Batch::outcome).toList();
       Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
       view.end(outcomes);
@@ -96,30 +99,78 @@ record Batch(
     }
   }
 
-  // Returns the tokens per second of the second half.
-  private static double follow(BlockingQueue<Event> events, List<List<Mixture>> mixtures, View view)
+  /** Submits a request; where the queue is full, waits for one of the others to end. */
+  private static Generation submit(
+      Lorikeet lorikeet, GenerationRequest request, RequestObserver observer, Following following)
       throws InterruptedException {
-    int running = mixtures.size();
-    List<Long> arrivals = new ArrayList<>();
-    while (running > 0) {
-      switch (events.take()) {
+    while (true) {
+      try {
+        return lorikeet.submit(request, observer);
+      } catch (LorikeetException e) {
+        if (e.code() != LorikeetException.Code.QUEUE_FULL) {
+          throw e;
+        }
+        following.untilOneMoreHasEnded();
+      }
+    }
+  }
+
+  /** Shows tokens as they come, and keeps what is told of them in the end. */
+  private static final class Following {
+    private static final long QUIET_MILLIS = 20;
+
+    private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
+    private final List<Long> arrivals = new ArrayList<>();
+    private final List<List<Mixture>> mixtures;
+    private final View view;
+    private int ended;
+
+    Following(List<List<Mixture>> mixtures, View view) {
+      this.mixtures = mixtures;
+      this.view = view;
+    }
+
+    /** Returns after the end of a sequence, or when nothing happens for a moment. */
+    void untilOneMoreHasEnded() throws InterruptedException {
+      int before = ended;
+      while (ended == before) {
+        Event event = events.poll(QUIET_MILLIS, TimeUnit.MILLISECONDS);
+        if (event == null) {
+          return; // a place may become free after its sequence has ended
+        }
+        show(event);
+      }
+    }
+
+    void untilAllHaveEnded() throws InterruptedException {
+      while (ended < mixtures.size()) {
+        show(events.take());
+      }
+    }
+
+    private void show(Event event) {
+      switch (event) {
         case Event.Token(int sequence, GeneratedToken token) -> {
           arrivals.add(System.nanoTime());
           token.mixture().ifPresent(mixtures.get(sequence)::add);
           view.token(sequence, token);
         }
-        case Event.End end -> running--;
+        case Event.End end -> ended++;
       }
       if (events.isEmpty()) {
         view.refresh();
       }
     }
-    int half = arrivals.size() / 2;
-    if (half == 0) {
-      return 0;
+
+    /** Returns the tokens per second of the second half of the tokens. */
+    double secondHalf() {
+      int half = arrivals.size() / 2;
+      if (half == 0) {
+        return 0;
+      }
+      double nanoseconds = arrivals.getLast() - arrivals.get(arrivals.size() - 1 - half);
+      return 1e9 * half / Math.max(1, nanoseconds);
     }
-    double nanoseconds = arrivals.getLast() - arrivals.get(arrivals.size() - 1 - half);
-    return 1e9 * half / Math.max(1, nanoseconds);
   }
 
   private static Outcome outcome(Generation generation) {

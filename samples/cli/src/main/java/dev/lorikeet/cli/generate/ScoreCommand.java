@@ -19,6 +19,8 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,6 +33,8 @@ import picocli.CommandLine.Option;
     description =
         "Prints the log-probability and perplexity of texts under a model and its adapters.")
 public final class ScoreCommand implements Callable<Integer> {
+  private static final long QUIET_MILLIS = 20;
+
   private final Console console;
 
   @Mixin private PromptOptions prompts = new PromptOptions();
@@ -74,12 +78,14 @@ public final class ScoreCommand implements Callable<Integer> {
   }
 
   private static List<Score> scores(Lorikeet lorikeet, List<Sequence> sequences) {
-    List<CompletableFuture<Score>> futures =
-        sequences.stream()
-            .map(s -> lorikeet.model().score(ScoreRequest.of(s.prompt(), s.voice().choice())))
-            .toList();
+    List<CompletableFuture<Score>> futures = new ArrayList<>();
     List<Score> scores = new ArrayList<>();
     try {
+      for (Sequence sequence : sequences) {
+        futures.add(
+            submit(
+                lorikeet, ScoreRequest.of(sequence.prompt(), sequence.voice().choice()), futures));
+      }
       for (CompletableFuture<Score> future : futures) {
         scores.add(future.get());
       }
@@ -93,6 +99,27 @@ public final class ScoreCommand implements Callable<Integer> {
           : new LorikeetException(LorikeetException.Code.INTERNAL, String.valueOf(e.getCause()), e);
     } finally {
       futures.forEach(future -> future.cancel(true));
+    }
+  }
+
+  /** Submits a request; where the queue is full, waits until it has room again. */
+  private static CompletableFuture<Score> submit(
+      Lorikeet lorikeet, ScoreRequest request, List<CompletableFuture<Score>> before)
+      throws InterruptedException {
+    while (true) {
+      CompletableFuture<Score> future = lorikeet.model().score(request);
+      if (!(future.isCompletedExceptionally()
+          && future.exceptionNow() instanceof LorikeetException refused
+          && refused.code() == LorikeetException.Code.QUEUE_FULL)) {
+        return future;
+      }
+      CompletableFuture<?>[] waiting =
+          before.stream().filter(f -> !f.isDone()).toArray(CompletableFuture<?>[]::new);
+      try {
+        Object _ = CompletableFuture.anyOf(waiting).get(QUIET_MILLIS, TimeUnit.MILLISECONDS);
+      } catch (TimeoutException | ExecutionException e) {
+        continue; // failures are told where their turn comes
+      }
     }
   }
 

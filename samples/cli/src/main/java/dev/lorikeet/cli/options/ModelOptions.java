@@ -34,6 +34,7 @@ public final class ModelOptions {
   @Option(
       names = {"-a", "--adapter"},
       paramLabel = "NAME=DIR",
+      parameterConsumer = OncePerName.class,
       description =
           "PEFT adapter directory, or owner/name, and the name to give it; may be repeated.")
   private Map<String, Path> adapters = new LinkedHashMap<>();

@@ -5,6 +5,7 @@ import dev.lorikeet.Plugins;
 import dev.lorikeet.cli.console.Console;
 import dev.lorikeet.cli.options.Directories;
 import dev.lorikeet.cli.options.HostOptions;
+import dev.lorikeet.cli.options.OncePerName;
 import dev.lorikeet.gates.LabelledText;
 import dev.lorikeet.tiny.TinyModel;
 import java.nio.file.Path;
@@ -34,6 +35,7 @@ final class LabelledModelOptions {
   @Option(
       names = {"-a", "--adapter"},
       paramLabel = "NAME=DIR",
+      parameterConsumer = OncePerName.class,
       description = "PEFT adapter directory, or owner/name, and the name to give it; at least two.")
   private Map<String, Path> adapters = new LinkedHashMap<>();
 

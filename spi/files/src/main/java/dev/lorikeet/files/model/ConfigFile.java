@@ -55,6 +55,7 @@ public final class ConfigFile {
    * @throws dev.lorikeet.LorikeetException with {@code MODEL_INVALID} if it is missing or damaged
    */
   public static ConfigFile read(Path directory) {
+    OtherThanModel.refuse(directory);
     JsonFile json = JsonFile.read(directory.resolve(NAME), MAX_FILE_BYTES);
     return new ConfigFile(directory, json, Optional.empty());
   }

@@ -320,6 +320,32 @@ class FamiliesTest {
   }
 
   @Test
+  void whatPeopleNameInPlaceOfAModelIsSaid() throws IOException {
+    Path gguf = Files.createFile(directory.resolve("model-q4_k_m.gguf"));
+    assertOther(gguf, "found a GGUF file");
+    assertOther(directory, "found GGUF files");
+    Files.delete(gguf);
+    assertOther(Files.createFile(directory.resolve("weights.bin")), "name the folder");
+    assertOther(directory.resolve("gpt2"), "owner/name");
+    Path cached = Files.createDirectory(directory.resolve("models--some--model"));
+    assertOther(directory, "found a cache of the hub: name a model in it as owner/name");
+    Files.createDirectory(cached.resolve("snapshots"));
+    assertOther(cached, "found a model in the hub's cache: name it as owner/name");
+    Files.writeString(cached.resolve("adapter_config.json"), "{}");
+    assertOther(cached, "found an adapter: name the base model");
+    Files.writeString(directory.resolve(ConfigFile.NAME), LLAMA);
+    assertEquals("llama", Families.read(directory).family());
+  }
+
+  private static void assertOther(Path path, String found) {
+    var error = assertThrows(LorikeetException.class, () -> Families.read(path));
+    assertEquals(Code.MODEL_INVALID, error.code());
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.startsWith(path + ": expected a model directory"), message);
+    assertTrue(message.contains(found), message);
+  }
+
+  @Test
   void aHugeFileIsNotRead() throws IOException {
     Files.writeString(directory.resolve(ConfigFile.NAME), LLAMA + " ".repeat((16 << 20) + 1));
     var error = assertThrows(LorikeetException.class, () -> Families.read(directory));
