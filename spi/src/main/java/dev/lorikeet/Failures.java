@@ -22,7 +22,7 @@ final class Failures {
     } catch (IllegalArgumentException e) {
       // The contracts' word for settings that are unknown or out of range; the message names them.
       throw new LorikeetException(Code.INVALID_CONFIG, String.valueOf(e.getMessage()), e);
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // checked ones as well, which other languages do not declare
       throw of(doing, e);
     }
   }

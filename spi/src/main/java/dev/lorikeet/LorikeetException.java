@@ -1,6 +1,7 @@
 package dev.lorikeet;
 
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.ThreadLocalRandom;
@@ -70,7 +71,7 @@ public final class LorikeetException extends RuntimeException {
      * weights, an adapter or a mixture that overflow.
      */
     NOT_FINITE,
-    /** The request was cancelled. */
+    /** The request was cancelled, or the thread interrupted that waited or read files. */
     CANCELLED,
     /**
      * An observer or a router, on the decoding thread, made a call that waits for that thread, and
@@ -112,11 +113,14 @@ public final class LorikeetException extends RuntimeException {
 
   /**
    * Returns the failure of reading or writing files, with code {@code STORAGE_FULL} if there is no
-   * space left and {@code IO_FAILED} otherwise.
+   * space left, {@code CANCELLED} if the thread was interrupted and {@code IO_FAILED} otherwise.
    *
    * @param doing what was being done, such as {@code writing gate.safetensors}
    */
   public static LorikeetException ofFiles(String doing, IOException cause) {
+    if (cause instanceof ClosedByInterruptException) {
+      return new LorikeetException(Code.CANCELLED, doing + ": interrupted", cause);
+    }
     boolean full = isFull(cause);
     return new LorikeetException(
         full ? Code.STORAGE_FULL : Code.IO_FAILED,

@@ -152,7 +152,7 @@ final class OpenLorikeet implements Lorikeet {
     }
     try {
       return call.get();
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // checked ones as well, which plugins in other languages do not declare
       if (closed && !(e instanceof LorikeetException)) {
         throw closed();
       }
@@ -167,22 +167,36 @@ final class OpenLorikeet implements Lorikeet {
   @Override
   public void close() {
     // Before anything is locked or closed, since the decoding thread must not do so.
-    LorikeetException failure = null;
     try {
       model.close();
-    } catch (RuntimeException e) {
-      failure = Failures.of("closing the model", e);
-      if (failure.code() == Code.WRONG_THREAD) {
-        throw failure;
+    } catch (Exception e) {
+      LorikeetException failure = Failures.of("closing the model", e);
+      if (failure.code() != Code.WRONG_THREAD) {
+        closeTheRestAfter(failure);
+      }
+      throw failure;
+    } catch (Error e) {
+      closeTheRestAfter(e);
+      throw e;
+    }
+    closeTheRest();
+  }
+
+  private void closeTheRestAfter(Throwable failure) {
+    try {
+      closeTheRest();
+    } catch (RuntimeException | Error e) {
+      if (!e.equals(failure)) {
+        failure.addSuppressed(e);
       }
     }
+  }
+
+  private void closeTheRest() {
     synchronized (closing) {
       closed = true;
-      try (owned;
-          routers) {
-        if (failure != null) {
-          throw failure;
-        }
+      try (owned) {
+        routers.close();
       }
     }
   }

@@ -24,11 +24,13 @@ final class Opened implements AutoCloseable {
   /**
    * Closes everything.
    *
-   * @throws LorikeetException if something could not be closed
+   * @throws LorikeetException if something could not be closed; an error goes on as it is, once
+   *     everything is closed
    */
   @Override
   public void close() {
     LorikeetException failure = null;
+    Error error = null;
     while (!resources.isEmpty()) {
       AutoCloseable resource = resources.pop();
       try {
@@ -40,7 +42,12 @@ final class Opened implements AutoCloseable {
         } else {
           failure.addSuppressed(told);
         }
+      } catch (Error e) {
+        error = e;
       }
+    }
+    if (error != null) {
+      throw error;
     }
     if (failure != null) {
       throw failure;

@@ -2,6 +2,7 @@ package dev.lorikeet.files;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import java.nio.channels.ClosedByInterruptException;
 
 /**
  * Makes the errors of files: where, what was expected, what was found. Whatever comes from a file
@@ -48,8 +49,15 @@ public enum Faults {
     return new LorikeetException(invalid, message(where, sentence));
   }
 
-  /** As {@link #invalid}, in words of the caller's, with the failure behind it. */
+  /**
+   * As {@link #invalid}, in words of the caller's, with the failure behind it; {@code CANCELLED} if
+   * that is an interruption of the thread, of which the files are innocent.
+   */
   public LorikeetException refuse(Object where, String sentence, Throwable cause) {
+    if (cause instanceof ClosedByInterruptException) {
+      return new LorikeetException(
+          Code.CANCELLED, message(where, "interrupted while it was read"), cause);
+    }
     return new LorikeetException(invalid, message(where, sentence), cause);
   }
 

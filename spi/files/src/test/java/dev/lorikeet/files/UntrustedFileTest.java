@@ -56,6 +56,21 @@ class UntrustedFileTest {
     assertRefused(Files.createSymbolicLink(directory.resolve("zero"), zero), "a special file");
   }
 
+  /** The file is as it should be; it is the thread that was told to stop. */
+  @Test
+  void anInterruptionIsNoFaultOfTheFile() throws IOException {
+    Path file = Files.writeString(directory.resolve("sound.json"), "{}");
+    try {
+      Thread.currentThread().interrupt();
+      var error = assertThrows(LorikeetException.class, () -> JsonFile.read(file, MAX));
+      assertEquals(Code.CANCELLED, error.code());
+      assertTrue(String.valueOf(error.getMessage()).contains("interrupted"), error.getMessage());
+    } finally {
+      assertTrue(Thread.interrupted(), "stays interrupted");
+    }
+    JsonFile.read(file, MAX);
+  }
+
   @Test
   void aFolderAndNothingAreNoFiles() throws IOException {
     assertRefused(directory, "a directory");
