@@ -45,8 +45,7 @@ public sealed interface Objective {
    * and the final norm of the last token of a prompt, and h' that of its other wording: pairs of a
    * micro-batch tell one another apart. {@code r = min(weight, G / C)} of the micro-batch counts as
    * a constant. mLoRA's code takes what the model gives for the last token but one of the whole
-   * sequence; this takes the end of the prompt, as the paper does, where the two differ in the
-   * wording alone.
+   * sequence; this takes the end of the prompt, where the two differ in the wording alone.
    *
    * @param temperature above 0
    * @param weight the most that C counts, 0 or more
