@@ -204,7 +204,9 @@ class FamilyShapesTest {
           config.put("partial_rotary_factor", 1.0);
         }
         if (random.nextBoolean()) {
-          int rotated = (int) (headDim * (double) Objects.requireNonNull(config.get("partial_rotary_factor")));
+          int rotated =
+              (int)
+                  (headDim * (double) Objects.requireNonNull(config.get("partial_rotary_factor")));
           config.put("original_max_position_embeddings", 256);
           config.put("rope_scaling", longRope(random, rotated / 2));
         }

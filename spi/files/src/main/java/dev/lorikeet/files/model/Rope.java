@@ -106,9 +106,7 @@ public record Rope(double theta, RopeScaling scaling, double part) {
       case "longrope", "su" -> longRope(json, maxPositions, original);
       default ->
           throw json.unsupported(
-              key,
-              "'" + kind + "'",
-              "one of default, dynamic, linear, llama3, yarn, longrope");
+              key, "'" + kind + "'", "one of default, dynamic, linear, llama3, yarn, longrope");
     };
   }
 
