@@ -90,7 +90,8 @@ class UntrustedFileTest {
         oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
         size 4932307584
         """;
-    for (String name : List.of("model.safetensors", "tokenizer.json", "adapter_model.safetensors")) {
+    for (String name :
+        List.of("model.safetensors", "tokenizer.json", "adapter_model.safetensors")) {
       Path file = Files.writeString(directory.resolve(name), pointer);
       for (Faults faults : List.of(Faults.MODEL, Faults.ADAPTER)) {
         var error =
@@ -105,8 +106,7 @@ class UntrustedFileTest {
       }
     }
     Path text = Files.writeString(directory.resolve("text"), "version https://git-lfs.github");
-    assertEquals(
-        "version https://git-lfs.github", UntrustedFile.readText(Faults.MODEL, text, MAX));
+    assertEquals("version https://git-lfs.github", UntrustedFile.readText(Faults.MODEL, text, MAX));
     String longer = pointer + " ".repeat(1024);
     Files.writeString(text, longer);
     assertEquals(longer, UntrustedFile.readText(Faults.MODEL, text, MAX));
