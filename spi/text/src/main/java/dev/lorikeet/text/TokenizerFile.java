@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * The tokenizer files of a model directory: {@code tokenizer.json}, and what {@code
@@ -25,6 +27,9 @@ final class TokenizerFile {
   private static final long MAX_BYTES = 64L << 20;
   private static final long MAX_CONFIG_BYTES = 8L << 20;
   private static final int MAX_ID = (1 << 22) - 1;
+
+  private static final String NORMALIZED = "normalized";
+  private static final List<String> FLAGS = List.of("single_word", "lstrip", "rstrip", NORMALIZED);
 
   private final JsonFile json;
   private final Optional<JsonFile> config;
@@ -39,6 +44,7 @@ final class TokenizerFile {
     this.named = named;
     readVocabulary();
     readAddedTokens();
+    addMissingTokens();
     markSpecialTokens();
   }
 
@@ -87,6 +93,43 @@ final class TokenizerFile {
     }
   }
 
+  /**
+   * Adds to the tree what {@code added_tokens_decoder} has and the file lacks, as transformers
+   * does: in the order of the ids there, under the id of the vocabulary or else the next one.
+   */
+  private void addMissingTokens() {
+    Optional<JsonFile> decoder = config.flatMap(c -> c.object("added_tokens_decoder"));
+    if (decoder.isEmpty()) {
+      return;
+    }
+    Set<String> there = new HashSet<>();
+    json.root().path("added_tokens").forEach(token -> there.add(token.path("content").asText()));
+    SortedMap<Integer, JsonNode> byId = new TreeMap<>();
+    for (var entry : decoder.get().root().properties()) {
+      if (entry.getKey().matches("[0-9]{1,7}") && entry.getValue().path("content").isTextual()) {
+        byId.put(Integer.valueOf(entry.getKey()), entry.getValue());
+      }
+    }
+    for (JsonNode token : byId.values()) {
+      String content = token.path("content").textValue();
+      if (content.isEmpty() || !there.add(content) || highestId == MAX_ID) {
+        continue;
+      }
+      int id = idOf.getOrDefault(content, highestId + 1);
+      put(content, id);
+      ObjectNode added = json.root().withArray("added_tokens").addObject();
+      added.put("id", id).put("content", content);
+      for (String flag : FLAGS) {
+        added.put(flag, token.path(flag).asBoolean(flag.equals(NORMALIZED)));
+      }
+      boolean isSpecial = token.path("special").asBoolean();
+      added.put("special", isSpecial);
+      if (isSpecial) {
+        special.add(id);
+      }
+    }
+  }
+
   /** Edits the tree before it is checked. */
   private void markSpecialTokens() {
     Map<String, ObjectNode> added = new HashMap<>();
@@ -104,7 +147,7 @@ final class TokenizerFile {
       ObjectNode entry = added.get(content);
       if (entry == null) {
         entry = tokens.addObject().put("id", id).put("content", content);
-        for (String flag : new String[] {"single_word", "lstrip", "rstrip", "normalized"}) {
+        for (String flag : FLAGS) {
           entry.put(flag, false);
         }
         added.put(content, entry);

@@ -113,13 +113,18 @@ public final class ScoreCommand implements Callable<Integer> {
           && refused.code() == LorikeetException.Code.QUEUE_FULL)) {
         return future;
       }
-      CompletableFuture<?>[] waiting =
-          before.stream().filter(f -> !f.isDone()).toArray(CompletableFuture<?>[]::new);
-      try {
-        Object _ = CompletableFuture.anyOf(waiting).get(QUIET_MILLIS, TimeUnit.MILLISECONDS);
-      } catch (TimeoutException | ExecutionException e) {
-        continue; // failures are told where their turn comes
-      }
+      awaitOne(before);
+    }
+  }
+
+  /** Returns after one of those that are not done has ended, or after a moment. */
+  private static void awaitOne(List<CompletableFuture<Score>> futures) throws InterruptedException {
+    CompletableFuture<?>[] waiting =
+        futures.stream().filter(f -> !f.isDone()).toArray(CompletableFuture<?>[]::new);
+    try {
+      Object _ = CompletableFuture.anyOf(waiting).get(QUIET_MILLIS, TimeUnit.MILLISECONDS);
+    } catch (TimeoutException | ExecutionException e) {
+      return; // failures are told where their turn comes
     }
   }
 
