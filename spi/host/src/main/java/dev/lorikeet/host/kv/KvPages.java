@@ -76,15 +76,16 @@ public final class KvPages {
     PrefixCache prefixes = cache.prefixes().orElseThrow();
     int full = computed / geometry.blockTokens();
     ensureShared(full);
-    for (; sharedBlocks < full; sharedBlocks++) {
-      shared[sharedBlocks] =
-          prefixes.put(
-              root.get(),
-              sharedBlocks == 0 ? -1 : shared[sharedBlocks - 1],
-              tokens,
-              sharedBlocks * geometry.blockTokens(),
-              pages,
-              sharedBlocks * geometry.blockPages());
+    while (sharedBlocks < full) {
+      int block = sharedBlocks++; // it is the cache's, whatever the pool throws
+      prefixes.put(
+          root.get(),
+          tokens,
+          block * geometry.blockTokens(),
+          pages,
+          block * geometry.blockPages(),
+          shared,
+          block);
     }
   }
 
@@ -112,10 +113,7 @@ public final class KvPages {
   /** Gives all pages back, shared blocks to the prefix cache; idempotent. */
   public void release() {
     int sharedPages = sharedBlocks * cache.geometry().blockPages();
-    if (count > sharedPages) {
-      cache.pool().free(pages, sharedPages, count - sharedPages);
-      cache.count(sharedPages - count);
-    }
+    int own = count - sharedPages;
     if (root.isPresent()) {
       PrefixCache prefixes = cache.prefixes().orElseThrow();
       prefixes.giveBack(shared, sharedBlocks);
@@ -124,6 +122,10 @@ public final class KvPages {
     root = Optional.empty();
     sharedBlocks = 0;
     count = 0;
+    if (own > 0) {
+      cache.count(-own);
+      cache.pool().free(pages, sharedPages, own); // last: if it throws, nothing is given back twice
+    }
   }
 
   private void ensurePages(int size) {

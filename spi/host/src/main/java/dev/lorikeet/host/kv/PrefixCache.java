@@ -51,6 +51,7 @@ public final class PrefixCache implements AutoCloseable {
   private final int[] parentOf;
   private final int[] tokensOf;
   private final int[] pagesOf;
+  private final int[] doubled;
   private final int[] usersOf;
   private final int[] hashOf;
   private final int[] nextInBucket;
@@ -90,6 +91,7 @@ public final class PrefixCache implements AutoCloseable {
     parentOf = new int[capacity];
     tokensOf = new int[Math.multiplyExact(capacity, blockTokens)];
     pagesOf = new int[capacity * blockPages];
+    doubled = new int[blockPages];
     usersOf = new int[capacity];
     hashOf = new int[capacity];
     nextInBucket = new int[capacity];
@@ -170,21 +172,24 @@ public final class PrefixCache implements AutoCloseable {
    * Takes a full block over from a sequence, which uses it from then on. Where the same block is
    * cached already, the sequence's pages are given back and it uses the cached one.
    *
-   * @param parent the block before, or -1
    * @param tokens the sequence's tokens; the block's begin at {@code from}
    * @param pages the sequence's pages, changed to the cached block's; the block's begin at {@code
    *     firstPage}
-   * @return the block
+   * @param held the sequence's blocks, those before this one among them; receives the block
+   * @param at the block's place among them
    */
-  int put(Root root, int parent, int[] tokens, int from, int[] pages, int firstPage) {
+  void put(Root root, int[] tokens, int from, int[] pages, int firstPage, int[] held, int at) {
     synchronized (lock) {
+      int parent = at == 0 ? NONE : held[at - 1];
       int block = find(root, parent, tokens, from);
       if (block != NONE) {
-        pool.free(pages, firstPage, blockPages);
-        kv.count(-blockPages);
+        System.arraycopy(pages, firstPage, doubled, 0, blockPages);
         System.arraycopy(pagesOf, block * blockPages, pages, firstPage, blockPages);
         use(block);
-        return block;
+        held[at] = block;
+        kv.count(-blockPages);
+        pool.free(doubled, 0, blockPages);
+        return;
       }
       block = unused;
       unused = nextInBucket[block];
@@ -199,7 +204,7 @@ public final class PrefixCache implements AutoCloseable {
       nextInBucket[block] = buckets[bucket];
       buckets[bucket] = block;
       blocks++;
-      return block;
+      held[at] = block;
     }
   }
 
@@ -308,13 +313,13 @@ public final class PrefixCache implements AutoCloseable {
       }
       nextInBucket[before] = nextInBucket[block];
     }
-    pool.free(pagesOf, block * blockPages, blockPages);
     kv.count(-blockPages);
     dropUser(Objects.requireNonNull(rootOf[block]));
     rootOf[block] = null;
     nextInBucket[block] = unused;
     unused = block;
     blocks--;
+    pool.free(pagesOf, block * blockPages, blockPages);
   }
 
   private int find(Root root, int parent, int[] tokens, int from) {
@@ -354,10 +359,29 @@ public final class PrefixCache implements AutoCloseable {
     }
   }
 
-  /** Gives all pages back, after all sequences have ended. */
+  /** Gives all pages back, after all sequences have ended, whatever the pool throws. */
   @Override
   public void close() {
-    pressure.close();
-    evict(Integer.MAX_VALUE);
+    try {
+      pressure.close();
+    } finally {
+      evictAll();
+    }
+  }
+
+  /** A block whose pages the pool refuses to take is gone all the same, so this ends. */
+  private void evictAll() {
+    while (true) {
+      try {
+        evict(Integer.MAX_VALUE);
+        return;
+      } catch (RuntimeException | Error e) {
+        synchronized (lock) {
+          if (oldest == NONE) {
+            throw e;
+          }
+        }
+      }
+    }
   }
 }
