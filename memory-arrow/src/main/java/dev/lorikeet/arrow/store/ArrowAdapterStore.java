@@ -118,7 +118,7 @@ public final class ArrowAdapterStore implements AdapterStore {
     try {
       startNow(load);
       return lease(registration, load.await());
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) { // checked ones as well, which a pool in another language may throw
       unpin(registration);
       if (isReplaced(id, registration)) {
         return acquire(id); // its files had gone, and a new registration says where to look
@@ -232,9 +232,10 @@ public final class ArrowAdapterStore implements AdapterStore {
       byName.values().forEach(registration -> freed.add(retire(registration)));
       byName.clear();
     }
-    pressure.close();
-    threads.close();
-    freed.forEach(this::free);
+    try (threads) {
+      pressure.close();
+    }
+    freeAll(freed);
     TreeSet<String> names = new TreeSet<>();
     synchronized (lock) {
       leased.forEach(registration -> names.add(registration.spec.id()));
@@ -257,7 +258,7 @@ public final class ArrowAdapterStore implements AdapterStore {
         pages += taken.length;
       }
     }
-    victims.forEach(this::free);
+    freeAll(victims);
     return pages;
   }
 
@@ -350,6 +351,18 @@ public final class ArrowAdapterStore implements AdapterStore {
   private void free(int[] pages) {
     if (pages.length > 0) {
       pool.free(pages, 0, pages.length);
+    }
+  }
+
+  /** Frees everything, whatever the pool throws at one of them. */
+  private void freeAll(List<int[]> lists) {
+    for (int i = 0; i < lists.size(); i++) {
+      try {
+        free(lists.get(i));
+      } catch (RuntimeException | Error e) {
+        freeAll(lists.subList(i + 1, lists.size()));
+        throw e;
+      }
     }
   }
 

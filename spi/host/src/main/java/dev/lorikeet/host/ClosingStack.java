@@ -26,22 +26,23 @@ public final class ClosingStack implements AutoCloseable {
   /** Closes what was taken over; the first failure is thrown, with the others suppressed. */
   @Override
   public void close() {
-    RuntimeException failure = null;
+    Throwable failure = null;
     while (!resources.isEmpty()) {
       try {
         resources.pop().close();
-      } catch (Exception e) {
-        RuntimeException unchecked =
-            e instanceof RuntimeException runtime ? runtime : new IllegalStateException(e);
+      } catch (Throwable e) { // errors too: what is left open holds pages
         if (failure == null) {
-          failure = unchecked;
-        } else {
-          failure.addSuppressed(unchecked);
+          failure = e;
+        } else if (!failure.equals(e)) {
+          failure.addSuppressed(e);
         }
       }
     }
-    if (failure != null) {
-      throw failure;
+    switch (failure) {
+      case null -> {}
+      case RuntimeException e -> throw e;
+      case Error e -> throw e;
+      default -> throw new IllegalStateException(failure);
     }
   }
 }

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -25,8 +26,19 @@ import picocli.CommandLine.Option;
     name = "contention",
     sortOptions = false,
     description =
-        "Measures how much of its quiet throughput Lorikeet keeps, and java-llama.cpp beside it, on a machine that does something else as well: beside 1, 2 and 4 busy processes, under quotas of 50 and 150 %% of a processor, beside a second Lorikeet, and with more threads than processors; with 1 and with 8 sequences.")
+        "Measures how much of its quiet throughput Lorikeet keeps, and java-llama.cpp beside it, on"
+            + " a machine that does something else as well: beside 1, 2 and 4 busy processes, under"
+            + " quotas of 50 and 150 %% of a processor, beside a second Lorikeet, and with more"
+            + " threads than processors; with 1 and with 8 sequences.")
 public final class ContentionCommand implements Callable<Integer> {
+  /** What makes the machine another than a quiet one. */
+  enum Condition {
+    BUSY,
+    QUOTA,
+    TWIN,
+    THREADS
+  }
+
   @Mixin private Extent extent = new Extent();
 
   @Option(
@@ -38,9 +50,22 @@ public final class ContentionCommand implements Callable<Integer> {
   private List<Integer> busy = List.of();
 
   @Option(
-      names = "--only-busy",
-      description = "Leave out quotas, the second Lorikeet and more threads than processors.")
-  private boolean onlyBusy;
+      names = "--quotas",
+      split = ",",
+      paramLabel = "PERCENT",
+      defaultValue = "50,150",
+      description = "Under which quotas, in per cent of a processor (${DEFAULT-VALUE}).")
+  private List<Integer> quotas = List.of();
+
+  @Option(
+      names = "--conditions",
+      split = ",",
+      paramLabel = "NAME",
+      defaultValue = "BUSY,QUOTA,TWIN,THREADS",
+      description =
+          "What is measured beside quiet: BUSY processes, a QUOTA, a second Lorikeet as TWIN, more"
+              + " THREADS than processors (${DEFAULT-VALUE}).")
+  private List<Condition> conditions = List.of();
 
   @Option(
       names = "--contenders",
@@ -89,15 +114,19 @@ public final class ContentionCommand implements Callable<Integer> {
     }
   }
 
-  private List<Situation> situations(int processors) {
+  /** Returns what is measured, the quiet first. */
+  List<Situation> situations(int processors) {
     List<Situation> situations = new ArrayList<>(List.of(new Situation.Quiet()));
-    busy.forEach(count -> situations.add(new Situation.Busy(count)));
-    if (!onlyBusy) {
-      situations.add(new Situation.Limited(50));
-      situations.add(new Situation.Limited(150));
-      situations.add(new Situation.Twin());
-      situations.add(new Situation.Threads(2 * processors));
-      situations.add(new Situation.Threads(8 * processors));
+    for (Condition condition : EnumSet.copyOf(conditions)) {
+      switch (condition) {
+        case BUSY -> busy.forEach(count -> situations.add(new Situation.Busy(count)));
+        case QUOTA -> quotas.forEach(percent -> situations.add(new Situation.Limited(percent)));
+        case TWIN -> situations.add(new Situation.Twin());
+        case THREADS -> {
+          situations.add(new Situation.Threads(2 * processors));
+          situations.add(new Situation.Threads(8 * processors));
+        }
+      }
     }
     return situations;
   }

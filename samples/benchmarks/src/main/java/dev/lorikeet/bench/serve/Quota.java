@@ -31,12 +31,23 @@ final class Quota implements AutoCloseable {
 
   /** Makes a group of {@code percent} of one processor. */
   static Quota of(int percent) throws Impossible {
-    boolean second = Files.exists(ROOT.resolve("cgroup.controllers"));
-    Path parent = second ? ROOT : ROOT.resolve("cpu");
+    return of(ROOT, percent);
+  }
+
+  /**
+   * Makes a group below a folder.
+   *
+   * @param root where control groups are mounted
+   */
+  static Quota of(Path root, int percent) throws Impossible {
+    boolean second = Files.exists(root.resolve("cgroup.controllers"));
+    Path parent = second ? root : root.resolve("cpu");
     Path group = parent.resolve("lorikeet-bench-" + ProcessHandle.current().pid());
     try {
-      if (second && !Files.readString(ROOT.resolve("cgroup.subtree_control")).contains("cpu")) {
-        Files.writeString(ROOT.resolve("cgroup.subtree_control"), "+cpu");
+      if (second) {
+        passOn(root);
+      } else if (!Files.exists(parent.resolve("cpu.cfs_quota_us"))) {
+        throw new Impossible("no control group has the processors at " + root);
       }
       Files.createDirectories(group);
       long micros = (long) percent * PERIOD_MICROS / 100;
@@ -49,6 +60,19 @@ final class Quota implements AutoCloseable {
       return new Quota(group);
     } catch (IOException e) {
       throw new Impossible("no control group for processors can be made at " + group + ": " + e);
+    }
+  }
+
+  /** Lets groups below have a share of the processors. */
+  private static void passOn(Path root) throws IOException, Impossible {
+    String controllers = Files.readString(root.resolve("cgroup.controllers")).strip();
+    if (!List.of(controllers.split("\\s+")).contains("cpu")) {
+      throw new Impossible(
+          "expected the controller cpu among those of " + root + ", found '" + controllers + "'");
+    }
+    Path passedOn = root.resolve("cgroup.subtree_control");
+    if (!List.of(Files.readString(passedOn).strip().split("\\s+")).contains("cpu")) {
+      Files.writeString(passedOn, "+cpu");
     }
   }
 

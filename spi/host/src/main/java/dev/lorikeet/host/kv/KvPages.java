@@ -17,7 +17,7 @@ public final class KvPages {
   private Optional<PrefixCache.Root> root = Optional.empty();
   private int[] shared;
   private int sharedBlocks;
-  private boolean offers = true;
+  private boolean offers = true; // until a block finds no room: what follows would not be found
 
   // For each page of a block, how many blocks from the first are not seen any more.
   private final int[] forgotten;
@@ -90,15 +90,16 @@ public final class KvPages {
     int blockPages = cache.geometry().blockPages();
     for (int page = 0; page < blockPages; page++) {
       int unseen = cache.unseenBlocks(page, position);
-      for (; forgotten[page] < unseen; forgotten[page]++) {
-        int block = forgotten[page];
+      while (forgotten[page] < unseen) {
+        int block = forgotten[page]++;
         if (block < sharedBlocks) {
           cache.prefixes().orElseThrow().unsee(shared[block], page);
         } else {
           int at = block * blockPages + page;
-          cache.pool().free(pages, at, 1);
-          cache.count(-1);
+          int[] own = {pages[at]};
           pages[at] = NONE;
+          cache.count(-1);
+          cache.pool().free(own, 0, 1); // last: if it throws, it is not given back twice
         }
       }
     }
@@ -112,20 +113,19 @@ public final class KvPages {
     PrefixCache prefixes = cache.prefixes().orElseThrow();
     int full = computed / geometry.blockTokens();
     ensureShared(full);
-    for (; sharedBlocks < full && offers; sharedBlocks++) {
-      int block =
-          prefixes.put(
-              root.get(),
-              sharedBlocks == 0 ? NONE : shared[sharedBlocks - 1],
-              tokens,
-              sharedBlocks * geometry.blockTokens(),
-              pages,
-              sharedBlocks * geometry.blockPages());
-      if (block == NONE) {
-        offers = false; // what follows would not be found without it
-        return;
+    while (sharedBlocks < full && offers) {
+      offers = prefixes.hasRoom();
+      if (offers) {
+        int block = sharedBlocks++; // it is the cache's, whatever the pool throws
+        prefixes.put(
+            root.get(),
+            tokens,
+            block * geometry.blockTokens(),
+            pages,
+            block * geometry.blockPages(),
+            shared,
+            block);
       }
-      shared[sharedBlocks] = block;
     }
   }
 
@@ -152,15 +152,11 @@ public final class KvPages {
 
   /** Gives all pages back, shared blocks to the prefix cache; idempotent. */
   public void release() {
-    int held = 0;
+    int own = 0;
     for (int at = sharedBlocks * cache.geometry().blockPages(); at < count; at++) {
       if (pages[at] != NONE) {
-        pages[held++] = pages[at];
+        pages[own++] = pages[at];
       }
-    }
-    if (held > 0) {
-      cache.pool().free(pages, 0, held);
-      cache.count(-held);
     }
     if (root.isPresent()) {
       PrefixCache prefixes = cache.prefixes().orElseThrow();
@@ -172,6 +168,10 @@ public final class KvPages {
     count = 0;
     offers = true;
     Arrays.fill(forgotten, 0);
+    if (own > 0) {
+      cache.count(-own);
+      cache.pool().free(pages, 0, own); // last: if it throws, nothing is given back twice
+    }
   }
 
   private void ensurePages(int size) {

@@ -55,6 +55,7 @@ public final class PrefixCache implements AutoCloseable {
   private final int[] parentOf;
   private final int[] tokensOf;
   private final int[] pagesOf;
+  private final int[] doubled; // pages that are to be given back
   private final int[] usersOf;
   private final int[] seenBy; // users of the block that see a page
   private final int[] goneOf; // pages of the block that are gone
@@ -99,6 +100,7 @@ public final class PrefixCache implements AutoCloseable {
     parentOf = new int[capacity];
     tokensOf = new int[Math.multiplyExact(capacity, blockTokens)];
     pagesOf = new int[capacity * blockPages];
+    doubled = new int[blockPages];
     usersOf = new int[capacity];
     seenBy = new int[capacity * blockPages];
     goneOf = new int[capacity];
@@ -212,37 +214,24 @@ public final class PrefixCache implements AutoCloseable {
    * Takes a full block over from a sequence, which uses it from then on. Where the same block is
    * cached already, the sequence's pages are given back and it uses the cached one.
    *
-   * @param parent the block before, or -1
    * @param tokens the sequence's tokens; the block's begin at {@code from}
    * @param pages the sequence's pages, changed to the cached block's; the block's begin at {@code
    *     firstPage}
-   * @return the block, or -1 if there is no room for more, which happens only where pages of others
-   *     are gone
+   * @param held the sequence's blocks, those before this one among them; receives the block
+   * @param at the block's place among them
    */
-  int put(Root root, int parent, int[] tokens, int from, int[] pages, int firstPage) {
+  void put(Root root, int[] tokens, int from, int[] pages, int firstPage, int[] held, int at) {
     synchronized (lock) {
+      int parent = at == 0 ? NONE : held[at - 1];
       int block = find(root, parent, tokens, from);
       if (block != NONE) {
         use(block);
-        for (int page = 0; page < blockPages; page++) {
-          int at = block * blockPages + page;
-          if (pagesOf[at] == NONE) {
-            pagesOf[at] = pages[firstPage + page];
-            goneOf[block]--;
-            gonePages--;
-          } else {
-            pool.free(pages, firstPage + page, 1);
-            kv.count(-1);
-            pages[firstPage + page] = pagesOf[at];
-          }
+        held[at] = block;
+        int twice = merge(block, pages, firstPage);
+        if (twice > 0) {
+          pool.free(doubled, 0, twice);
         }
-        return block;
-      }
-      if (unused == NONE) {
-        evict(1);
-      }
-      if (unused == NONE) {
-        return NONE;
+        return;
       }
       block = unused;
       unused = nextInBucket[block];
@@ -258,7 +247,43 @@ public final class PrefixCache implements AutoCloseable {
       nextInBucket[block] = buckets[bucket];
       buckets[bucket] = block;
       blocks++;
-      return block;
+      held[at] = block;
+    }
+  }
+
+  /**
+   * Lets a block and a sequence that has computed the same have one copy of every page, and returns
+   * how many are doubled.
+   */
+  private int merge(int block, int[] pages, int firstPage) {
+    int count = 0;
+    for (int page = 0; page < blockPages; page++) {
+      int at = block * blockPages + page;
+      int mine = pages[firstPage + page];
+      if (pagesOf[at] == NONE) {
+        pagesOf[at] = mine;
+        goneOf[block]--;
+        gonePages--;
+      } else {
+        pages[firstPage + page] = pagesOf[at];
+        doubled[count++] = mine;
+      }
+    }
+    kv.count(-count);
+    return count;
+  }
+
+  /**
+   * Makes sure that there is a number for one more block, if need be that of one without users.
+   *
+   * @return false if all have users, which happens only where pages of blocks are gone
+   */
+  boolean hasRoom() {
+    synchronized (lock) {
+      if (unused == NONE) {
+        evict(1);
+      }
+      return unused != NONE;
     }
   }
 
@@ -360,14 +385,15 @@ public final class PrefixCache implements AutoCloseable {
     for (int at = 0; at < pagesOf.length && freed < pages; at++) {
       int block = at / blockPages;
       if (usersOf[block] > 0 && seenBy[at] == 0 && pagesOf[at] != NONE) {
-        pool.free(pagesOf, at, 1);
+        doubled[0] = pagesOf[at];
         pagesOf[at] = NONE;
         goneOf[block]++;
         gonePages++;
         freed++;
+        kv.count(-1);
+        pool.free(doubled, 0, 1);
       }
     }
-    kv.count(-freed);
     return freed;
   }
 
@@ -411,14 +437,13 @@ public final class PrefixCache implements AutoCloseable {
       }
       nextInBucket[before] = nextInBucket[block];
     }
-    int held = 0;
     int first = block * blockPages;
+    int held = 0;
     for (int at = first; at < first + blockPages; at++) {
       if (pagesOf[at] != NONE) {
         pagesOf[first + held++] = pagesOf[at];
       }
     }
-    pool.free(pagesOf, first, held);
     kv.count(-held);
     gonePages -= goneOf[block];
     goneOf[block] = 0;
@@ -427,6 +452,7 @@ public final class PrefixCache implements AutoCloseable {
     nextInBucket[block] = unused;
     unused = block;
     blocks--;
+    pool.free(pagesOf, first, held);
   }
 
   private int find(Root root, int parent, int[] tokens, int from) {
@@ -466,10 +492,29 @@ public final class PrefixCache implements AutoCloseable {
     }
   }
 
-  /** Gives all pages back, after all sequences have ended. */
+  /** Gives all pages back, after all sequences have ended, whatever the pool throws. */
   @Override
   public void close() {
-    pressure.close();
-    evict(Integer.MAX_VALUE);
+    try {
+      pressure.close();
+    } finally {
+      evictAll();
+    }
+  }
+
+  /** A block whose pages the pool refuses to take is gone all the same, so this ends. */
+  private void evictAll() {
+    while (true) {
+      try {
+        evict(Integer.MAX_VALUE);
+        return;
+      } catch (RuntimeException | Error e) {
+        synchronized (lock) {
+          if (oldest == NONE) {
+            throw e;
+          }
+        }
+      }
+    }
   }
 }

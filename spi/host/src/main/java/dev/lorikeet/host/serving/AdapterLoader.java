@@ -34,6 +34,8 @@ final class AdapterLoader implements AutoCloseable {
 
   private static final int THREADS = 2;
 
+  private static final System.Logger LOGGER = System.getLogger(AdapterLoader.class.getName());
+
   private final AdapterStore store;
   private final ExecutorService threads;
 
@@ -50,22 +52,38 @@ final class AdapterLoader implements AutoCloseable {
     this.threads = threads;
   }
 
-  /** Acquires all adapters if all are in memory. */
+  /**
+   * Acquires all adapters if all are in memory, and none that whoever loads them has to tell
+   * something of.
+   */
   Optional<List<AdapterLease>> acquireIfResident(List<String> adapters) {
     List<AdapterLease> leases = new ArrayList<>(adapters.size());
-    for (String adapter : adapters) {
-      Optional<AdapterLease> lease = store.acquireIfResident(adapter);
-      if (lease.isEmpty()) {
-        leases.forEach(AdapterLease::close);
-        return Optional.empty();
+    try {
+      for (String adapter : adapters) {
+        Optional<AdapterLease> lease = store.acquireIfResident(adapter);
+        lease.ifPresent(leases::add);
+        if (lease.isEmpty() || foreign(lease.get()).isPresent()) {
+          close(leases);
+          return Optional.empty();
+        }
       }
-      leases.add(lease.get());
-      if (foreign(lease.get()).isPresent()) { // told by whoever loads it
-        leases.forEach(AdapterLease::close);
-        return Optional.empty();
+      return Optional.of(leases);
+    } catch (Throwable e) { // the store's own failure, which is not to end the decoding thread
+      LOGGER.log(System.Logger.Level.WARNING, "an adapter store failed, and is asked again", e);
+      close(leases);
+      return Optional.empty();
+    }
+  }
+
+  /** Closes leases, all of them; a store that fails at that is to blame for what it keeps. */
+  static void close(List<AdapterLease> leases) {
+    for (AdapterLease lease : leases) {
+      try {
+        lease.close();
+      } catch (Throwable e) {
+        LOGGER.log(System.Logger.Level.ERROR, "an adapter store could not close a lease", e);
       }
     }
-    return Optional.of(leases);
   }
 
   /** Acquires all adapters or none on a loader thread and tells the outcome there. */
@@ -96,13 +114,17 @@ final class AdapterLoader implements AutoCloseable {
       }
       return new Outcome.Leased(leases);
     } catch (LorikeetException e) {
-      leases.forEach(AdapterLease::close);
+      close(leases);
       return e.code() == Code.POOL_EXHAUSTED ? new Outcome.NoRoom(e) : new Outcome.Failed(e);
-    } catch (RuntimeException | Error e) {
-      leases.forEach(AdapterLease::close);
-      return new Outcome.Failed(
-          new LorikeetException(Code.INTERNAL, "adapter store failed: " + e, e));
+    } catch (Throwable e) { // checked ones as well, which other languages do not declare
+      close(leases);
+      return new Outcome.Failed(failed(e));
     }
+  }
+
+  /** Returns what a request is told that a store has failed. */
+  static LorikeetException failed(Throwable e) {
+    return new LorikeetException(Code.INTERNAL, "adapter store failed: " + e, e);
   }
 
   /** Returns a module that a step would pass over in silence: of an expert, or of no block. */

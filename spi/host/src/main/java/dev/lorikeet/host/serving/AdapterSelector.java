@@ -109,10 +109,25 @@ final class AdapterSelector {
               + mixture.shares().size());
     }
     for (Mixture.Share share : mixture.shares()) {
-      if (adapters.find(share.adapter()).isEmpty()) {
+      if (!isRegistered(share.adapter())) {
         throw new LorikeetException(
             Code.ADAPTER_NOT_FOUND, "adapter '" + share.adapter() + "' is not registered");
       }
+    }
+  }
+
+  private boolean isRegistered(String adapter) {
+    return ofStore(() -> adapters.find(adapter)).isPresent();
+  }
+
+  /** Asks the store, which may be anybody's. */
+  private static <T> T ofStore(Supplier<T> question) {
+    try {
+      return question.get();
+    } catch (LorikeetException e) {
+      throw e;
+    } catch (Throwable e) {
+      throw AdapterLoader.failed(e);
     }
   }
 
@@ -142,7 +157,7 @@ final class AdapterSelector {
             .tokens(tokens)
             .tenant(tenant)
             .attributes(attributes)
-            .adapters(adapters.list().stream().map(AdapterSpec::id).toList())
+            .adapters(ofStore(() -> adapters.list().stream().map(AdapterSpec::id).toList()))
             .build();
     long begin = System.nanoTime();
     Mixture mixture = told(name, "a mixture", () -> router.route(context));
@@ -163,7 +178,7 @@ final class AdapterSelector {
     T answer;
     try {
       answer = source.get();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) { // checked ones as well, which other languages do not declare
       throw failed(name, "failed: " + e, e);
     }
     if (answer == null) {
@@ -175,7 +190,7 @@ final class AdapterSelector {
   private Experts experts(String name, Supplier<Experts> source) {
     Experts experts = told(name, "its adapters", source);
     for (String adapter : experts.adapters()) {
-      if (adapters.find(adapter).isEmpty()) {
+      if (!isRegistered(adapter)) {
         throw failed(
             name, "chooses among adapters of which '" + adapter + "' is not registered", null);
       }

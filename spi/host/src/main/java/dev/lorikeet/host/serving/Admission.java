@@ -217,7 +217,8 @@ final class Admission {
     sequence.fail(
         new LorikeetException(
             Code.POOL_EXHAUSTED,
-            "the request was preempted for want of pages, and its adapter was registered anew meanwhile"));
+            "the request was preempted for want of pages, and its adapter was registered anew"
+                + " meanwhile"));
     return false;
   }
 
@@ -226,7 +227,7 @@ final class Admission {
     switch (outcome) {
       case Outcome.Leased(List<AdapterLease> leases) -> {
         if (sequence.finished()) {
-          leases.forEach(AdapterLease::close);
+          AdapterLoader.close(leases);
         } else {
           take(sequence, leases);
         }

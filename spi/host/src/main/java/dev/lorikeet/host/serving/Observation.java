@@ -60,7 +60,7 @@ final class Observation {
                   layer,
                   sequence.computed(),
                   view(rows, observed.get(i).from(), observed.get(i).to()));
-        } catch (RuntimeException | Error e) {
+        } catch (Throwable e) {
           sequence.fail(GenerateTask.observerFailed("onHidden", e));
         }
       }

@@ -337,7 +337,9 @@ public final class Scheduler implements AutoCloseable {
   /** Ends all there are when the decoding thread is gone or going. */
   private synchronized void drainAfterEnd() {
     LorikeetException reason = refusal();
-    takeMessages();
+    for (Runnable message = inbox.poll(); message != null; message = inbox.poll()) {
+      anyway(message);
+    }
     while (!batching.running().isEmpty()) {
       endAnyway(batching.running().removeLast(), reason);
     }
@@ -351,9 +353,13 @@ public final class Scheduler implements AutoCloseable {
   }
 
   private void endAnyway(Sequence sequence, LorikeetException reason) {
+    anyway(() -> end(sequence, reason));
+  }
+
+  private static void anyway(Runnable action) {
     try {
-      end(sequence, reason);
-    } catch (RuntimeException | Error e) {
+      action.run();
+    } catch (Throwable e) {
       LOGGER.log(System.Logger.Level.ERROR, "a request could not give everything back", e);
     }
   }

@@ -5,7 +5,6 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.host.kv.KvPages;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -261,14 +260,14 @@ final class Sequence {
    * its adapters.
    */
   boolean lease(List<AdapterLease> acquired) {
+    leases = acquired; // at once, so that they are closed whatever happens
+    adapterState = AdapterState.LEASED;
     List<Long> acquiredGenerations = acquired.stream().map(l -> l.spec().generation()).toList();
     if (generations.isPresent() && !generations.get().equals(acquiredGenerations)) {
-      acquired.forEach(AdapterLease::close);
+      releaseLeases();
       return false;
     }
     generations = Optional.of(acquiredGenerations);
-    leases = new ArrayList<>(acquired);
-    adapterState = AdapterState.LEASED;
     if (ticket.deadlineNanos() != Long.MAX_VALUE) {
       peekPrefix();
     }
@@ -276,8 +275,9 @@ final class Sequence {
   }
 
   void releaseLeases() {
-    leases.forEach(AdapterLease::close);
+    List<AdapterLease> held = leases;
     leases = List.of();
+    AdapterLoader.close(held);
     adapterState = AdapterState.ABSENT;
     if (startedNanos == 0) {
       generations = Optional.empty();
@@ -322,8 +322,11 @@ final class Sequence {
   /** Gives everything back; idempotent. */
   void release() {
     finished = true;
-    kv.release();
-    releaseLeases();
+    try {
+      kv.release();
+    } finally {
+      releaseLeases();
+    }
   }
 
   /** Returns whether the sequence has given everything back and takes nothing any more. */

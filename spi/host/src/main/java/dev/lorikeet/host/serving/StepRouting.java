@@ -313,7 +313,7 @@ final class StepRouting implements StepAdapters {
         case Selection.ByToken byToken -> byToken.router().route(input, decisions);
         case Selection.ByLayer byLayer -> byLayer.router().route(input, decisions);
       }
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       giveUp(new LorikeetException(Code.ROUTER_FAILED, "router '" + name + "' failed: " + e, e));
       return;
     }

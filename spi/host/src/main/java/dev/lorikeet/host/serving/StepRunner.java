@@ -211,7 +211,7 @@ final class StepRunner implements AutoCloseable {
       MemorySegment seen = decoder.logits(row).asReadOnly();
       try {
         observer.get().onLogits(task.generated(), seen);
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) {
         sequence.fail(GenerateTask.observerFailed("onLogits", e));
         return;
       }
@@ -236,7 +236,7 @@ final class StepRunner implements AutoCloseable {
     }
     try {
       task.observe(token, logProbability);
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       sequence.fail(GenerateTask.observerFailed("onToken", e));
       return;
     }

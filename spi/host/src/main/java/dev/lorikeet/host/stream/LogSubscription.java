@@ -64,7 +64,7 @@ final class LogSubscription implements Flow.Subscription {
           subscriber.onSubscribe(this);
         }
         deliver();
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) {
         // A subscriber that throws has broken the rules of Flow; it gets no more, and nobody else
         // notices.
         cancel();

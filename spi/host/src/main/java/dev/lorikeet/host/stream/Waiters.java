@@ -26,6 +26,8 @@ final class Waiters {
     }
   }
 
+  private static final System.Logger LOGGER = System.getLogger(Waiters.class.getName());
+
   private final AtomicReference<@Nullable Node> top = new AtomicReference<>();
 
   boolean isEmpty() {
@@ -40,10 +42,14 @@ final class Waiters {
     } while (!top.compareAndSet(below, new Node(wake, below)));
   }
 
-  /** Calls and forgets all who wait. */
+  /** Calls and forgets all who wait, even if one of them cannot be woken. */
   void wakeAll() {
     for (Node node = top.getAndSet(null); node != null; node = node.below()) {
-      node.wake().run();
+      try {
+        node.wake().run();
+      } catch (RuntimeException | Error e) { // no memory for a thread, say
+        LOGGER.log(System.Logger.Level.ERROR, "a reader of a generation could not be woken", e);
+      }
     }
   }
 

@@ -2,6 +2,7 @@ package dev.lorikeet.host.serving;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lorikeet.LorikeetException;
@@ -19,11 +20,13 @@ import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import io.opentelemetry.api.OpenTelemetry;
+import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 
@@ -33,7 +36,7 @@ class AdapterLoaderTest {
       new Telemetry(OpenTelemetry.noop(), Path.of("target"))
           .request(new RequestLabels.Generate(GenerationRequest.tokens(List.of(1)).build()));
 
-  private final class Lease implements AdapterLease {
+  private class Lease implements AdapterLease {
     private final AdapterSpec spec;
 
     Lease(TargetModule... modules) {
@@ -109,6 +112,60 @@ class AdapterLoaderTest {
       assertEquals(1, loader.acquireIfResident(List.of("a")).orElseThrow().size());
       assertInstanceOf(Outcome.Leased.class, load(loader));
       assertEquals(2, open.get(), "open leases");
+    }
+  }
+
+  /** A store whose second adapter throws, as do all leases once they are closed. */
+  private AdapterLoader failing(Throwable fault) {
+    AdapterStore store = new FakeModel().openStore(new FakeModel().openPool(80));
+    return new AdapterLoader(
+        new FailingStore(store) {
+          @Override
+          public AdapterLease acquire(String id) {
+            if (id.equals("second")) {
+              throw AdapterLoaderTest.<RuntimeException>unchecked(fault);
+            }
+            return new Lease(TargetModule.of(0, Projection.Q)) {
+              @Override
+              public void close() {
+                super.close();
+                throw new IllegalStateException("closing failed");
+              }
+            };
+          }
+
+          @Override
+          public Optional<AdapterLease> acquireIfResident(String id) {
+            return Optional.of(acquire(id));
+          }
+        });
+  }
+
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"})
+  private static <E extends Throwable> E unchecked(Throwable fault) throws E {
+    throw (E) fault;
+  }
+
+  @Test
+  void whateverAStoreThrowsIsToldAndAllLeasesAreClosed() {
+    for (Throwable fault :
+        List.of(
+            new IOException("a checked one, which Kotlin does not declare"),
+            new IllegalStateException("a defect"),
+            new NoClassDefFoundError("a/Missing"))) {
+      try (AdapterLoader loader = failing(fault)) {
+        List<String> adapters = List.of("first", "third", "second");
+        assertEquals(Optional.empty(), loader.acquireIfResident(adapters), "asked again by a load");
+        assertEquals(0, open.get(), "open leases");
+        CompletableFuture<Outcome> outcome = new CompletableFuture<>();
+        loader.load(adapters, trace, outcome::complete);
+        LorikeetException reason =
+            assertInstanceOf(Outcome.Failed.class, outcome.orTimeout(60, TimeUnit.SECONDS).join())
+                .reason();
+        assertEquals(LorikeetException.Code.INTERNAL, reason.code());
+        assertSame(fault, reason.getCause());
+        assertEquals(0, open.get(), "open leases");
+      }
     }
   }
 }

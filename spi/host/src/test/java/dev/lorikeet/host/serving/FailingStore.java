@@ -12,7 +12,7 @@ import java.util.Optional;
 import java.util.function.Predicate;
 
 /** A store whose loads fail when a test says so. */
-final class FailingStore implements AdapterStore {
+class FailingStore implements AdapterStore {
   private final AdapterStore store;
   private Predicate<String> fails = id -> false;
 

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.host;
+
+import org.jspecify.annotations.NullMarked;
