@@ -19,6 +19,9 @@ interface Chore {
    */
   int run(int turn) throws IOException;
 
+  /** Makes sure that there is something to do, before a command is started in another process. */
+  default void begin() throws IOException {}
+
   /** Fails unless all that readers can see is one result, whole, or where it may be nothing. */
   void checkWhole() throws IOException;
 

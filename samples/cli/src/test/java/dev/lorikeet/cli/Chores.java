@@ -59,6 +59,8 @@ final class Chores {
       }
     }
     export(expected).run(0);
+    TuneChore.writeInputs(in);
+    assertEquals(ExitCode.OK, tune(expected).run(0), "tune");
   }
 
   static List<Path> files(Path folder) throws IOException {
@@ -77,7 +79,8 @@ final class Chores {
             new Train(work),
             new Pull(work),
             export(work),
-            new UnpackChore(work));
+            new UnpackChore(work),
+            tune(work));
     for (Chore chore : chores) {
       Files.createDirectories(chore.folder());
     }
@@ -86,6 +89,33 @@ final class Chores {
 
   private Chore export(Path around) {
     return new ExportChore(around, expected.resolve("export/adapter0"));
+  }
+
+  private Chore tune(Path around) {
+    return new TuneChore(around, in, expected.resolve("tune/out"), this::exitCode);
+  }
+
+  /** Returns the commands that write nothing. */
+  List<Chore> talks() {
+    List<String> generate =
+        List.of(
+            "generate",
+            "-m",
+            in.resolve("model0").toString(),
+            "-a",
+            "a=" + in.resolve(ChoreInputs.EXPERTS.getFirst()),
+            "--each",
+            "-p",
+            "The sea",
+            "-n",
+            "200",
+            "--ignore-eos",
+            "--pool-size",
+            "64M");
+    List<String> demo = List.of("demo", "-p", "The sea", "-n", "60");
+    return List.of(
+        new TalkChore("generate", work, generate, this::exitCode),
+        new TalkChore("demo", work, demo, this::exitCode));
   }
 
   private Run lorikeet(List<String> command) {

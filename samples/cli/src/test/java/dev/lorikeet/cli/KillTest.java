@@ -1,6 +1,7 @@
 package dev.lorikeet.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -30,28 +31,53 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Processes that end at random moments, by SIGKILL and SIGTERM: no file is half written, the next
- * run succeeds and clears away what was left. {@code -Dlorikeet.kills=500} makes it more of them,
- * {@code -Dlorikeet.fuzz.seed=1} draws the same moments again.
+ * Processes that end at random moments, by SIGKILL, SIGTERM and SIGINT: they end as documented, no
+ * file is half written, the next run succeeds and clears away what was left. {@code
+ * -Dlorikeet.kills=500} makes it more of them, {@code -Dlorikeet.fuzz.seed=1} draws the same
+ * moments again.
  */
 @Timeout(value = 12, unit = TimeUnit.HOURS)
 class KillTest {
   private static final int KILLS = Integer.getInteger("lorikeet.kills", 3);
   private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
-  private static final int SIGKILL = 128 + 9;
-  private static final int SIGTERM = 128 + 15;
+
+  /** What ends a process. */
+  private enum Signal {
+    SIGKILL(9),
+    SIGTERM(15),
+    SIGINT(2);
+
+    private final int number;
+
+    Signal(int number) {
+      this.number = number;
+    }
+
+    /** Whether the process is given time to put things in order. */
+    boolean isGentle() {
+      return this != SIGKILL;
+    }
+
+    int exitCode() {
+      return 128 + number;
+    }
+  }
 
   /** How long a victim works at most, which is about as long as its longest chore takes. */
   private static final int WORKING_MILLIS = 600;
 
   /** How long a command runs at most before it is killed; most take as long. */
-  private static final int COMMAND_MILLIS = 1500;
+  private static final int COMMAND_MILLIS = 3000;
+
+  /** More than a command needs to put things in order on a busy machine. */
+  private static final int ENDING_SECONDS = 60;
 
   /** More than all chores take together, and little to fill. */
   private static final int DISK_MIB = 64;
 
   private final long seed = Long.getLong("lorikeet.fuzz.seed", System.nanoTime());
   private final Random random = new Random(seed);
+  private final List<Signal> signals = signals();
   private final Map<String, Integer> counts = new TreeMap<>();
 
   @TempDir Path root;
@@ -113,10 +139,6 @@ class KillTest {
     return json.writeValueAsBytes(answer);
   }
 
-  private ProcessBuilder java(Class<?> program, List<String> args) {
-    return java(List.of(), root.resolve("tmp"), program, args);
-  }
-
   private ProcessBuilder java(
       List<String> prefix, Path temporary, Class<?> program, List<String> args) {
     ProcessBuilder builder = ChildJvm.of(prefix, root, temporary, program, args);
@@ -137,18 +159,17 @@ class KillTest {
     List<String> args =
         new ArrayList<>(List.of(root.toString(), endpoint(), Integer.toString(turn)));
     args.addAll(List.of(more));
-    return java(Victim.class, args).start();
+    return java(List.of(), root.resolve("tmp"), Victim.class, args).start();
   }
 
   @Test
   void whateverIsKilledLeavesOldOrNewAndTheNextRunIsClean() throws Exception {
     for (int kill = 0; kill < KILLS; kill++) {
       String told = "seed " + seed + ", kill " + kill;
-      boolean gently = random.nextInt(3) == 0;
-      if (random.nextInt(3) == 0) {
-        killCommand(kill, gently, told);
+      if (random.nextInt(2) == 0) {
+        killCommand(kill, told);
       } else {
-        killVictim(kill, gently, told);
+        killVictim(kill, told);
       }
       for (Chore chore : chores().all()) {
         try {
@@ -195,7 +216,26 @@ class KillTest {
     return Optional.empty();
   }
 
-  private void killVictim(int turn, boolean gently, String told) throws Exception {
+  private Signal signal() {
+    return signals.get(random.nextInt(signals.size()));
+  }
+
+  /** A process that was started in the background may ignore SIGINT, and so do its children. */
+  private static List<Signal> signals() {
+    try {
+      return Files.readAllLines(Path.of("/proc/self/status")).stream()
+              .filter(line -> line.startsWith("SigIgn:"))
+              .map(line -> Long.parseUnsignedLong(line.substring(7).strip(), 16))
+              .anyMatch(ignored -> (ignored >> (Signal.SIGINT.number - 1) & 1) == 1)
+          ? List.of(Signal.SIGKILL, Signal.SIGTERM)
+          : List.of(Signal.values());
+    } catch (IOException e) {
+      return List.of(Signal.SIGKILL, Signal.SIGTERM); // nothing is known of it here
+    }
+  }
+
+  private void killVictim(int turn, String told) throws Exception {
+    Signal signal = signal();
     Process process = victim(turn);
     try (BufferedReader out = process.inputReader()) {
       List<String> said = new ArrayList<>();
@@ -205,42 +245,58 @@ class KillTest {
       }
       assertEquals(Victim.WORKING, line, () -> told + ": " + String.join("\n", said));
       process.waitFor(random.nextInt(WORKING_MILLIS), TimeUnit.MILLISECONDS);
-      end(process, gently);
+      end(process, signal);
       out.lines().forEach(said::add);
-      assertEquals(gently ? SIGTERM : SIGKILL, process.waitFor(), () -> told + ": " + said);
-      count("all at once", gently);
+      assertEquals(signal.exitCode(), process.waitFor(), () -> told + ": " + said);
+      count("all at once", signal);
     } finally {
       process.destroyForcibly();
     }
   }
 
-  private void killCommand(int turn, boolean gently, String told) throws Exception {
-    List<Chore> commands =
-        chores().all().stream().filter(chore -> !chore.command(turn).isEmpty()).toList();
+  private void killCommand(int turn, String told) throws Exception {
+    List<Chore> commands = new ArrayList<>(chores().talks());
+    chores().all().stream().filter(chore -> !chore.command(turn).isEmpty()).forEach(commands::add);
     Chore chore = commands.get(random.nextInt(commands.size()));
-    Process process = java(Main.class, chore.command(turn)).start();
+    Signal signal = signal();
+    chore.begin();
+    Path temporary = Files.createDirectories(root.resolve(signal.isGentle() ? "gentle" : "tmp"));
+    Path output = root.resolve("command.log");
+    Process process =
+        java(List.of(), temporary, Main.class, chore.command(turn))
+            .redirectOutput(output.toFile())
+            .start();
     boolean ended = process.waitFor(random.nextInt(COMMAND_MILLIS), TimeUnit.MILLISECONDS);
-    end(process, gently);
-    String said = rest(process);
-    int exitCode = process.waitFor();
+    end(process, signal);
+    boolean gone = process.waitFor(ENDING_SECONDS, TimeUnit.SECONDS);
+    String what = told + ", " + chore.name() + ", " + signal + ": ";
+    String said = Files.readString(output);
+    process.destroyForcibly();
+    assertTrue(gone, () -> what + "still runs: " + said);
+    int exitCode = process.exitValue();
     assertTrue(
-        ended ? exitCode == 0 : List.of(0, gently ? SIGTERM : SIGKILL).contains(exitCode),
-        () -> told + ", " + chore.name() + ": exit code " + exitCode + ", " + said);
-    count(ended ? chore.name() + " in time" : chore.name(), gently);
+        ended ? exitCode == 0 : List.of(0, signal.exitCode()).contains(exitCode),
+        () -> what + "exit code " + exitCode + ", " + said);
+    assertFalse(said.contains("\tat "), () -> what + said);
+    if (signal.isGentle()) {
+      assertEquals(List.of(), Chores.files(temporary), () -> what + "temporary files");
+    }
+    count(ended ? chore.name() + " in time" : chore.name(), signal);
   }
 
-  private static void end(Process process, boolean gently) {
+  private static void end(Process process, Signal signal) throws Exception {
     List<ProcessHandle> children = process.descendants().toList();
-    if (gently) {
-      process.toHandle().destroy(); // which leaves its output to be read
-    } else {
-      process.toHandle().destroyForcibly();
+    switch (signal) { // the process handle's methods leave the output to be read
+      case SIGKILL -> process.toHandle().destroyForcibly();
+      case SIGTERM -> process.toHandle().destroy();
+      case SIGINT ->
+          new ProcessBuilder("kill", "-INT", Long.toString(process.pid())).start().waitFor();
     }
     assertEquals(List.of(), children, "processes left behind");
   }
 
-  private void count(String what, boolean gently) {
-    counts.merge(what + (gently ? ", SIGTERM" : ", SIGKILL"), 1, Integer::sum);
+  private void count(String what, Signal signal) {
+    counts.merge(what + ", " + signal, 1, Integer::sum);
   }
 
   private static String rest(Process process) throws IOException {

@@ -26,10 +26,7 @@ import picocli.CommandLine.Option;
     name = "contention",
     sortOptions = false,
     description =
-        "Measures how much of its quiet throughput Lorikeet keeps, and java-llama.cpp beside it, on"
-            + " a machine that does something else as well: beside 1, 2 and 4 busy processes, under"
-            + " quotas of 50 and 150 %% of a processor, beside a second Lorikeet, and with more"
-            + " threads than processors; with 1 and with 8 sequences.")
+        "Measures how much of its quiet throughput Lorikeet keeps, and java-llama.cpp beside it, on a machine that does something else as well: beside 1, 2 and 4 busy processes, under quotas of 50 and 150 %% of a processor, beside a second Lorikeet, and with more threads than processors; with 1 and with 8 sequences.")
 public final class ContentionCommand implements Callable<Integer> {
   /** What makes the machine another than a quiet one. */
   enum Condition {
@@ -63,8 +60,7 @@ public final class ContentionCommand implements Callable<Integer> {
       paramLabel = "NAME",
       defaultValue = "BUSY,QUOTA,TWIN,THREADS",
       description =
-          "What is measured beside quiet: BUSY processes, a QUOTA, a second Lorikeet as TWIN, more"
-              + " THREADS than processors (${DEFAULT-VALUE}).")
+          "What is measured beside quiet: BUSY processes, a QUOTA, a second Lorikeet as TWIN, more THREADS than processors (${DEFAULT-VALUE}).")
   private List<Condition> conditions = List.of();
 
   @Option(

@@ -246,9 +246,18 @@ public final class TrainCommand implements Callable<Integer> {
     }
     write(plot);
     print(outcomes);
-    return outcomes.stream().allMatch(outcome -> outcome.error() == null)
-        ? ExitCode.OK
-        : ExitCode.FAILURE;
+    return exitCode(outcomes);
+  }
+
+  private static int exitCode(List<Outcome> outcomes) {
+    int exitCode = ExitCode.OK;
+    for (Outcome outcome : outcomes) {
+      if (outcome.error() != null) {
+        boolean full = outcome.error().code().equals(LorikeetException.Code.STORAGE_FULL.name());
+        exitCode = full && exitCode != ExitCode.FAILURE ? ExitCode.STORAGE : ExitCode.FAILURE;
+      }
+    }
+    return exitCode;
   }
 
   /** Whoever starts a file of tasks again after an interruption wants those that are left. */

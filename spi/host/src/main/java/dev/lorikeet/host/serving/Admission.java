@@ -217,8 +217,7 @@ final class Admission {
     sequence.fail(
         new LorikeetException(
             Code.POOL_EXHAUSTED,
-            "the request was preempted for want of pages, and its adapter was registered anew"
-                + " meanwhile"));
+            "the request was preempted for want of pages, and its adapter was registered anew meanwhile"));
     return false;
   }
 
