@@ -24,7 +24,16 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LearningGateTest {
   private static final int HIDDEN = 12;
   private static final int VOCABULARY = 40;
-  private static final ModelShape SHAPE = new ModelShape(1, HIDDEN, 8, 1, 1, 8, VOCABULARY);
+  private static final ModelShape SHAPE =
+      ModelShape.builder()
+          .layers(1)
+          .hidden(HIDDEN)
+          .intermediate(8)
+          .heads(1)
+          .kvHeads(1)
+          .headDim(8)
+          .vocabulary(VOCABULARY)
+          .build();
   private static final float DECAY = 0.7f;
   private static final double BALANCING = 0.3;
 
