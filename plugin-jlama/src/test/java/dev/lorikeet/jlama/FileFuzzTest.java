@@ -19,6 +19,8 @@ import dev.lorikeet.jlama.weights.RandomModel;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.memory.PoolConfig;
 import dev.lorikeet.model.GenerationRequest;
+import dev.lorikeet.model.Prompt.Chat;
+import dev.lorikeet.model.Prompt.ChatMessage;
 import dev.lorikeet.routing.RouterConfig;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.tensor.ElementType;
@@ -100,6 +102,12 @@ class FileFuzzTest {
     assertTrue(refused > MUTATIONS / 10, refused + " refused, seed " + seed);
   }
 
+  /** A template that cannot be used is refused when a conversation is rendered. */
+  private void render() {
+    Chat chat = Chat.of(ChatMessage.user("Hi"));
+    ChatTemplate.read(model).ifPresent(template -> template.render(chat, true));
+  }
+
   private String report(Path file, byte[] changed) {
     Path kept = Path.of("target").resolve("fuzz-" + seed + "-" + file.getFileName());
     try {
@@ -176,7 +184,7 @@ class FileFuzzTest {
         file,
         mutations::json,
         n -> {
-          ChatTemplate.read(model);
+          render();
           sometimesServe(n);
         });
   }
@@ -195,7 +203,7 @@ class FileFuzzTest {
         file,
         mutations::bytes,
         n -> {
-          ChatTemplate.read(model);
+          render();
           sometimesServe(n);
         });
   }

@@ -213,8 +213,8 @@ public final class Decoder implements StepDecoder {
 
   private void compute(StepBatch step, StepAdapters adapters) {
     phases.begin(step, adapters.wantsFinalHidden());
-    for (RopeTable rope : ropes) {
-      rope.cover(step.endPosition());
+    for (int i = 0; i < ropes.size(); i++) { // an iterator would be garbage
+      ropes.get(i).cover(step.endPosition());
     }
     team.run(phases, 0, ForwardPhases.layer(0));
     LoraBatch lora = adapters.beforeLayers(residual);

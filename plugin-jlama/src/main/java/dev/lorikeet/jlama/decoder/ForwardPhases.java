@@ -230,7 +230,9 @@ final class ForwardPhases implements WorkerTeam.Phases {
       case O -> parts.byWork(weights.o().elements(), tokens);
       case O_BIAS -> byBias(hasBias(weights.o()));
       case ROUTE ->
-          weights.experts().map(of -> parts.byWork(of.router().elements(), tokens)).orElse(0);
+          weights.experts().isPresent()
+              ? parts.byWork(weights.experts().get().router().elements(), tokens)
+              : 0;
       case CHOOSE -> weights.experts().isPresent() ? parts.byTokens(tokens) : 0;
       case GATE_UP ->
           parts.byWork(weights.up().elements() * (formula.mlp().gated() ? 2 : 1), tokens);

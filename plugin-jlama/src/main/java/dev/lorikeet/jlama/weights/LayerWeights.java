@@ -6,6 +6,7 @@ import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
@@ -13,7 +14,7 @@ import java.util.function.Function;
 /** The weights of one decoder layer. Immutable. */
 public final class LayerWeights {
   private final Map<Projection, Linear> linears;
-  private final Map<Place, Norm> norms;
+  private final Map<Place, Optional<Norm>> norms = new EnumMap<>(Place.class);
   private final Optional<MemorySegment> queryNorm;
   private final Optional<MemorySegment> keyNorm;
   private final Optional<ExpertWeights> experts;
@@ -55,7 +56,9 @@ public final class LayerWeights {
       Optional<MemorySegment> keyNorm,
       Optional<ExpertWeights> experts) {
     this.linears = new EnumMap<>(linears);
-    this.norms = new EnumMap<>(norms);
+    for (Place place : Place.values()) {
+      this.norms.put(place, Optional.ofNullable(norms.get(place)));
+    }
     this.queryNorm = queryNorm;
     this.keyNorm = keyNorm;
     this.experts = experts;
@@ -65,7 +68,7 @@ public final class LayerWeights {
   public LayerWeights with(Function<Projection, Linear> replacement) {
     Map<Projection, Linear> others = new EnumMap<>(linears);
     others.replaceAll((projection, linear) -> replacement.apply(projection));
-    return new LayerWeights(others, norms, queryNorm, keyNorm, experts);
+    return new LayerWeights(others, norms(), queryNorm, keyNorm, experts);
   }
 
   /** Returns the projections that the layer has. */
@@ -118,9 +121,15 @@ public final class LayerWeights {
     return linear(Projection.DOWN);
   }
 
-  /** Returns the norm of a place, if the layer has one there. */
+  private Map<Place, Norm> norms() {
+    Map<Place, Norm> there = new EnumMap<>(Place.class);
+    norms.forEach((place, norm) -> norm.ifPresent(found -> there.put(place, found)));
+    return there;
+  }
+
+  /** Returns the norm of a place, if the layer has one there. Allocates nothing. */
   public Optional<Norm> norm(Place place) {
-    return Optional.ofNullable(norms.get(place));
+    return Objects.requireNonNull(norms.get(place));
   }
 
   /** Returns the norm of q, of a head or of a whole row, if the layer has one. */

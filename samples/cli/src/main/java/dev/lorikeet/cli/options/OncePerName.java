@@ -34,7 +34,7 @@ public final class OncePerName implements IParameterConsumer {
         throw refusal(command, option, "each name once", name + " twice");
       }
     } catch (InvalidPathException e) {
-      throw refusal(command, option, "a path", e.getMessage());
+      throw refusal(command, option, "a path", String.valueOf(e.getMessage()));
     }
     option.setValue(paths);
   }
