@@ -26,6 +26,9 @@ public final class Turns implements AutoCloseable {
   private long due;
   private boolean closed;
 
+  /** What a step waits for, made once since steps are many. */
+  private final Condition stepWaits = this::stepWaits;
+
   /** Creates turns of which serving has three in four. */
   public Turns() {
     this(System::nanoTime);
@@ -53,8 +56,12 @@ public final class Turns implements AutoCloseable {
   /** Begins a step, once no piece is running or due; {@link #endStep} has to follow. */
   public synchronized void beginStep() {
     serving = true;
-    await(() -> piece || (waiting > 0 && due - clock.getAsLong() <= 0));
+    await(stepWaits);
     step = true;
+  }
+
+  private synchronized boolean stepWaits() {
+    return piece || (waiting > 0 && due - clock.getAsLong() <= 0);
   }
 
   /** Ends a step. */
