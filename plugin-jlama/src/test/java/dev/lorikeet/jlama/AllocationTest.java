@@ -45,7 +45,7 @@ class AllocationTest {
   /** A token that a callback sees is an object with a text: about 80 were measured. */
   private static final double BYTES_PER_CALLBACK = 120;
 
-  private static final int ATTEMPTS = 6;
+  private static final int ATTEMPTS = 20;
 
   private static final Opened OPENED = Opened.tiny();
 
