@@ -234,8 +234,9 @@ public final class ArrowAdapterStore implements AdapterStore {
     }
     try (threads) {
       pressure.close();
+    } finally {
+      freeAll(freed);
     }
-    freeAll(freed);
     TreeSet<String> names = new TreeSet<>();
     synchronized (lock) {
       leased.forEach(registration -> names.add(registration.spec.id()));
@@ -359,7 +360,7 @@ public final class ArrowAdapterStore implements AdapterStore {
     for (int i = 0; i < lists.size(); i++) {
       try {
         free(lists.get(i));
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) { // checked ones as well, which a pool in another language may throw
         freeAll(lists.subList(i + 1, lists.size()));
         throw e;
       }

@@ -51,7 +51,6 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -206,12 +205,7 @@ class ThirdPartyFaultsTest {
     return orders;
   }
 
-  /** On demand, as it fails: a pool that throws is left with pages in about one of 100 rounds. */
   @Test
-  @EnabledIfSystemProperty(
-      named = "lorikeet.kills",
-      matches = "[1-9][0-9]*",
-      disabledReason = "finds a leak that is not mended yet, in about one of 100 rounds")
   void whatThirdPartiesThrowEndsWhatItConcernsAndLeaksNothing() throws Exception {
     try (Lorikeet lorikeet = open()) {
       fill(lorikeet);

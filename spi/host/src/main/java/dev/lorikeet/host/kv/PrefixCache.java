@@ -508,7 +508,7 @@ public final class PrefixCache implements AutoCloseable {
       try {
         evict(Integer.MAX_VALUE);
         return;
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) { // checked ones as well, which a pool in another language may throw
         synchronized (lock) {
           if (oldest == NONE) {
             throw e;
