@@ -1,17 +1,11 @@
 package dev.lorikeet.files.family;
 
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
-import static dev.lorikeet.shape.Projection.V;
-
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
+import dev.lorikeet.files.model.Conventions;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Multipliers;
-import java.util.List;
 
 /** Gemma: norms whose weights are stored less one, scaled embeddings, a gated MLP with GELU. */
 final class Gemma implements ModelFamily {
@@ -39,10 +33,7 @@ final class Gemma implements ModelFamily {
     config.refuseIfTrue("use_bidirectional_attention");
     Architecture.Builder decoder =
         config.decoder(family, config.kvHeadsThatMustBeThere(), conventions).normWeightOffset(1);
-    if (config.json().bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    return decoder;
+    return decoder.biased(config.attentionBiases());
   }
 
   /** Embeddings are multiplied with the root of their width, in the type of the weights. */

@@ -3,7 +3,7 @@ package dev.lorikeet.files.family;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
+import dev.lorikeet.files.model.Conventions;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Norm;

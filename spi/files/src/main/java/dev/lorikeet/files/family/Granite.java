@@ -1,19 +1,10 @@
 package dev.lorikeet.files.family;
 
-import static dev.lorikeet.shape.Projection.DOWN;
-import static dev.lorikeet.shape.Projection.GATE;
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
-import static dev.lorikeet.shape.Projection.UP;
-import static dev.lorikeet.shape.Projection.V;
-
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Multipliers;
-import java.util.List;
 
 /** Granite 3: Llama with factors on embeddings, scores, blocks and logits. */
 final class Granite implements ModelFamily {
@@ -38,13 +29,7 @@ final class Granite implements ModelFamily {
                 factor(json, "residual_multiplier"),
                 1 / factor(json, "logits_scaling"),
                 0));
-    if (json.bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    if (json.bool("mlp_bias", false)) {
-      decoder.biased(List.of(GATE, UP, DOWN));
-    }
-    return decoder.build();
+    return decoder.biased(config.attentionBiases()).biased(config.mlpBiases()).build();
   }
 
   private static double factor(JsonFile json, String key) {

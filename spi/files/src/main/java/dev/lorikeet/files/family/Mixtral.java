@@ -11,7 +11,7 @@ import static dev.lorikeet.shape.Projection.V;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
+import dev.lorikeet.files.model.Conventions;
 import dev.lorikeet.files.model.Experts;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.shape.ModuleNames;

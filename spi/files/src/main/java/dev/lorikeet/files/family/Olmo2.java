@@ -1,17 +1,11 @@
 package dev.lorikeet.files.family;
 
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
-import static dev.lorikeet.shape.Projection.V;
-
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
+import dev.lorikeet.files.model.Conventions;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Norm;
 import dev.lorikeet.files.model.TensorNames;
-import java.util.List;
 import java.util.Map;
 
 /** OLMo 2: norms behind blocks instead of before them, and on whole rows of q and k. */
@@ -35,9 +29,6 @@ final class Olmo2 implements ModelFamily {
                 this, config.kvHeads().orElse(config.heads()), Conventions.LLAMA.withEpsilon(1e-5))
             .names(NAMES)
             .queryKeyNorms(Norm.OfQueryAndKey.ROWS);
-    if (config.json().bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    return decoder.build();
+    return decoder.biased(config.attentionBiases()).build();
   }
 }

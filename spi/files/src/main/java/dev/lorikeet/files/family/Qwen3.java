@@ -1,15 +1,9 @@
 package dev.lorikeet.files.family;
 
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
-import static dev.lorikeet.shape.Projection.V;
-
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Norm;
-import java.util.List;
 
 /**
  * Qwen3, dense: norms on the heads of q and k; biases on attention where the configuration says so;
@@ -32,9 +26,6 @@ final class Qwen3 implements ModelFamily {
             .decoder(this, config.kvHeadsThatMustBeThere())
             .queryKeyNorms(Norm.OfQueryAndKey.HEADS)
             .slidingWindow(config.slidingWindowIfUsed(), Qwen2.slidingLayers(config));
-    if (config.json().bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    return decoder.build();
+    return decoder.biased(config.attentionBiases()).build();
   }
 }

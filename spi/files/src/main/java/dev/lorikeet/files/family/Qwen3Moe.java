@@ -2,18 +2,13 @@ package dev.lorikeet.files.family;
 
 import static dev.lorikeet.shape.Projection.DOWN;
 import static dev.lorikeet.shape.Projection.GATE;
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
 import static dev.lorikeet.shape.Projection.UP;
-import static dev.lorikeet.shape.Projection.V;
 
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Norm;
-import java.util.List;
 import java.util.Map;
 
 /** Qwen3 with experts in place of every MLP. */
@@ -50,9 +45,6 @@ final class Qwen3Moe implements ModelFamily {
                     json.bool("norm_topk_prob", false),
                     "mlp.",
                     Map.of(GATE, "gate_proj", UP, "up_proj", DOWN, "down_proj")));
-    if (json.bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    return decoder.build();
+    return decoder.biased(config.attentionBiases()).build();
   }
 }

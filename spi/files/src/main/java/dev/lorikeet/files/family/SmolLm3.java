@@ -1,20 +1,11 @@
 package dev.lorikeet.files.family;
 
-import static dev.lorikeet.shape.Projection.DOWN;
-import static dev.lorikeet.shape.Projection.GATE;
-import static dev.lorikeet.shape.Projection.K;
-import static dev.lorikeet.shape.Projection.O;
-import static dev.lorikeet.shape.Projection.Q;
-import static dev.lorikeet.shape.Projection.UP;
-import static dev.lorikeet.shape.Projection.V;
-
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
+import dev.lorikeet.files.model.Conventions;
 import dev.lorikeet.files.model.ModelFamily;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.IntPredicate;
 
@@ -37,13 +28,7 @@ final class SmolLm3 implements ModelFamily {
         .rope(Optional.empty(), layer -> !rotates.test(layer))
         .slidingWindow(
             config.slidingWindowIfUsed(), config.slidingLayers(layer -> !rotates.test(layer)));
-    if (json.bool("attention_bias", false)) {
-      decoder.biased(List.of(Q, K, V, O));
-    }
-    if (json.bool("mlp_bias", false)) {
-      decoder.biased(List.of(GATE, UP, DOWN));
-    }
-    return decoder.build();
+    return decoder.biased(config.attentionBiases()).biased(config.mlpBiases()).build();
   }
 
   private static IntPredicate rotates(JsonFile json, int layers) {

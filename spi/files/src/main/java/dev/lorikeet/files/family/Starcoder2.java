@@ -9,8 +9,8 @@ import static dev.lorikeet.shape.Projection.V;
 
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
-import dev.lorikeet.files.model.ConfigFile.Conventions;
-import dev.lorikeet.files.model.ConfigFile.Keys;
+import dev.lorikeet.files.model.Conventions;
+import dev.lorikeet.files.model.Conventions.Keys;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.files.model.ModelFamily;
 import dev.lorikeet.files.model.Norm;

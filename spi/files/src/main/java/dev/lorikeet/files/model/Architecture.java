@@ -63,20 +63,7 @@ public record Architecture(
     for (int layer = 0; layer < sizes.layers(); layer++) {
       layers.add(attention.layers().get(Math.min(layer, attention.layers().size() - 1)));
     }
-    return new Architecture(
-        family,
-        sizes,
-        norm,
-        new Attention(attention.norms(), attention.scale(), attention.softCap(), layers),
-        mlp,
-        experts,
-        multipliers,
-        biased,
-        tiedEmbeddings,
-        names,
-        maxPositions,
-        bosToken,
-        eosTokens);
+    return with(sizes, attention.with(layers), maxPositions);
   }
 
   /**
@@ -100,11 +87,15 @@ public record Architecture(
         layers.add(layer);
       }
     }
+    return with(shape, attention.with(layers), positions);
+  }
+
+  private Architecture with(ModelShape sizes, Attention seen, int positions) {
     return new Architecture(
         family,
-        shape,
+        sizes,
         norm,
-        new Attention(attention.norms(), attention.scale(), attention.softCap(), layers),
+        seen,
         mlp,
         experts,
         multipliers,

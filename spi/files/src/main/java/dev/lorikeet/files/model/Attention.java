@@ -28,6 +28,11 @@ public record Attention(
    */
   public record Layer(OptionalInt window, Optional<Rope> rope) {}
 
+  /** Returns the same with other layers. */
+  Attention with(List<Layer> others) {
+    return new Attention(norms, scale, softCap, others);
+  }
+
   /** Returns the window that all layers have, if it is one for all. */
   public OptionalInt commonWindow() {
     OptionalInt first = layers.getFirst().window();

@@ -1,13 +1,23 @@
 package dev.lorikeet.files.model;
 
+import static dev.lorikeet.shape.Projection.DOWN;
+import static dev.lorikeet.shape.Projection.GATE;
+import static dev.lorikeet.shape.Projection.K;
+import static dev.lorikeet.shape.Projection.O;
+import static dev.lorikeet.shape.Projection.Q;
+import static dev.lorikeet.shape.Projection.UP;
+import static dev.lorikeet.shape.Projection.V;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -71,101 +81,13 @@ public final class ConfigFile {
     return json;
   }
 
-  /**
-   * What a family calls the keys that all have, and what it takes where one is absent.
-   *
-   * @param keys names of keys
-   * @param norm how rows are normalized
-   * @param epsilon of norms, where absent
-   * @param tied whether the embedding is the output matrix, where absent
-   * @param activation of the MLP, where absent
-   * @param rotary whether queries and keys are rotated
-   */
-  public record Conventions(
-      Keys keys,
-      Norm.Kind norm,
-      double epsilon,
-      boolean tied,
-      Mlp.Activation activation,
-      boolean rotary) {
-    /** Llama's. */
-    public static final Conventions LLAMA =
-        new Conventions(Keys.LLAMA, Norm.Kind.RMS, 1e-6, false, Mlp.Activation.SILU, true);
-
-    /** Returns the same but for the epsilon of norms. */
-    public Conventions withEpsilon(double value) {
-      return new Conventions(keys, norm, value, tied, activation, rotary);
-    }
-
-    /** Returns the same where the embedding is the output matrix unless the file denies it. */
-    public Conventions withTied() {
-      return new Conventions(keys, norm, epsilon, true, activation, rotary);
-    }
-
-    /** Returns the same for a family that tells by itself how layers rotate. */
-    public Conventions withoutRotary() {
-      return new Conventions(keys, norm, epsilon, tied, activation, false);
-    }
-
-    /** Returns the same where the MLP has another activation under another key. */
-    public Conventions withActivation(String key, Mlp.Activation whenAbsent) {
-      return new Conventions(keys.withActivation(key), norm, epsilon, tied, whenAbsent, rotary);
-    }
-  }
-
-  /**
-   * Names of keys.
-   *
-   * @param hidden the width of the residual stream
-   * @param intermediate the width of the MLP; absent it is four times that of the stream, where the
-   *     family allows it
-   * @param layers the number of layers
-   * @param heads the number of query heads
-   * @param positions the longest sequence
-   * @param epsilon of norms
-   * @param activation of the MLP
-   * @param intermediateMayBeAbsent whether the family allows it
-   */
-  public record Keys(
-      String hidden,
-      String intermediate,
-      String layers,
-      String heads,
-      String positions,
-      String epsilon,
-      String activation,
-      boolean intermediateMayBeAbsent) {
-    /** Llama's. */
-    public static final Keys LLAMA =
-        new Keys(
-            "hidden_size",
-            "intermediate_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "max_position_embeddings",
-            "rms_norm_eps",
-            "hidden_act",
-            false);
-
-    Keys withActivation(String key) {
-      return new Keys(
-          hidden, intermediate, layers, heads, positions, epsilon, key, intermediateMayBeAbsent);
-    }
-
-    /** Returns the same but for the epsilon. */
-    public Keys withEpsilon(String key) {
-      return new Keys(
-          hidden, intermediate, layers, heads, positions, key, activation, intermediateMayBeAbsent);
-    }
-  }
-
   /** Returns the number of query heads. */
   public int heads() {
-    return heads(Keys.LLAMA);
+    return heads(Conventions.Keys.LLAMA);
   }
 
   /** Returns the number of query heads under a family's key. */
-  public int heads(Keys keys) {
+  public int heads(Conventions.Keys keys) {
     return json.integer(keys.heads(), 1, MAX_HEADS);
   }
 
@@ -206,7 +128,7 @@ public final class ConfigFile {
     if (types.isEmpty()) {
       return whenAbsent;
     }
-    int layers = json.integer(Keys.LLAMA.layers(), 1, MAX_LAYERS);
+    int layers = json.integer(Conventions.Keys.LLAMA.layers(), 1, MAX_LAYERS);
     if (!types.get().isArray() || types.get().size() != layers) {
       throw json.wrong("layer_types", types.get(), "a type for each of the " + layers + " layers");
     }
@@ -248,6 +170,16 @@ public final class ConfigFile {
     return Rope.read(json, maxPositions, MAX_POSITIONS);
   }
 
+  /** Returns q, k, v and o where {@code attention_bias} gives them biases, else nothing. */
+  public List<Projection> attentionBiases() {
+    return json.bool("attention_bias", false) ? List.of(Q, K, V, O) : List.of();
+  }
+
+  /** Returns gate, up and down where {@code mlp_bias} gives them biases, else nothing. */
+  public List<Projection> mlpBiases() {
+    return json.bool("mlp_bias", false) ? List.of(GATE, UP, DOWN) : List.of();
+  }
+
   /** Refuses a configuration that switches something on which a decoder does not compute. */
   public void refuseIfTrue(String key) {
     if (json.bool(key, false)) {
@@ -267,7 +199,7 @@ public final class ConfigFile {
   public Architecture.Builder decoder(ModelFamily family, int kvHeads, Conventions conventions) {
     refuseQuantized(json);
     outer.ifPresent(ConfigFile::refuseQuantized);
-    Keys keys = conventions.keys();
+    Conventions.Keys keys = conventions.keys();
     ModelShape shape = shape(kvHeads, keys);
     int maxPositions = json.integer(keys.positions(), 1, MAX_POSITIONS);
     Set<Integer> eosTokens = new LinkedHashSet<>();
@@ -336,7 +268,7 @@ public final class ConfigFile {
     }
   }
 
-  private ModelShape shape(int kvHeads, Keys keys) {
+  private ModelShape shape(int kvHeads, Conventions.Keys keys) {
     int hidden = json.integer(keys.hidden(), 1, MAX_HIDDEN);
     int heads = heads(keys);
     if (heads % kvHeads != 0) {
