@@ -39,6 +39,14 @@ public record ModelInfo(
     return new Builder(directory, family, shape);
   }
 
+  /** Returns a builder that has all of this. */
+  public Builder toBuilder() {
+    return new Builder(directory, family, shape)
+        .weightType(weightType)
+        .maxPositions(maxPositions)
+        .eosTokens(eosTokens);
+  }
+
   /** Builds descriptions. */
   public static final class Builder {
     private final Path directory;

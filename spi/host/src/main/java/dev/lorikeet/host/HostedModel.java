@@ -139,11 +139,7 @@ public final class HostedModel implements BaseModel {
       }
       Set<Integer> tokens = new HashSet<>(info.eosTokens());
       tokens.add(eos.getAsInt());
-      return ModelInfo.builder(info.directory(), info.family(), info.shape())
-          .weightType(info.weightType())
-          .maxPositions(info.maxPositions())
-          .eosTokens(tokens)
-          .build();
+      return info.toBuilder().eosTokens(tokens).build();
     }
 
     /** Starts to serve with any tokenizer, which is closed like the decoder. */

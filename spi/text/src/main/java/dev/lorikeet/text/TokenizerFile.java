@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * The tokenizer files of a model directory: {@code tokenizer.json}, and what {@code
@@ -176,9 +177,9 @@ final class TokenizerFile {
 
   /** Returns the special tokens by their text. */
   Map<String, Integer> specialTokens() {
-    Map<String, Integer> tokens = new HashMap<>(idOf);
-    tokens.values().retainAll(special);
-    return Map.copyOf(tokens);
+    return idOf.entrySet().stream()
+        .filter(token -> special.contains(token.getValue()))
+        .collect(Collectors.toUnmodifiableMap(Map.Entry::getKey, Map.Entry::getValue));
   }
 
   /** Returns the ids of special tokens. */
