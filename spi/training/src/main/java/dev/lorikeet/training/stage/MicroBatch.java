@@ -183,6 +183,11 @@ public final class MicroBatch implements Positions {
     return shown.clone();
   }
 
+  /** Returns how many tokens those are. */
+  public int shown() {
+    return shown.length;
+  }
+
   /** Returns how many of these tokens are in sequences before one. */
   public int shownBefore(int sequence) {
     int place = Arrays.binarySearch(shown, starts[sequence]);

@@ -1,5 +1,7 @@
 package dev.lorikeet.training.trainer;
 
+import java.util.function.IntToDoubleFunction;
+
 /**
  * How well pairs of states find one another: the mean over pairs of the cross-entropy of the right
  * partner among all, looked for from either side, with cosines over a temperature as logits; and
@@ -79,27 +81,23 @@ final class ContrastiveLoss {
     return sum;
   }
 
-  private interface Logits {
-    double of(int j);
-  }
-
   private interface Gradients {
     void add(int j, double by);
   }
 
   /** Adds half the cross-entropy of the right one, and its gradient but for the right one's own. */
-  private void addRow(int right, Logits logits, Gradients gradients) {
+  private void addRow(int right, IntToDoubleFunction logits, Gradients gradients) {
     double largest = Double.NEGATIVE_INFINITY;
     for (int j = 0; j < pairs; j++) {
-      largest = Math.max(largest, logits.of(j));
+      largest = Math.max(largest, logits.applyAsDouble(j));
     }
     double sum = 0;
     for (int j = 0; j < pairs; j++) {
-      sum += StrictMath.exp(logits.of(j) - largest);
+      sum += StrictMath.exp(logits.applyAsDouble(j) - largest);
     }
-    loss += (largest + StrictMath.log(sum) - logits.of(right)) / (2 * pairs);
+    loss += (largest + StrictMath.log(sum) - logits.applyAsDouble(right)) / (2 * pairs);
     for (int j = 0; j < pairs; j++) {
-      gradients.add(j, StrictMath.exp(logits.of(j) - largest) / sum / (2 * pairs));
+      gradients.add(j, StrictMath.exp(logits.applyAsDouble(j) - largest) / sum / (2 * pairs));
     }
   }
 

@@ -67,7 +67,7 @@ final class StepLoss {
       }
       if (objective instanceof Objective.Contrastive(double temperature, double weight)) {
         int row = batch.shownBefore(first);
-        int width = scores.states().length / batch.copyShown().length;
+        int width = scores.states().length / batch.shown();
         int here = (end - first) / 2;
         ContrastiveLoss apart = new ContrastiveLoss(scores.states(), row, here, width, temperature);
         double generation = added * count / labels;
@@ -134,7 +134,7 @@ final class StepLoss {
 
   /** Clears the rows of sequences, of whom nobody may hear. */
   private static void clear(MicroBatch batch, int first, int end, float[] states) {
-    int shown = batch.copyShown().length;
+    int shown = batch.shown();
     if (shown > 0) {
       int width = states.length / shown;
       int behind = end == batch.sequences() ? shown : batch.shownBefore(end);
