@@ -1,7 +1,5 @@
 package dev.lorikeet.jlama.decoder;
 
-import static dev.lorikeet.files.model.Mlp.Activation.GELU_TANH;
-
 import dev.lorikeet.files.model.Experts;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
@@ -147,11 +145,7 @@ final class ExpertPhases implements WorkerTeam.Phases {
       }
       case ACTIVATE -> {
         Rows up = a.up().part(first, count);
-        if (mlp.activation() == GELU_TANH) {
-          elementwise.geGlu(gate, up, gate, count, shard);
-        } else {
-          elementwise.swiGlu(gate, up, gate, count, shard);
-        }
+        ForwardPhases.activate(elementwise, mlp, gate, up, count, shard);
         matMul.pack(panel, gate, count, shard);
       }
       case DOWN -> matMul.multiply(of.down(), panel, outputs.part(first, count), shard);

@@ -438,12 +438,19 @@ final class ForwardPhases implements WorkerTeam.Phases {
 
   private void activate(Shard shard) {
     int tokens = batch.tokens();
-    if (!formula.mlp().gated()) {
-      elementwise.gelu(a.up(), a.gate(), tokens, shard);
-    } else if (formula.mlp().activation() == GELU_TANH) {
-      elementwise.geGlu(a.gate(), a.up(), a.gate(), tokens, shard);
+    if (formula.mlp().gated()) {
+      activate(elementwise, formula.mlp(), a.gate(), a.up(), tokens, shard);
     } else {
-      elementwise.swiGlu(a.gate(), a.up(), a.gate(), tokens, shard);
+      elementwise.gelu(a.up(), a.gate(), tokens, shard);
+    }
+  }
+
+  /** Replaces the gate of a gated MLP by the input of the down-projection. */
+  static void activate(
+      Elementwise elementwise, Mlp mlp, Rows gate, Rows up, int rows, Shard shard) {
+    switch (mlp.activation()) {
+      case SILU -> elementwise.swiGlu(gate, up, gate, rows, shard);
+      case GELU_TANH -> elementwise.geGlu(gate, up, gate, rows, shard);
     }
   }
 

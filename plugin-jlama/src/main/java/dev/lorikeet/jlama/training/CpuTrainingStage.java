@@ -376,7 +376,7 @@ public final class CpuTrainingStage implements TrainingStage {
                   + coefficients.length
                   + " coefficients");
         }
-        int shown = pass.batch().copyShown().length;
+        int shown = pass.batch().shown();
         if (states.length != shown * shape.hidden()) {
           throw new IllegalArgumentException(
               "training stage: expected the gradients of "

@@ -14,7 +14,7 @@ import java.util.function.Function;
 /** The weights of one decoder layer. Immutable. */
 public final class LayerWeights {
   private final Map<Projection, Linear> linears;
-  private final Map<Place, Optional<Norm>> norms = new EnumMap<>(Place.class);
+  private final Map<Place, Optional<Norm>> norms;
   private final Optional<MemorySegment> queryNorm;
   private final Optional<MemorySegment> keyNorm;
   private final Optional<ExpertWeights> experts;
@@ -44,21 +44,19 @@ public final class LayerWeights {
    * Makes a layer.
    *
    * @param linears its linear layers
-   * @param norms its norms
+   * @param norms its norms; of every place whether it has one
    * @param queryNorm the norm of q, of a head or of a whole row; empty where the model has none
    * @param keyNorm likewise of k
    * @param experts what the layer has in place of an MLP, if it does
    */
   LayerWeights(
       Map<Projection, Linear> linears,
-      Map<Place, Norm> norms,
+      Map<Place, Optional<Norm>> norms,
       Optional<MemorySegment> queryNorm,
       Optional<MemorySegment> keyNorm,
       Optional<ExpertWeights> experts) {
     this.linears = new EnumMap<>(linears);
-    for (Place place : Place.values()) {
-      this.norms.put(place, Optional.ofNullable(norms.get(place)));
-    }
+    this.norms = new EnumMap<>(norms);
     this.queryNorm = queryNorm;
     this.keyNorm = keyNorm;
     this.experts = experts;
@@ -68,7 +66,7 @@ public final class LayerWeights {
   public LayerWeights with(Function<Projection, Linear> replacement) {
     Map<Projection, Linear> others = new EnumMap<>(linears);
     others.replaceAll((projection, linear) -> replacement.apply(projection));
-    return new LayerWeights(others, norms(), queryNorm, keyNorm, experts);
+    return new LayerWeights(others, norms, queryNorm, keyNorm, experts);
   }
 
   /** Returns the projections that the layer has. */
@@ -119,12 +117,6 @@ public final class LayerWeights {
   /** Returns the down-projection, {@code [hidden, intermediate]}. */
   public Linear down() {
     return linear(Projection.DOWN);
-  }
-
-  private Map<Place, Norm> norms() {
-    Map<Place, Norm> there = new EnumMap<>(Place.class);
-    norms.forEach((place, norm) -> norm.ifPresent(found -> there.put(place, found)));
-    return there;
   }
 
   /** Returns the norm of a place, if the layer has one there. Allocates nothing. */

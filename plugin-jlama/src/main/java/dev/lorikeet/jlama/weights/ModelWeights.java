@@ -180,8 +180,11 @@ public final class ModelWeights implements AutoCloseable {
     for (ModuleNames.Module module : config.shape().modules().modules()) {
       read(reader, config, prefix, module, linears);
     }
-    Map<Norm.Place, LayerWeights.Norm> norms = new EnumMap<>(Norm.Place.class);
-    names.norms().forEach((place, name) -> norms.put(place, norm(reader, config, prefix + name)));
+    Map<Norm.Place, Optional<LayerWeights.Norm>> norms = new EnumMap<>(Norm.Place.class);
+    for (Norm.Place place : Norm.Place.values()) {
+      Optional<String> name = Optional.ofNullable(names.norms().get(place));
+      norms.put(place, name.map(n -> norm(reader, config, prefix + n)));
+    }
     ModelShape shape = config.shape();
     return new LayerWeights(
         linears,
