@@ -41,7 +41,7 @@ public final class PrefixCache implements AutoCloseable {
    */
   private static final int KEEP = 4;
   private static final int SPARE = 16;
-  private static final int NONE = -1;
+  private static final int NONE = IdleBlocks.NONE;
 
   private final PagePool pool;
   private final KvCache kv;
@@ -54,22 +54,14 @@ public final class PrefixCache implements AutoCloseable {
   private final @Nullable Root[] rootOf;
   private final int[] parentOf;
   private final int[] tokensOf;
-  private final int[] pagesOf;
-  private final int[] doubled; // pages that are to be given back
+  private final BlockPages pages;
   private final int[] usersOf;
-  private final int[] seenBy; // users of the block that see a page
-  private final int[] goneOf; // pages of the block that are gone
   private final int[] hashOf;
   private final int[] nextInBucket;
   private final int[] buckets;
-  private final int[] older;
-  private final int[] newer;
-  private int oldest = NONE;
-  private int newest = NONE;
+  private final IdleBlocks idle;
   private int unused = NONE; // free block numbers, chained by nextInBucket
   private int blocks;
-  private int idleBlocks;
-  private int gonePages;
   private int idleGonePages;
   private long lookups;
   private long hits;
@@ -99,15 +91,11 @@ public final class PrefixCache implements AutoCloseable {
     rootOf = new Root[capacity];
     parentOf = new int[capacity];
     tokensOf = new int[Math.multiplyExact(capacity, blockTokens)];
-    pagesOf = new int[capacity * blockPages];
-    doubled = new int[blockPages];
+    pages = new BlockPages(pool, kv, capacity);
     usersOf = new int[capacity];
-    seenBy = new int[capacity * blockPages];
-    goneOf = new int[capacity];
     hashOf = new int[capacity];
     nextInBucket = new int[capacity];
-    older = new int[capacity];
-    newer = new int[capacity];
+    idle = new IdleBlocks(capacity);
     buckets = new int[Integer.highestOneBit(Math.max(1, capacity)) * 2];
     Arrays.fill(buckets, NONE);
     for (int b = capacity - 1; b >= 0; b--) {
@@ -159,11 +147,8 @@ public final class PrefixCache implements AutoCloseable {
         parent = block;
       }
       int complete = complete(held, found);
-      for (int i = found - 1; i >= complete; i--) {
-        giveBack(held[i]);
-        for (int page = 0; page < blockPages; page++) {
-          seenBy[held[i] * blockPages + page]--;
-        }
+      if (complete < found) {
+        giveBack(held, complete, found, new int[blockPages]);
       }
       return complete;
     }
@@ -172,21 +157,10 @@ public final class PrefixCache implements AutoCloseable {
   /** Returns how many of these blocks have all that a token behind them sees. */
   private int complete(int[] held, int found) {
     int complete = found;
-    while (gonePages > 0 && complete > 0 && !isComplete(held, complete)) {
+    while (pages.gone() > 0 && complete > 0 && !pages.isComplete(held, complete)) {
       complete--;
     }
     return complete;
-  }
-
-  private boolean isComplete(int[] held, int count) {
-    for (int page = 0; page < blockPages; page++) {
-      for (int i = kv.unseenBlocks(page, count * blockTokens); i < count; i++) {
-        if (pagesOf[held[i] * blockPages + page] == NONE) {
-          return false;
-        }
-      }
-    }
-    return true;
   }
 
   /** Returns how many blocks a sequence begins with are cached now, without taking them. */
@@ -195,13 +169,13 @@ public final class PrefixCache implements AutoCloseable {
       Root root = roots.get(key);
       int parent = NONE;
       int found = 0;
-      int[] held = new int[gonePages > 0 ? most : 0];
+      int[] held = new int[pages.gone() > 0 ? most : 0];
       while (root != null && found < most) {
         parent = find(root, parent, tokens, found * blockTokens);
         if (parent == NONE) {
           break;
         }
-        if (gonePages > 0) {
+        if (pages.gone() > 0) {
           held[found] = parent;
         }
         found++;
@@ -215,22 +189,19 @@ public final class PrefixCache implements AutoCloseable {
    * cached already, the sequence's pages are given back and it uses the cached one.
    *
    * @param tokens the sequence's tokens; the block's begin at {@code from}
-   * @param pages the sequence's pages, changed to the cached block's; the block's begin at {@code
+   * @param own the sequence's pages, changed to the cached block's; the block's begin at {@code
    *     firstPage}
    * @param held the sequence's blocks, those before this one among them; receives the block
    * @param at the block's place among them
    */
-  void put(Root root, int[] tokens, int from, int[] pages, int firstPage, int[] held, int at) {
+  void put(Root root, int[] tokens, int from, int[] own, int firstPage, int[] held, int at) {
     synchronized (lock) {
       int parent = at == 0 ? NONE : held[at - 1];
       int block = find(root, parent, tokens, from);
       if (block != NONE) {
         use(block);
         held[at] = block;
-        int twice = merge(block, pages, firstPage);
-        if (twice > 0) {
-          pool.free(doubled, 0, twice);
-        }
+        pages.merge(block, own, firstPage);
         return;
       }
       block = unused;
@@ -239,9 +210,8 @@ public final class PrefixCache implements AutoCloseable {
       root.users++;
       parentOf[block] = parent;
       System.arraycopy(tokens, from, tokensOf, block * blockTokens, blockTokens);
-      System.arraycopy(pages, firstPage, pagesOf, block * blockPages, blockPages);
+      pages.put(block, own, firstPage);
       usersOf[block] = 1;
-      Arrays.fill(seenBy, block * blockPages, (block + 1) * blockPages, 1);
       hashOf[block] = hash(root, parent, tokens, from);
       int bucket = hashOf[block] & (buckets.length - 1);
       nextInBucket[block] = buckets[bucket];
@@ -249,28 +219,6 @@ public final class PrefixCache implements AutoCloseable {
       blocks++;
       held[at] = block;
     }
-  }
-
-  /**
-   * Lets a block and a sequence that has computed the same have one copy of every page, and returns
-   * how many are doubled.
-   */
-  private int merge(int block, int[] pages, int firstPage) {
-    int count = 0;
-    for (int page = 0; page < blockPages; page++) {
-      int at = block * blockPages + page;
-      int mine = pages[firstPage + page];
-      if (pagesOf[at] == NONE) {
-        pagesOf[at] = mine;
-        goneOf[block]--;
-        gonePages--;
-      } else {
-        pages[firstPage + page] = pagesOf[at];
-        doubled[count++] = mine;
-      }
-    }
-    kv.count(-count);
-    return count;
   }
 
   /**
@@ -289,13 +237,13 @@ public final class PrefixCache implements AutoCloseable {
 
   /** Copies the page numbers of a block that the caller uses. */
   void pages(int block, int[] target, int at) {
-    System.arraycopy(pagesOf, block * blockPages, target, at, blockPages);
+    pages.copy(block, target, at);
   }
 
   /** Tells that a user of a block does not see one of its pages any more. */
   void unsee(int block, int page) {
     synchronized (lock) {
-      seenBy[block * blockPages + page]--;
+      pages.unsee(block, page);
     }
   }
 
@@ -306,12 +254,18 @@ public final class PrefixCache implements AutoCloseable {
    */
   void giveBack(int[] held, int count, int[] unseen) {
     synchronized (lock) {
-      for (int i = count - 1; i >= 0; i--) {
-        for (int page = 0; page < blockPages; page++) {
-          seenBy[held[i] * blockPages + page] -= i >= unseen[page] ? 1 : 0;
+      giveBack(held, 0, count, unseen);
+    }
+  }
+
+  private void giveBack(int[] held, int first, int end, int[] unseen) {
+    for (int i = end - 1; i >= first; i--) {
+      for (int page = 0; page < blockPages; page++) {
+        if (i >= unseen[page]) {
+          pages.unsee(held[i], page);
         }
-        giveBack(held[i]);
       }
+      giveBack(held[i]);
     }
   }
 
@@ -319,16 +273,8 @@ public final class PrefixCache implements AutoCloseable {
     if (--usersOf[block] > 0) {
       return;
     }
-    idleBlocks++;
-    idleGonePages += goneOf[block];
-    older[block] = newest;
-    newer[block] = NONE;
-    if (newest == NONE) {
-      oldest = block;
-    } else {
-      newer[newest] = block;
-    }
-    newest = block;
+    idle.add(block);
+    idleGonePages += pages.goneOf(block);
   }
 
   /** Counts a sequence that was admitted with so many of its tokens found. */
@@ -341,10 +287,10 @@ public final class PrefixCache implements AutoCloseable {
   }
 
   /** Gives up blocks without users until so many pages of the pool are free, or none is left. */
-  void makeRoom(int pages) {
+  void makeRoom(int wanted) {
     int free = pool.stats().freePages();
-    if (free < pages) {
-      evict(pages - free);
+    if (free < wanted) {
+      evict(wanted - free);
     }
   }
 
@@ -365,65 +311,37 @@ public final class PrefixCache implements AutoCloseable {
   }
 
   /** Frees at least so many pages if blocks without users have them; returns how many. */
-  private int evict(int pages) {
+  private int evict(int wanted) {
     synchronized (lock) {
       int freed = 0;
-      while (freed < pages && oldest != NONE) {
-        int block = oldest;
-        freed += blockPages - goneOf[block];
+      while (freed < wanted && idle.oldest() != NONE) {
+        int block = idle.oldest();
+        freed += blockPages - pages.goneOf(block);
         unlink(block);
         remove(block);
         evictions++;
       }
-      return freed < pages && kv.forgets() ? freed + dropUnseen(pages - freed) : freed;
+      return freed < wanted && kv.forgets()
+          ? freed + pages.dropUnseen(wanted - freed, block -> usersOf[block] > 0)
+          : freed;
     }
-  }
-
-  /** Frees pages of blocks in use that none of their users sees. */
-  private int dropUnseen(int pages) {
-    int freed = 0;
-    for (int at = 0; at < pagesOf.length && freed < pages; at++) {
-      int block = at / blockPages;
-      if (usersOf[block] > 0 && seenBy[at] == 0 && pagesOf[at] != NONE) {
-        doubled[0] = pagesOf[at];
-        pagesOf[at] = NONE;
-        goneOf[block]++;
-        gonePages++;
-        freed++;
-        kv.count(-1);
-        pool.free(doubled, 0, 1);
-      }
-    }
-    return freed;
   }
 
   private int idlePages() {
-    return idleBlocks * blockPages - idleGonePages;
+    return idle.count() * blockPages - idleGonePages;
   }
 
   private void use(int block) {
     if (usersOf[block]++ == 0) {
       unlink(block);
     }
-    for (int page = 0; page < blockPages; page++) {
-      seenBy[block * blockPages + page]++;
-    }
+    pages.see(block);
   }
 
   /** Takes a block out of the list of those without users. */
   private void unlink(int block) {
-    idleBlocks--;
-    idleGonePages -= goneOf[block];
-    if (older[block] == NONE) {
-      oldest = newer[block];
-    } else {
-      newer[older[block]] = newer[block];
-    }
-    if (newer[block] == NONE) {
-      newest = older[block];
-    } else {
-      older[newer[block]] = older[block];
-    }
+    idle.remove(block);
+    idleGonePages -= pages.goneOf(block);
   }
 
   private void remove(int block) {
@@ -437,22 +355,12 @@ public final class PrefixCache implements AutoCloseable {
       }
       nextInBucket[before] = nextInBucket[block];
     }
-    int first = block * blockPages;
-    int held = 0;
-    for (int at = first; at < first + blockPages; at++) {
-      if (pagesOf[at] != NONE) {
-        pagesOf[first + held++] = pagesOf[at];
-      }
-    }
-    kv.count(-held);
-    gonePages -= goneOf[block];
-    goneOf[block] = 0;
     dropUser(Objects.requireNonNull(rootOf[block]));
     rootOf[block] = null;
     nextInBucket[block] = unused;
     unused = block;
     blocks--;
-    pool.free(pagesOf, first, held);
+    pages.remove(block);
   }
 
   private int find(Root root, int parent, int[] tokens, int from) {
@@ -488,7 +396,7 @@ public final class PrefixCache implements AutoCloseable {
           reusedTokens,
           evictions,
           idlePages(),
-          blocks * blockPages - gonePages - idlePages());
+          blocks * blockPages - pages.gone() - idlePages());
     }
   }
 
@@ -510,7 +418,7 @@ public final class PrefixCache implements AutoCloseable {
         return;
       } catch (Throwable e) { // checked ones as well, which a pool in another language may throw
         synchronized (lock) {
-          if (oldest == NONE) {
+          if (idle.oldest() == NONE) {
             throw e;
           }
         }
