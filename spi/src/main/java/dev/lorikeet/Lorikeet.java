@@ -287,7 +287,9 @@ public interface Lorikeet extends AutoCloseable {
                     "opening the adapter store",
                     () ->
                         stores.open(
-                            StoreConfig.of(info.shape(), pages).withOptions(storeOptions))));
+                            StoreConfig.of(info.shape(), pages)
+                                .withModel(info.directory())
+                                .withOptions(storeOptions))));
         ModelConfig config =
             ModelConfig.of(
                     directory,

@@ -108,7 +108,8 @@ public final class AdapterFiles {
               ? AdapterDescription.Format.ARROW
               : AdapterDescription.Format.PEFT,
           file.baseModel(),
-          file.targets());
+          file.targets(),
+          file.parts());
     } catch (IOException e) {
       throw Faults.ADAPTER.refuse(adapter, "expected a readable adapter, found: " + e, e);
     }

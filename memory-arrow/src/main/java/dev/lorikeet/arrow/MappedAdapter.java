@@ -7,6 +7,7 @@ import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.MappedFiles;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.adapter.FiniteCheck;
+import dev.lorikeet.files.adapter.WeightPlaces;
 import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.shape.TargetModule;
 import java.io.IOException;
@@ -43,13 +44,17 @@ public final class MappedAdapter implements AutoCloseable {
       file.read(new FiniteCheck(path));
       FileChannel channel = file.channel();
       MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-      long[][] rows = new long[2 * file.targets().size()][];
+      WeightPlaces places = WeightPlaces.empty(file.targets(), List.of());
+      long[][] rows = places.factors();
       for (int factor = 0; factor < rows.length; factor++) {
         rows[factor] = rows(file.placed().get(factor / 2), factor % 2 == 0);
       }
       watched.check();
       return new MappedAdapter(
-          arena, file.targets(), WeightTable.of(file.targets(), rows, mapped), watched);
+          arena,
+          file.targets(),
+          WeightTable.of(file.targets(), List.of(), places, mapped),
+          watched);
     } catch (IOException e) {
       watched.close();
       arena.close();

@@ -214,7 +214,10 @@ class AdapterFilesTest {
       AdapterFiles.convert(peft, SHAPE, file);
       assertEquals(
           new AdapterDescription(
-              AdapterDescription.Format.ARROW, description.baseModel(), description.targets()),
+              AdapterDescription.Format.ARROW,
+              description.baseModel(),
+              description.targets(),
+              List.of()),
           AdapterFiles.describe(file));
     }
   }

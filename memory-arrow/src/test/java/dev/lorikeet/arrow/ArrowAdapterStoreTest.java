@@ -167,12 +167,13 @@ class ArrowAdapterStoreTest {
     Path row =
         PeftWriter.of(wide, 1, "F32", EnumSet.of(Projection.DOWN), random)
             .write(directory.resolve("row"));
-    try (AdapterStore other = new ArrowAdapterStoreProvider().open(StoreConfig.of(wide, pool))) {
+    PagePool singles = WithoutRuns.of(pool);
+    try (AdapterStore other = new ArrowAdapterStoreProvider().open(StoreConfig.of(wide, singles))) {
       thrown =
           assertThrows(
               LorikeetException.class, () -> other.register(new AdapterSource("row", row)));
       assertEquals(Code.TOO_LARGE, thrown.code());
-      Expect.mentions(thrown, "4096 bytes", "4100", "larger pages");
+      Expect.mentions(thrown, "4096 bytes", "larger pages");
     }
     assertTrue(store.list().isEmpty());
   }

@@ -55,27 +55,6 @@ class ElementTypeRefusalTest {
 
   @Test
   void whatFitsOnlyWhenNarrowedIsRegisteredOnlyThen() {
-    var wide =
-        ModelShape.builder()
-            .layers(1)
-            .hidden(8)
-            .intermediate(1500)
-            .heads(1)
-            .kvHeads(1)
-            .headDim(8)
-            .vocabulary(10)
-            .build();
-    Path peft =
-        PeftWriter.of(wide, 2, "F32", EnumSet.of(Projection.DOWN), new Random(1))
-            .write(directory.resolve("a")); // rows of 6,000 bytes as stored
-    try (AdapterStore store = store(wide, pool, "stored")) {
-      var thrown = assertThrows(LorikeetException.class, () -> store.register(source(peft)));
-      assertEquals(Code.TOO_LARGE, thrown.code());
-    }
-    try (AdapterStore store = store(wide, pool, "bf16")) {
-      store.register(source(peft));
-      store.acquire("a").close();
-    }
     Path high =
         PeftWriter.of(SHAPE, 32, "F32", EnumSet.of(Projection.Q), new Random(2))
             .write(directory.resolve("high")); // 12,288 bytes: three pages as stored

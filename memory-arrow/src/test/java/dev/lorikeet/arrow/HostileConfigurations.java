@@ -15,16 +15,18 @@ final class HostileConfigurations {
 
   static List<HostileCase> cases() {
     List<HostileCase> cases = new ArrayList<>();
-    for (String key :
-        List.of(
-            "alora_invocation_tokens",
-            "layer_replication",
-            "modules_to_save",
-            "target_parameters",
-            "trainable_token_indices")) {
+    for (String key : List.of("alora_invocation_tokens", "layer_replication")) {
       cases.add(config(ADAPTER_UNSUPPORTED, key, "[1]", key));
     }
-    for (String key : List.of("use_dora", "use_mora", "lora_bias", "use_qalora")) {
+    for (String key : List.of("modules_to_save", "target_parameters")) {
+      cases.add(config(ADAPTER_INVALID, key, "[1]", key + ": expected a list of names"));
+    }
+    for (String tokens : List.of("[-1]", "[\"a\"]", "{\"lm_head\":7}", "7", "[1,1]")) {
+      cases.add(
+          config(ADAPTER_INVALID, "trainable_token_indices", tokens, "trainable_token_indices"));
+    }
+    cases.add(config(ADAPTER_INVALID, "use_dora", "true", "lora_magnitude_vector", "use_dora"));
+    for (String key : List.of("use_mora", "use_qalora", "ensure_weight_tying")) {
       cases.add(config(ADAPTER_UNSUPPORTED, key, "true", key));
     }
     for (String key :
@@ -38,7 +40,7 @@ final class HostileConfigurations {
     }
     cases.add(config(ADAPTER_INVALID, "bias", "\"some\"", "bias", "lora_only"));
     cases.add(config(ADAPTER_UNSUPPORTED, "lora_nums", "3", "lora_nums"));
-    cases.add(config(ADAPTER_UNSUPPORTED, "peft_type", "\"IA3\"", "peft_type", "IA3"));
+    cases.add(config(ADAPTER_UNSUPPORTED, "peft_type", "\"OFT\"", "peft_type", "OFT"));
     for (String init : List.of("pissa", "pissa_niter_16", "olora", "corda", "lora_ga", "loftq")) {
       cases.add(
           config(
@@ -48,9 +50,6 @@ final class HostileConfigurations {
               "init_lora_weights",
               init));
     }
-    cases.add(config(ADAPTER_UNSUPPORTED, "target_modules", "[\"q_proj\",\"lm_head\"]", "lm_head"));
-    cases.add(
-        config(ADAPTER_UNSUPPORTED, "target_modules", "[\"model.embed_tokens\"]", "embed_tokens"));
     cases.add(config(ADAPTER_UNSUPPORTED, "target_modules", "\"(?<=x)q_proj\"", "target_modules"));
     cases.add(config(ADAPTER_UNSUPPORTED, "target_modules", "\"(q)\\\\1\"", "target_modules"));
     cases.add(config(ADAPTER_INVALID, "peft_type", "null", "peft_type"));

@@ -46,13 +46,24 @@ final class HostileTensors {
         rename("another prefix", Q_A, "layers.0.self_attn.q_proj.lora_A.weight", "begins with"),
         rename("two adapters", Q_A, Q_A.replace("A.weight", "A.other.weight"), "other"),
         rename("a third factor", Q_A, Q_A.replace("lora_A", "lora_C"), "lora_C"),
-        refused("lora_magnitude_vector.weight", "DoRA"),
-        refused("lora_embedding_A", "embeddings"),
-        refused("lora_B.bias", "bias"),
-        refused("modules_to_save.weight", "modules_to_save"),
-        renameTo(ADAPTER_UNSUPPORTED, "the output layer", "lm_head.lora_A.weight", "lm_head"),
+        added(ADAPTER_INVALID, "lora_magnitude_vector.weight", "no magnitude"),
+        added(ADAPTER_INVALID, "lora_embedding_A", "lora_embedding_A"),
+        added(ADAPTER_INVALID, "lora_B.bias", "expected a vector"),
+        added(ADAPTER_INVALID, "bias", "expected a vector"),
+        added(ADAPTER_UNSUPPORTED, "modules_to_save.weight", "modules_to_save"),
+        renameTo(ADAPTER_INVALID, "half of the output layer", "lm_head.lora_A.weight", "lora_B"),
         renameTo(
-            ADAPTER_UNSUPPORTED, "embeddings", "model.embed_tokens.lora_A.weight", "embed_tokens"),
+            ADAPTER_INVALID,
+            "a linear layer for embeddings",
+            "model.embed_tokens.lora_A.weight",
+            "embed_tokens"),
+        renameTo(ADAPTER_UNSUPPORTED, "a smaller output layer", "lm_head.weight", "[2, 2]"),
+        renameTo(
+            ADAPTER_INVALID,
+            "trained tokens that nobody names",
+            "model.embed_tokens.token_adapter.trainable_tokens_delta",
+            "trainable_token_indices"),
+        renameTo(ADAPTER_UNSUPPORTED, "a norm's bias", "model.norm.bias", "biases"),
         tensors(
             "double precision",
             ADAPTER_UNSUPPORTED,
@@ -88,8 +99,8 @@ final class HostileTensors {
         part);
   }
 
-  private static HostileCase refused(String suffix, String part) {
-    return renameTo(ADAPTER_UNSUPPORTED, suffix, "model.layers.0.self_attn.q_proj." + suffix, part);
+  private static HostileCase added(LorikeetException.Code code, String suffix, String part) {
+    return renameTo(code, suffix, "model.layers.0.self_attn.q_proj." + suffix, part);
   }
 
   private static HostileCase renameTo(

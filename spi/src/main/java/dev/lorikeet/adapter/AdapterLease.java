@@ -22,6 +22,15 @@ public interface AdapterLease extends AutoCloseable {
   Optional<LoraWeights> weights(TargetModule target);
 
   /**
+   * Returns a part for one module, or empty if the adapter has none of that kind there.
+   *
+   * @throws IllegalStateException if this lease is closed
+   */
+  default Optional<PartWeights> part(TargetModule target, PartSpec.Kind kind) {
+    return Optional.empty();
+  }
+
+  /**
    * Gives the claim back; idempotent. The weights that came from this lease must not be used any
    * more.
    */

@@ -16,7 +16,7 @@ import dev.lorikeet.tensor.ElementType;
  * @param aBlocks number of diagonal blocks of A, 1 if dense
  * @param bBlocks number of diagonal blocks of B, 1 if dense
  * @param type the element type of both factors
- * @param magnitude whether a magnitude belongs to it (DoRA), {@code outFeatures} elements
+ * @param magnitude whether a magnitude belongs to it (DoRA), {@code outFeatures} elements in F32
  */
 public record TargetSpec(
     TargetModule target,
@@ -49,14 +49,31 @@ public record TargetSpec(
     return Math.multiplyExact(outFeatures / bBlocks, type.bytes());
   }
 
-  /** Returns how many elements both factors store. */
+  /** Returns how many elements both factors store, and the magnitude. */
   public long parameters() {
+    return ofFactors() + (magnitude ? outFeatures : 0);
+  }
+
+  /** Returns how many bytes both factors take, and the magnitude. */
+  public long bytes() {
+    return ofFactors() * type.bytes() + (magnitude ? (long) outFeatures * Float.BYTES : 0);
+  }
+
+  private long ofFactors() {
     return (long) rank * ((long) inFeatures / aBlocks + outFeatures / bBlocks);
   }
 
-  /** Returns how many bytes both factors take. */
-  public long bytes() {
-    return parameters() * type.bytes();
+  /** Returns a builder that has all of this. */
+  public Builder toBuilder() {
+    return builder(target)
+        .rank(rank)
+        .inFeatures(inFeatures)
+        .outFeatures(outFeatures)
+        .scaling(scaling)
+        .aBlocks(aBlocks)
+        .bBlocks(bBlocks)
+        .type(type)
+        .magnitude(magnitude);
   }
 
   /** Returns a builder; rank, widths and scaling are to be set. */

@@ -1,5 +1,6 @@
 package dev.lorikeet.executor;
 
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
@@ -9,7 +10,7 @@ import java.util.Optional;
 /**
  * The numeric backend for LoRA: adds low-rank deltas for a whole batch, whatever adapters, ranks
  * and mixtures its tokens use, and switches merged weights. One executor serves one host thread at
- * a time; calls must not overlap. Rules X1 to X23 of the specification.
+ * a time; calls must not overlap. Rules X1 to X24 of the specification.
  */
 public interface LoraExecutor extends AutoCloseable {
   /** Returns where this executor computes. Tensors that live there are taken without a copy. */
@@ -37,6 +38,16 @@ public interface LoraExecutor extends AutoCloseable {
    */
   default boolean merges(ElementType type, Device device) {
     return false;
+  }
+
+  /**
+   * Returns whether {@link #addDelta} takes this module in a target group. The seven linear layers
+   * of decoder blocks MUST be taken; those of experts, their router and the output layer, which may
+   * be far wider, may be. A host refuses an adapter that changes a module which its executor does
+   * not take.
+   */
+  default boolean takes(TargetModule module) {
+    return module.isPlain();
   }
 
   /**

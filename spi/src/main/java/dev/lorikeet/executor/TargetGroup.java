@@ -2,42 +2,55 @@ package dev.lorikeet.executor;
 
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
- * One target module, or several of one layer that share their input (Q, K and V; GATE and UP), so
- * that an executor can read the input once for all.
+ * One target module, or several of one layer or expert that share their input (Q, K and V; GATE and
+ * UP), so that an executor can read the input once for all.
  *
- * @param layer the decoder layer
- * @param projections the projections, distinct, at least one; outputs are given in this order
- * @param targets the target modules in the same order; derived
+ * @param targets the target modules, distinct, at least one, all of one layer and expert; outputs
+ *     are given in this order
  */
-public record TargetGroup(int layer, List<Projection> projections, List<TargetModule> targets) {
+public record TargetGroup(List<TargetModule> targets) {
   public TargetGroup {
-    projections = List.copyOf(projections);
     targets = List.copyOf(targets);
-    if (projections.isEmpty() || projections.stream().distinct().count() != projections.size()) {
+    if (targets.isEmpty() || targets.stream().distinct().count() != targets.size()) {
       throw new IllegalArgumentException(
-          "projections: expected at least one, all distinct, found " + projections);
+          "targets: expected at least one, all distinct, found " + targets);
     }
-    if (!targets.equals(targetsOf(layer, projections))) {
-      throw new IllegalArgumentException(
-          "targets: expected " + targetsOf(layer, projections) + ", found " + targets);
+    TargetModule first = targets.getFirst();
+    for (TargetModule target : targets) {
+      if (target.layer() != first.layer() || target.expert() != first.expert()) {
+        throw new IllegalArgumentException(
+            "targets: expected those of one layer and expert, found " + targets);
+      }
     }
   }
 
   /** Returns the group of these projections of one layer. */
   public static TargetGroup of(int layer, Projection... projections) {
-    List<Projection> list = List.of(projections);
-    return new TargetGroup(layer, list, targetsOf(layer, list));
+    return new TargetGroup(Arrays.stream(projections).map(p -> TargetModule.of(layer, p)).toList());
   }
 
-  private static List<TargetModule> targetsOf(int layer, List<Projection> projections) {
-    List<TargetModule> targets = new ArrayList<>();
-    for (Projection projection : projections) {
-      targets.add(TargetModule.of(layer, projection));
-    }
-    return targets;
+  /** Returns the group of these projections of one expert of a layer. */
+  public static TargetGroup ofExpert(int layer, int expert, Projection... projections) {
+    return new TargetGroup(
+        Arrays.stream(projections).map(p -> TargetModule.ofExpert(layer, p, expert)).toList());
+  }
+
+  /** Returns the group of the output layer. */
+  public static TargetGroup output() {
+    return new TargetGroup(List.of(TargetModule.output()));
+  }
+
+  /** Returns the layer, {@link TargetModule#NONE} of the output layer. */
+  public int layer() {
+    return targets.getFirst().layer();
+  }
+
+  /** Returns the projections, in the order of the targets. */
+  public List<Projection> projections() {
+    return targets.stream().map(TargetModule::projection).toList();
   }
 }

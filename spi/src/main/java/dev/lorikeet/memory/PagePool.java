@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
  * for.
  *
  * <p>Whoever allocates a page owns it until {@link #free}; its content is unspecified at
- * allocation. All methods but {@link #close} may be called from any thread. Rules P1 to P12 of the
+ * allocation. All methods but {@link #close} may be called from any thread. Rules P1 to P13 of the
  * specification.
  */
 public interface PagePool extends AutoCloseable {
@@ -55,6 +55,24 @@ public interface PagePool extends AutoCloseable {
    * @throws IllegalStateException if the pool is closed
    */
   boolean allocate(PageOwner owner, int[] pages, int from, int count);
+
+  /**
+   * Allocates {@code count} pages that follow one another, for what is longer than a page, as
+   * {@link #allocate} does: all or none, after asking the reclaimers. That fails although enough
+   * pages are free where no run of them is long enough; it succeeds in an empty pool.
+   *
+   * @return whether the pages were allocated, {@code pages[from]} the first; always false where
+   *     {@link #allocatesRuns()} is
+   * @throws IllegalStateException if the pool is closed
+   */
+  default boolean allocateRun(PageOwner owner, int[] pages, int from, int count) {
+    return false;
+  }
+
+  /** Returns whether {@link #allocateRun} is there. */
+  default boolean allocatesRuns() {
+    return false;
+  }
 
   /**
    * Gives back {@code pages[from .. from + count)}.

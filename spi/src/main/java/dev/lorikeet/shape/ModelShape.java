@@ -71,20 +71,21 @@ public record ModelShape(
   /** Returns the number of input features of a projection. */
   public int inFeatures(Projection projection) {
     return switch (projection) {
-      case Q, K, V, GATE, UP, LM_HEAD -> hidden;
+      case Q, K, V, GATE, UP, ROUTER, LM_HEAD -> hidden;
       case O -> queryWidth();
       case DOWN -> intermediate;
       case EMBED -> vocabulary;
     };
   }
 
-  /** Returns the number of output features of a projection. */
+  /** Returns the number of output features of a projection; 0 of a router that is not there. */
   public int outFeatures(Projection projection) {
     return switch (projection) {
       case Q -> queryWidth();
       case K, V -> kvWidth();
       case O, DOWN, EMBED -> hidden;
       case GATE, UP -> intermediate;
+      case ROUTER -> modules.experts().map(ModuleNames.Experts::count).orElse(0);
       case LM_HEAD -> vocabulary;
     };
   }

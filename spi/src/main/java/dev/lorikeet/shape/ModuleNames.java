@@ -3,24 +3,61 @@ package dev.lorikeet.shape;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
 /**
- * The linear layers of a decoder block as the files of a family name them: Hugging Face's names
- * below the layer, each of one projection or of several that are stored as one matrix. Immutable.
+ * The modules of a model as the files of a family name them: Hugging Face's names, those of a
+ * decoder block below the layer, each of one projection or of several that are stored as one
+ * matrix. Immutable.
+ *
+ * <p>Make one with {@link #of}: the canonical constructor may gain parameters.
  *
  * @param layers what stands before a layer's number in the names of modules, such as {@code
  *     model.layers.}
- * @param modules the modules of a block
+ * @param modules the linear layers of a block, its experts' apart
+ * @param embedding the embeddings, such as {@code model.embed_tokens}
+ * @param output the output layer, such as {@code lm_head}
+ * @param experts the experts of a block, where the model has them
  */
-public record ModuleNames(String layers, List<Module> modules) {
+public record ModuleNames(
+    String layers,
+    List<Module> modules,
+    String embedding,
+    String output,
+    Optional<Experts> experts) {
   /** Those of Llama and most other families: a module for each projection. */
   public static final ModuleNames LLAMA =
-      new ModuleNames(
+      of(
           "model.layers.",
           Projection.ofLayer().stream().map(p -> new Module(p.path(), List.of(p))).toList());
+
+  /**
+   * The experts of a block.
+   *
+   * @param count how many there are
+   * @param paths what may stand before an expert's number below the layer, such as {@code
+   *     mlp.experts.}; the first is that of files written today
+   * @param routers the names of what chooses among them, below the layer, likewise
+   * @param names what a projection of an expert may be called behind its number
+   */
+  public record Experts(
+      int count, List<String> paths, List<String> routers, Map<Projection, List<String>> names) {
+    public Experts {
+      paths = List.copyOf(paths);
+      routers = List.copyOf(routers);
+      names = Map.copyOf(names);
+      if (count < 1
+          || paths.isEmpty()
+          || routers.isEmpty()
+          || !names.keySet().equals(Set.copyOf(Projection.ofExpert()))) {
+        throw new IllegalArgumentException(
+            "experts: expected at least one, with names, found " + count + " " + paths);
+      }
+    }
+  }
 
   /**
    * A linear layer of a block.
@@ -31,7 +68,7 @@ public record ModuleNames(String layers, List<Module> modules) {
   public record Module(String path, List<Projection> parts) {
     public Module {
       parts = List.copyOf(parts);
-      if (path.isEmpty() || parts.isEmpty() || !parts.stream().allMatch(Projection::isOfLayer)) {
+      if (path.isEmpty() || parts.isEmpty() || !Projection.ofLayer().containsAll(parts)) {
         throw new IllegalArgumentException(
             "module: expected a name and projections of a layer, found '" + path + "' " + parts);
       }
@@ -43,8 +80,26 @@ public record ModuleNames(String layers, List<Module> modules) {
     }
   }
 
+  /** Returns the names of blocks without experts, and of Llama's embeddings and output layer. */
+  public static ModuleNames of(String layers, List<Module> modules) {
+    return new ModuleNames(layers, modules, "model.embed_tokens", "lm_head", Optional.empty());
+  }
+
+  /** Returns the same with other embeddings. */
+  public ModuleNames withEmbedding(String name) {
+    return new ModuleNames(layers, modules, name, output, experts);
+  }
+
+  /** Returns the same with experts. */
+  public ModuleNames withExperts(Experts ofBlock) {
+    return new ModuleNames(layers, modules, embedding, output, Optional.of(ofBlock));
+  }
+
   public ModuleNames {
     Objects.requireNonNull(layers, "layers");
+    Objects.requireNonNull(embedding, "embedding");
+    Objects.requireNonNull(output, "output");
+    Objects.requireNonNull(experts, "experts");
     modules = List.copyOf(modules);
     List<Projection> all = new ArrayList<>();
     modules.forEach(module -> all.addAll(module.parts()));

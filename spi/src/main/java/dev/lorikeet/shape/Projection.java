@@ -6,9 +6,9 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * A linear map that an adapter may change: one of the seven of a decoder block, the embeddings or
- * the output layer. {@code moduleName} is the name that Hugging Face's Llama-like models and PEFT
- * give it.
+ * A linear map that an adapter may change: one of the seven of a decoder block, the router of its
+ * experts, the embeddings or the output layer. {@code moduleName} is the name that Hugging Face's
+ * Llama-like models and PEFT give it.
  */
 public enum Projection {
   /** Attention query. */
@@ -25,6 +25,8 @@ public enum Projection {
   UP("mlp.", "up_proj"),
   /** Down-projection of the gated MLP, or of one of its experts. */
   DOWN("mlp.", "down_proj"),
+  /** What chooses among the experts of a layer: from the residual stream to their logits. */
+  ROUTER("mlp.", "gate"),
   /** The embeddings: from a token's one-hot vector to the residual stream. Not of a block. */
   EMBED("model.", "embed_tokens"),
   /** The output layer: from the residual stream to the logits. Not of a block. */
@@ -56,9 +58,9 @@ public enum Projection {
     return OF_LAYER.stream().filter(p -> p.moduleName.equals(moduleName)).findFirst();
   }
 
-  /** Returns whether this is a linear layer of a decoder block, one of {@link #ofLayer()}. */
+  /** Returns whether this belongs to a decoder block: one of {@link #ofLayer()}, or the router. */
   public boolean isOfLayer() {
-    return compareTo(DOWN) <= 0;
+    return compareTo(ROUTER) <= 0;
   }
 
   /** Returns the last part of the module's name, such as {@code q_proj} or {@code lm_head}. */

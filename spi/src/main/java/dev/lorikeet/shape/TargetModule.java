@@ -80,6 +80,11 @@ public record TargetModule(int layer, Projection projection, int expert)
     return expert != NONE;
   }
 
+  /** Returns whether this is one of the seven linear layers of a decoder block. */
+  public boolean isPlain() {
+    return !isExpert() && projection.compareTo(Projection.DOWN) <= 0;
+  }
+
   /**
    * Returns Hugging Face's name of the module, such as {@code model.layers.3.self_attn.q_proj},
    * {@code model.layers.3.mlp.experts.5.gate_proj}, {@code model.embed_tokens} or {@code lm_head}.

@@ -8,6 +8,7 @@ import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.adapter.FactorReader;
 import dev.lorikeet.files.adapter.FileStamp;
+import dev.lorikeet.files.adapter.StoredBytes;
 import dev.lorikeet.files.adapter.WeightSink;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
@@ -105,7 +106,11 @@ public final class ArrowAdapterFile implements AdapterFile {
 
   @Override
   public long read(WeightSink sink) throws IOException {
-    return new FactorReader(path, channel, WeightSink.Factor.B_BY_ROW).read(plan.placed(), sink);
+    StoredBytes bytes =
+        (buffer, position) ->
+            UntrustedFile.readFully(Faults.ADAPTER, path, channel, buffer, position);
+    return new FactorReader(bytes, WeightSink.Factor.A, WeightSink.Factor.B_BY_ROW)
+        .read(plan, sink);
   }
 
   @Override

@@ -109,7 +109,7 @@ record ArrowAdapterHeader(Path file, FileChannel channel) {
 
   private Stored stored(ArrowColumns columns, String name, int row, ElementType type, long bytes)
       throws IOException {
-    return new Stored(begin(columns, name, row, type, bytes), type);
+    return Stored.dense(begin(columns, name, row, type, bytes), type);
   }
 
   private long begin(ArrowColumns columns, String name, int row, ElementType type, long bytes)

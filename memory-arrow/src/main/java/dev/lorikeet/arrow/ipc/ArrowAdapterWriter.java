@@ -3,9 +3,11 @@ package dev.lorikeet.arrow.ipc;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.offheap.FfmAllocationManager;
 import dev.lorikeet.arrow.pool.ArrowPagePool;
+import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.RowWriter;
+import dev.lorikeet.files.adapter.WeightPlaces;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -41,7 +43,17 @@ public final class ArrowAdapterWriter {
   /** Writes an adapter to a file that does not exist yet. */
   public static void write(AdapterFile source, Path to) throws IOException {
     List<TargetSpec> targets = source.targets();
-    long[][] rows = new long[2 * targets.size()][];
+    boolean plain =
+        source.parts().isEmpty()
+            && targets.stream().allMatch(t -> t.target().isPlain() && !t.magnitude());
+    if (!plain) {
+      throw Faults.ADAPTER.refuseUnsupported(
+          source.path(),
+          "Arrow files hold LoRA on linear layers of decoder blocks alone; this adapter changes"
+              + " more (DoRA, biases, embeddings, output layer or experts): use it as it is");
+    }
+    WeightPlaces places = WeightPlaces.empty(targets, List.of());
+    long[][] rows = places.factors();
     long bytes = 0;
     for (int factor = 0; factor < rows.length; factor++) {
       TargetSpec spec = targets.get(factor / 2);
@@ -54,7 +66,7 @@ public final class ArrowAdapterWriter {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment weights = arena.allocate(bytes, 64);
       var check = new FiniteCheck(source.path());
-      var copy = new RowWriter(rows, weights);
+      var copy = new RowWriter(places, weights);
       source.read(
           (target, spec, factor, firstLine, lines, data) -> {
             check.accept(target, spec, factor, firstLine, lines, data);

@@ -12,6 +12,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.IntSupplier;
 import java.util.stream.Collectors;
 import org.apache.arrow.memory.ArrowBuf;
 import org.apache.arrow.memory.BufferAllocator;
@@ -26,6 +27,9 @@ public final class ArrowPagePool implements PagePool {
    * because it is the one most likely still in cache. owner[p] is FREE, or 1 plus the ordinal of the owner; MARKED is
    * added while free() looks through its argument, which finds a page that stands there twice, and is taken off again
    * if anything is wrong.
+   * A run of adjacent pages is looked for from the last page downwards, away from where single pages begin; that and
+   * taking it off the stack are a pass over all pages each, for calls that come with adapters of the output layer and
+   * not with tokens.
    * Cost: O(count) per call under one lock, held for a few nanoseconds per page. Reclaimers run without it, since they
    * free pages themselves; a pass over all of them repeats as long as it brought something, because another thread may
    * take what was just freed.
@@ -130,7 +134,28 @@ public final class ArrowPagePool implements PagePool {
   public boolean allocate(PageOwner pageOwner, int[] pages, int from, int count) {
     Objects.requireNonNull(pageOwner, "owner");
     Objects.checkFromIndexSize(from, count, pages.length);
-    int missing = take(pageOwner, pages, from, count);
+    return allocate(() -> take(pageOwner, pages, from, count), count);
+  }
+
+  @Override
+  public boolean allocateRun(PageOwner pageOwner, int[] pages, int from, int count) {
+    Objects.requireNonNull(pageOwner, "owner");
+    Objects.checkFromIndexSize(from, count, pages.length);
+    return allocate(() -> takeRun(pageOwner, pages, from, count), count);
+  }
+
+  @Override
+  public boolean allocatesRuns() {
+    return true;
+  }
+
+  /**
+   * Takes pages, and asks for more of them as long as that brings any.
+   *
+   * @param attempt takes all and returns 0, or takes none and returns how many more it wants
+   */
+  private boolean allocate(IntSupplier attempt, int count) {
+    int missing = attempt.getAsInt();
     if (missing == 0 || count > pageCount) {
       return missing == 0;
     }
@@ -138,7 +163,7 @@ public final class ArrowPagePool implements PagePool {
       boolean progress = false;
       for (Registered registered : registrations) {
         progress |= registered.reclaimer.reclaim(missing) > 0;
-        missing = take(pageOwner, pages, from, count);
+        missing = attempt.getAsInt();
         if (missing == 0) {
           return true;
         }
@@ -166,6 +191,43 @@ public final class ArrowPagePool implements PagePool {
       used[number] += count;
       return 0;
     }
+  }
+
+  /** Takes a run and returns 0, or takes nothing and returns how many pages may help if freed. */
+  private int takeRun(PageOwner pageOwner, int[] pages, int from, int count) {
+    synchronized (lock) {
+      requireOpen();
+      int first = lastRun(count);
+      if (first < 0) {
+        return Math.max(1, count - Math.min(freeCount, count - 1));
+      }
+      int number = OWNERS.indexOf(pageOwner);
+      for (int i = 0; i < count; i++) {
+        owner[first + i] = (byte) (number + 1);
+        pages[from + i] = first + i;
+      }
+      int kept = 0;
+      for (int i = 0; i < freeCount; i++) {
+        if (owner[free[i]] == FREE) {
+          free[kept++] = free[i];
+        }
+      }
+      freeCount = kept;
+      used[number] += count;
+      return 0;
+    }
+  }
+
+  /** Returns where the last run of so many free pages begins, -1 if there is none. */
+  private int lastRun(int count) {
+    int length = 0;
+    for (int page = pageCount - 1; page >= 0; page--) {
+      length = owner[page] == FREE ? length + 1 : 0;
+      if (length >= count) {
+        return page;
+      }
+    }
+    return count == 0 ? 0 : -1;
   }
 
   @Override

@@ -2,6 +2,8 @@ package dev.lorikeet.arrow.store;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.PartSpec;
+import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
 import dev.lorikeet.files.Faults;
@@ -10,6 +12,7 @@ import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FileStamp;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.RowWriter;
+import dev.lorikeet.files.adapter.WeightPlaces;
 import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
@@ -18,9 +21,11 @@ import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -35,42 +40,53 @@ final class AdapterLoader {
   private final PeftPlans plans;
   private final PagePool pool;
   private final KeptType kept;
+  private final Optional<Path> model;
   private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
 
   /** Digests of weights that were checked, so that files linked many times are read once. */
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
   /**
-   * Creates a loader of adapters for a base model of these sizes.
+   * Creates a loader of adapters.
    *
    * @param strict whether every module that an adapter's configuration covers must have weights
    */
-  AdapterLoader(ModelShape shape, PagePool pool, KeptType kept, boolean strict) {
-    this.shape = shape;
+  AdapterLoader(StoreConfig config, KeptType kept, boolean strict) {
+    this.shape = config.shape();
     plans = strict ? PeftPlans.strict(Optional.of(shape)) : new PeftPlans(Optional.of(shape));
-    this.pool = pool;
+    this.pool = config.pool();
     this.kept = kept;
+    this.model = config.model();
   }
 
   /**
    * What registration learns of an adapter.
    *
    * @param targets the target modules as they are kept
-   * @param digest the digest of all weights as they are in the file
+   * @param parts what it has beside and is kept
+   * @param digest the digest of everything as it is in the file
    */
-  record Checked(List<TargetSpec> targets, long digest) {}
+  record Checked(List<TargetSpec> targets, List<PartSpec> parts, long digest) {}
 
   /** Reads and checks an adapter, all its weights included. */
   Checked check(AdapterSource source) {
-    try (AdapterFile file = open(source.path())) {
+    try (AdapterFile file = open(source.path());
+        BaseMatrices base = new BaseMatrices(model, shape)) {
       List<TargetSpec> targets = share(kept.of(file.targets()));
-      checkSize(file.path(), targets);
       Optional<Checked> before = checked.get(file.stamp());
       if (before.isPresent() && before.get().targets().equals(targets)) {
+        checkSize(file.path(), targets, before.get().parts());
         return before.get(); // were the stamp forged, the load would find another digest
       }
-      var check = new NarrowingSink(file.path(), targets, new FiniteCheck(file.path()));
-      var now = new Checked(targets, file.read(check));
+      var copies = new CopyCheck(file.parts(), base, new FiniteCheck(file.path()));
+      var check = new NarrowingSink(file.path(), targets, copies);
+      long digest = file.read(check);
+      var now = new Checked(targets, copies.others(), digest);
+      if (targets.isEmpty() && now.parts().isEmpty()) {
+        throw Faults.ADAPTER.refuse(
+            file.path(), "expected an adapter that changes something, found copies of the base");
+      }
+      checkSize(file.path(), targets, now.parts());
       if (file.stamp().isSettled()) {
         checked.put(file.stamp(), now);
       }
@@ -83,29 +99,31 @@ final class AdapterLoader {
   /** Brings a registered adapter into pages; it must be as it was at registration. */
   Resident load(Path path, Checked registered) {
     try (AdapterFile file = open(path)) {
-      if (!kept.of(file.targets()).equals(registered.targets())) {
+      if (!kept.of(file.targets()).equals(registered.targets())
+          || !file.parts().containsAll(registered.parts())) {
         throw changed(file.path());
       }
-      PageLayout layout = PageLayout.of(registered.targets(), pool.pageBytes());
-      int[] pages = new int[layout.pages()];
-      if (!pool.allocate(PageOwner.ADAPTER, pages, 0, pages.length)) {
-        throw new LorikeetException(
-            LorikeetException.Code.POOL_EXHAUSTED,
-            path
-                + ": expected "
-                + pages.length
-                + " free pages for the adapter, found: "
-                + pool.stats());
+      List<PartSpec> parts = file.parts();
+      Set<Integer> dropped = new HashSet<>();
+      for (int p = 0; p < parts.size(); p++) {
+        if (!registered.parts().contains(parts.get(p))) {
+          dropped.add(p);
+        }
       }
+      PageLayout layout = PageLayout.of(registered.targets(), parts, dropped, pool.pageBytes());
+      int[] pages = allocate(path, layout);
       try {
-        long[][] rows = layout.rowOffsets(pages);
+        WeightPlaces places = layout.places(pages);
         var copy =
             new NarrowingSink(
-                file.path(), registered.targets(), new RowWriter(rows, pool.memory()));
+                file.path(), registered.targets(), new RowWriter(places, pool.memory()));
         if (file.read(copy) != registered.digest()) {
           throw changed(file.path());
         }
-        return new Resident(pages, WeightTable.of(registered.targets(), rows, pool.memory()));
+        return new Resident(
+            pages,
+            WeightTable.of(
+                registered.targets(), registered.parts(), places.without(dropped), pool.memory()));
       } catch (IOException | RuntimeException | Error e) {
         pool.free(pages, 0, pages.length);
         throw e;
@@ -113,6 +131,36 @@ final class AdapterLoader {
     } catch (IOException e) {
       throw unreadable(path, e);
     }
+  }
+
+  /** Allocates the single pages and the runs of a layout, all or none. */
+  private int[] allocate(Path path, PageLayout layout) {
+    int[] pages = new int[layout.pages()];
+    if (!pool.allocate(PageOwner.ADAPTER, pages, 0, layout.singles())) {
+      throw noRoom(path, pages.length + " free pages for the adapter");
+    }
+    int at = layout.singles();
+    for (int run : layout.runs()) {
+      boolean allocated = false;
+      try {
+        allocated = pool.allocateRun(PageOwner.ADAPTER, pages, at, run);
+      } finally {
+        if (!allocated) {
+          pool.free(pages, 0, at);
+        }
+      }
+      if (!allocated) {
+        throw noRoom(path, run + " free pages in a row for the adapter");
+      }
+      at += run;
+    }
+    return pages;
+  }
+
+  private LorikeetException noRoom(Path path, String expected) {
+    return new LorikeetException(
+        LorikeetException.Code.POOL_EXHAUSTED,
+        path + ": expected " + expected + ", found: " + pool.stats());
   }
 
   private AdapterFile open(Path path) throws IOException {
@@ -131,18 +179,17 @@ final class AdapterLoader {
     return known == null ? fixed : known;
   }
 
-  private void checkSize(Path file, List<TargetSpec> targets) {
-    int longest = PageLayout.longestRow(targets);
-    if (longest > pool.pageBytes()) {
+  private void checkSize(Path file, List<TargetSpec> targets, List<PartSpec> parts) {
+    PageLayout layout = PageLayout.of(targets, parts, Set.of(), pool.pageBytes());
+    if (layout.runs().length > 0 && !pool.allocatesRuns()) {
       throw tooLarge(
           file,
           "expected rows of at most a page of "
               + pool.pageBytes()
-              + " bytes, found rows of "
-              + longest
-              + "; open the pool with larger pages");
+              + " bytes, found longer ones; open the pool with larger pages, or another that gives"
+              + " adjacent pages");
     }
-    int pages = PageLayout.of(targets, pool.pageBytes()).pages();
+    int pages = layout.pages();
     if (pages > pool.pageCount()) {
       throw tooLarge(
           file,

@@ -72,7 +72,7 @@ public final class ArrowAdapterStore implements AdapterStore {
           "adapter store plugin 'arrow': expected a page pool in host memory, found one on "
               + pool.device());
     }
-    loader = new AdapterLoader(config.shape(), pool, kept, strict);
+    loader = new AdapterLoader(config, kept, strict);
     threads = new LoadThreads(prefetchThreads);
     pressure = pool.onPressure(this::evict);
   }
@@ -89,7 +89,9 @@ public final class ArrowAdapterStore implements AdapterStore {
     AdapterSpec spec;
     synchronized (lock) {
       requireOpen();
-      spec = AdapterSpec.of(source.id(), GENERATIONS.incrementAndGet(), checked.targets());
+      spec =
+          AdapterSpec.of(
+              source.id(), GENERATIONS.incrementAndGet(), checked.targets(), checked.parts());
       Registration old =
           byName.put(source.id(), new Registration(spec, source.path(), checked.digest()));
       freed = old == null ? NOTHING : retire(old);
@@ -279,7 +281,8 @@ public final class ArrowAdapterStore implements AdapterStore {
           throw closedNow(); // a hint that nobody needs any more
         }
       }
-      var registered = new AdapterLoader.Checked(registration.spec.targets(), registration.digest);
+      AdapterSpec spec = registration.spec;
+      var registered = new AdapterLoader.Checked(spec.targets(), spec.parts(), registration.digest);
       loaded = Optional.of(durations.time(() -> loader.load(registration.path, registered)));
       return loaded.get();
     } finally {

@@ -34,14 +34,6 @@ public enum KeptType {
   }
 
   private TargetSpec of(TargetSpec stored) {
-    return TargetSpec.builder(stored.target())
-        .rank(stored.rank())
-        .inFeatures(stored.inFeatures())
-        .outFeatures(stored.outFeatures())
-        .scaling(stored.scaling())
-        .aBlocks(stored.aBlocks())
-        .bBlocks(stored.bBlocks())
-        .type(of(stored.type()))
-        .build();
+    return stored.toBuilder().type(of(stored.type())).build();
   }
 }

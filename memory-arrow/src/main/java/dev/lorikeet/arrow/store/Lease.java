@@ -3,6 +3,8 @@ package dev.lorikeet.arrow.store;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.LoraWeights;
+import dev.lorikeet.adapter.PartSpec;
+import dev.lorikeet.adapter.PartWeights;
 import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.shape.TargetModule;
 import java.util.Optional;
@@ -28,11 +30,21 @@ final class Lease implements AdapterLease {
 
   @Override
   public Optional<LoraWeights> weights(TargetModule target) {
+    requireOpen();
+    return table.find(target);
+  }
+
+  @Override
+  public Optional<PartWeights> part(TargetModule target, PartSpec.Kind kind) {
+    requireOpen();
+    return table.part(target, kind);
+  }
+
+  private void requireOpen() {
     if (closed.get()) {
       throw new IllegalStateException(
           "adapter '" + spec.id() + "': expected an open lease, found a closed one");
     }
-    return table.find(target);
   }
 
   @Override

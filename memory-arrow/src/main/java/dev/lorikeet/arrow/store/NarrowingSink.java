@@ -1,6 +1,7 @@
 package dev.lorikeet.arrow.store;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.FiniteCheck;
@@ -12,9 +13,9 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Rounds F32 weights to the 16-bit type in which they are kept and hands them on; other weights
- * pass as they are. Refuses what the narrower type can't hold: weights that are NaN or infinite, or
- * that would become infinite.
+ * Rounds F32 factors to the 16-bit type in which they are kept and hands them on; other weights,
+ * magnitudes and parts pass as they are. Refuses what the narrower type can't hold: weights that
+ * are NaN or infinite, or that would become infinite.
  */
 final class NarrowingSink implements WeightSink {
   /*
@@ -59,8 +60,8 @@ final class NarrowingSink implements WeightSink {
   public void accept(
       int target, TargetSpec spec, Factor factor, int firstLine, int lines, MemorySegment data) {
     TargetSpec narrower = kept.get(target);
-    if (narrower.type() == spec.type()) {
-      next.accept(target, spec, factor, firstLine, lines, data);
+    if (narrower.type() == spec.type() || factor == Factor.MAGNITUDE) {
+      next.accept(target, narrower, factor, firstLine, lines, data);
       return;
     }
     int count = Math.toIntExact(data.byteSize() / Float.BYTES);
@@ -88,6 +89,11 @@ final class NarrowingSink implements WeightSink {
     }
     MemorySegment rounded = MemorySegment.ofArray(narrow).asSlice(0, (long) count * Short.BYTES);
     next.accept(target, narrower, factor, firstLine, lines, rounded);
+  }
+
+  @Override
+  public void acceptPart(int part, PartSpec spec, int firstRow, int rows, MemorySegment data) {
+    next.acceptPart(part, spec, firstRow, rows, data);
   }
 
   /**

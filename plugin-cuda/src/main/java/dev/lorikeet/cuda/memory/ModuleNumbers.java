@@ -34,7 +34,7 @@ final class ModuleNumbers {
         module.isExpert()
             ? Projection.ofExpert().stream()
                 .map(p -> TargetModule.ofExpert(layer, p, module.expert()))
-            : module.projection().isOfLayer()
+            : module.isPlain()
                 ? Projection.ofLayer().stream().map(p -> TargetModule.of(layer, p))
                 : Stream.of(module);
     return modules.toList();

@@ -2,12 +2,14 @@ package dev.lorikeet.jlama.decoder;
 
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
+import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.host.step.StepAdapters;
 import dev.lorikeet.host.switching.SwitchPlanner;
 import dev.lorikeet.host.switching.SwitchPlanner.Choice;
 import dev.lorikeet.host.switching.SwitchStats;
 import dev.lorikeet.host.switching.Switching;
 import dev.lorikeet.jlama.weights.LayerWeights;
+import dev.lorikeet.tensor.Tensor;
 import java.util.List;
 
 /**
@@ -74,8 +76,13 @@ final class AdaptedLayers implements AutoCloseable {
     if (!addsDeltas(lora)) {
       return;
     }
+    addDelta(site.targets().get(layer), lora, site.x(), site.y());
+  }
+
+  /** Adds deltas of modules that are never merged into, whatever is with the others. */
+  void addDelta(TargetGroup targets, LoraBatch lora, Tensor x, List<Tensor> y) {
     long start = planner.measures() ? System.nanoTime() : 0;
-    executor.addDelta(site.targets().get(layer), lora, site.x(), site.y());
+    executor.addDelta(targets, lora, x, y);
     if (planner.measures()) {
       deltaNanos += System.nanoTime() - start;
     }

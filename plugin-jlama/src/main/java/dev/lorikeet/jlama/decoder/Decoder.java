@@ -8,6 +8,9 @@ import static dev.lorikeet.shape.Projection.Q;
 import static dev.lorikeet.shape.Projection.UP;
 import static dev.lorikeet.shape.Projection.V;
 
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.LoraBatch;
 import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.files.model.Architecture;
@@ -26,9 +29,15 @@ import dev.lorikeet.jlama.kernel.AttentionScratch;
 import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.RopeTable;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.parts.ChangeCache;
+import dev.lorikeet.jlama.parts.EmbeddingChanges;
+import dev.lorikeet.jlama.parts.OutputLayerChanges;
+import dev.lorikeet.jlama.parts.StepChanges;
+import dev.lorikeet.jlama.weights.ExpertWeights;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -66,6 +75,12 @@ public final class Decoder implements StepDecoder {
   private final AttentionScratch scratch;
   private final Logits logits;
   private final AdaptedLayers layers;
+  private final LoraExecutor executor;
+  private final Activations activations;
+  private final ChangeCache prepared;
+  private final StepChanges changes;
+  private final EmbeddingChanges embeddings;
+  private final OutputLayerChanges outputs;
   private final KernelReadiness readiness;
 
   // What the engine and the LoRA executor see of the activations.
@@ -154,15 +169,28 @@ public final class Decoder implements StepDecoder {
         architecture
             .experts()
             .map(of -> new ExpertPhases(arena, of, architecture.mlp(), a, panel, tokens, workers));
+    this.executor = lent.executor();
+    this.activations = a;
+    this.prepared = new ChangeCache(model, lent.pool());
+    this.changes = new StepChanges(tokens);
+    ForwardPhases.Formula formula = ForwardPhases.Formula.of(architecture, model.embedding());
+    this.embeddings = new EmbeddingChanges(model.embedding(), formula.embedding(), team);
+    this.outputs =
+        new OutputLayerChanges(
+            team,
+            executor,
+            new OutputLayerChanges.Buffers(a.last(), logits.rows(), panel),
+            model.isTied(),
+            tokens);
     this.phases =
         new ForwardPhases(
             model,
             layers,
-            new ForwardPhases.Buffers(a, panel, logits, experts),
+            new ForwardPhases.Buffers(a, panel, logits, experts, changes),
             attentions,
             scratch,
             lent.pool().memory(),
-            ForwardPhases.Formula.of(architecture, model.embedding()),
+            formula,
             workers);
     this.residual = a.residual().tensor();
     this.normed = a.normed().tensor();
@@ -218,6 +246,10 @@ public final class Decoder implements StepDecoder {
     }
     team.run(phases, 0, ForwardPhases.layer(0));
     LoraBatch lora = adapters.beforeLayers(residual);
+    changes.begin(lora);
+    if (changes.changesEmbedding()) {
+      embeddings.apply(lora, step, activations.residual());
+    }
     boolean perLayer = adapters.perLayer();
     panel.narrow(readiness.narrow(perLayer || lora.entries() > 0));
     layers.begin(lora, adapters);
@@ -226,13 +258,24 @@ public final class Decoder implements StepDecoder {
       for (int layer = 0; layer < layerCount; layer++) {
         lora = forward(layer, lora, step.tokens(), adapters);
       }
-      team.run(phases, ForwardPhases.layer(layerCount), phases.end());
+      finish(ForwardPhases.layer(layerCount), lora, step);
     } else {
-      team.run(phases, ForwardPhases.layer(0), phases.end());
+      finish(ForwardPhases.layer(0), lora, step);
     }
     layers.end(lora, perLayer);
     if (adapters.wantsFinalHidden()) {
       adapters.afterLayers(normed);
+    }
+  }
+
+  /** Computes all phases from one on, and what adapters change in the logits. */
+  private void finish(int first, LoraBatch lora, StepBatch step) {
+    if (changes.changesOutput() && step.logits() > 0) {
+      team.run(phases, first, phases.afterLogits());
+      outputs.apply(lora, step);
+      team.run(phases, phases.afterLogits(), phases.end());
+    } else {
+      team.run(phases, first, phases.end());
     }
   }
 
@@ -245,13 +288,13 @@ public final class Decoder implements StepDecoder {
     }
     if (adapters.perLayer()) {
       lora = adapters.atLayer(layer, normed);
+      changes.begin(lora);
     }
     layers.addDelta(qkvDelta, layer, lora);
     team.run(phases, ForwardPhases.afterQueryKeyValue(layer), ForwardPhases.afterO(layer));
     layers.addDelta(oDelta, layer, lora);
     if (experts.isPresent()) {
-      team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterChoice(layer));
-      experts.get().run(team, model.layers().get(layer).experts().orElseThrow(), tokens);
+      forwardExperts(experts.get(), layer, lora, tokens);
       return lora;
     }
     team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterGateUp(layer));
@@ -259,6 +302,47 @@ public final class Decoder implements StepDecoder {
     team.run(phases, ForwardPhases.afterGateUp(layer), ForwardPhases.layer(layer + 1));
     layers.addDelta(downDelta, layer, lora);
     return lora;
+  }
+
+  private void forwardExperts(ExpertPhases of, int layer, LoraBatch lora, int tokens) {
+    ExpertWeights weights = model.layers().get(layer).experts().orElseThrow();
+    if (changes.changesRouters()) {
+      team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterRoute(layer));
+      of.addRouterDelta(layers, layer, lora);
+      team.run(phases, ForwardPhases.afterRoute(layer), ForwardPhases.afterChoice(layer));
+    } else {
+      team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterChoice(layer));
+    }
+    if (changes.changesExperts()) {
+      of.run(team, weights, tokens, layers, layer, lora);
+    } else {
+      of.run(team, weights, tokens);
+    }
+  }
+
+  @Override
+  public Optional<String> refusal(AdapterSpec adapter) {
+    for (TargetSpec target : adapter.targets()) {
+      boolean isEmbedding = target.target().projection() == Projection.EMBED;
+      if (!isEmbedding && !executor.takes(target.target())) {
+        return Optional.of(
+            "modules that the LoRA executor "
+                + executor.getClass().getName()
+                + " takes, found "
+                + target.target());
+      }
+    }
+    return Optional.empty();
+  }
+
+  @Override
+  public AdapterLease prepare(AdapterLease adapter) {
+    return prepared.prepare(adapter);
+  }
+
+  @Override
+  public Optional<AdapterLease> prepareAtOnce(AdapterLease adapter) {
+    return prepared.prepareAtOnce(adapter);
   }
 
   @Override
@@ -294,6 +378,8 @@ public final class Decoder implements StepDecoder {
   @Override
   public void close() {
     team.quiesce();
+    prepared.close();
+    outputs.close();
     panel.close();
     scratch.close();
     ropes.forEach(RopeTable::close);

@@ -1,5 +1,7 @@
 package dev.lorikeet.jlama.decoder;
 
+import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.files.model.Experts;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.jlama.kernel.ActivationPanel;
@@ -13,6 +15,8 @@ import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
 import dev.lorikeet.jlama.weights.ExpertWeights;
 import dev.lorikeet.jlama.weights.ExpertWeights.Expert;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
 
@@ -47,6 +51,13 @@ final class ExpertPhases implements WorkerTeam.Phases {
   private final MatMul matMul = Kernels.get().matMul();
   private final Elementwise elementwise = Kernels.get().elementwise();
 
+  // For experts that adapters change: a batch of one expert's tokens, and their inputs in that
+  // order.
+  private final LoraBatch lora = new LoraBatch();
+  private final Rows gathered;
+  private final Tensor routerInput;
+  private final List<Tensor> routerOutput;
+
   // The layer under way; set between runs.
   private int tokens;
   private int chosen;
@@ -76,6 +87,72 @@ final class ExpertPhases implements WorkerTeam.Phases {
     this.mlp = mlp;
     this.parts = new Parts(workers);
     this.active = new int[experts.count()];
+    this.gathered = Rows.allocate(arena, maxTokens, a.normed().columns());
+    this.routerInput = a.normed().tensor();
+    this.routerOutput = List.of(routing.tensor());
+  }
+
+  /** Adds what adapters change in the router's product. */
+  void addRouterDelta(AdaptedLayers layers, int layer, LoraBatch batch) {
+    TargetGroup router = TargetGroup.of(layer, Projection.ROUTER);
+    layers.addDelta(router, batch, routerInput, routerOutput);
+  }
+
+  /**
+   * Computes the experts that were chosen, with the deltas of adapters: each expert is then two
+   * runs, each followed by the executor's call for the tokens of that expert.
+   */
+  void run(
+      WorkerTeam team,
+      ExpertWeights weightsOfLayer,
+      int count,
+      AdaptedLayers layers,
+      int layer,
+      LoraBatch batch) {
+    begin(weightsOfLayer, count);
+    for (int i = 0; i < chosen; i++) {
+      int expert = active[i];
+      int first = groups.first(expert);
+      int size = groups.end(expert) - first;
+      fill(batch, first, size);
+      team.run(this, i * PER_EXPERT, i * PER_EXPERT + ACTIVATE);
+      if (lora.entries() > 0) {
+        for (int e = 0; e < size; e++) {
+          a.normed().copyRow(groups.token(first + e), gathered, e);
+        }
+        layers.addDelta(
+            TargetGroup.ofExpert(layer, expert, Projection.GATE, Projection.UP),
+            lora,
+            gathered.first(size).tensor(),
+            List.of(a.gate().part(first, size).tensor(), a.up().part(first, size).tensor()));
+      }
+      team.run(this, i * PER_EXPERT + ACTIVATE, (i + 1) * PER_EXPERT);
+      if (lora.entries() > 0) {
+        layers.addDelta(
+            TargetGroup.ofExpert(layer, expert, Projection.DOWN),
+            lora,
+            a.gate().part(first, size).tensor(),
+            List.of(outputs.part(first, size).tensor()));
+      }
+    }
+    team.run(this, chosen * PER_EXPERT, chosen * PER_EXPERT + 1);
+  }
+
+  /** Fills the batch of an expert: its tokens by their place among its entries. */
+  private void fill(LoraBatch batch, int first, int size) {
+    lora.reset(size);
+    for (int s = 0; s < batch.segments(); s++) {
+      lora.beginSegment(batch.adapter(s));
+      int entry = 0;
+      for (int e = batch.segmentStart(s); e < batch.segmentEnd(s) && entry < size; e++) {
+        while (entry < size && groups.token(first + entry) < batch.token(e)) {
+          entry++;
+        }
+        if (entry < size && groups.token(first + entry) == batch.token(e)) {
+          lora.add(entry, batch.weight(e));
+        }
+      }
+    }
   }
 
   /** Multiplies the packed input of the block by the router. */
@@ -93,6 +170,11 @@ final class ExpertPhases implements WorkerTeam.Phases {
 
   /** Computes the experts that were chosen. */
   void run(WorkerTeam team, ExpertWeights layer, int count) {
+    begin(layer, count);
+    team.run(this, 0, chosen * PER_EXPERT + 1);
+  }
+
+  private void begin(ExpertWeights layer, int count) {
     tokens = count;
     weights = layer.experts();
     groups.group(count);
@@ -102,7 +184,6 @@ final class ExpertPhases implements WorkerTeam.Phases {
         active[chosen++] = expert;
       }
     }
-    team.run(this, 0, chosen * PER_EXPERT + 1);
   }
 
   @Override

@@ -20,10 +20,12 @@ import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.parts.StepChanges;
 import dev.lorikeet.jlama.weights.LayerWeights;
 import dev.lorikeet.jlama.weights.LayerWeights.Linear;
 import dev.lorikeet.jlama.weights.LayerWeights.Norm;
 import dev.lorikeet.jlama.weights.ModelWeights;
+import dev.lorikeet.shape.Projection;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
@@ -70,6 +72,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
   private final Logits logits;
   private final Optional<ExpertPhases> experts;
   private final Formula formula;
+  private final StepChanges changes;
   private final float epsilon;
   private final int hidden;
   private final int layerCount;
@@ -89,9 +92,14 @@ final class ForwardPhases implements WorkerTeam.Phases {
    * @param panel packed inputs of products
    * @param logits the outcome
    * @param experts of every layer, if the model has them
+   * @param changes of adapters to outputs
    */
   record Buffers(
-      Activations a, ActivationPanel panel, Logits logits, Optional<ExpertPhases> experts) {}
+      Activations a,
+      ActivationPanel panel,
+      Logits logits,
+      Optional<ExpertPhases> experts,
+      StepChanges changes) {}
 
   /**
    * What the attention of a layer works with.
@@ -150,6 +158,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
     this.panel = buffers.panel();
     this.logits = buffers.logits();
     this.experts = buffers.experts();
+    this.changes = buffers.changes();
     this.attentions = attentions;
     this.scratch = scratch;
     this.pool = pool;
@@ -189,6 +198,11 @@ final class ForwardPhases implements WorkerTeam.Phases {
     return layer(layer) + MLP_NORM;
   }
 
+  /** Returns the phase of a layer that follows its router's product. */
+  static int afterRoute(int layer) {
+    return layer(layer) + CHOOSE;
+  }
+
   /** Returns the phase of a layer that follows the choice of its experts. */
   static int afterChoice(int layer) {
     return layer(layer) + GATE_UP;
@@ -197,6 +211,11 @@ final class ForwardPhases implements WorkerTeam.Phases {
   /** Returns the phase of a layer that follows gate and up. */
   static int afterGateUp(int layer) {
     return layer(layer) + ACTIVATE;
+  }
+
+  /** Returns the phase of the output that follows the product with its matrix. */
+  int afterLogits() {
+    return layer(layerCount) + SUMMARY;
   }
 
   /** Returns the end of all phases. */
@@ -300,6 +319,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
     switch (step) {
       case NORM -> {
         if (layer > 0) {
+          changes.apply(layer - 1, Projection.DOWN, a.block(), tokens, shard);
           addBlock(layers.weights(layer - 1).norm(Place.MLP_OUTPUT), shard);
         }
         normResidual(weights.norm(Place.ATTENTION_INPUT), shard);
@@ -316,6 +336,9 @@ final class ForwardPhases implements WorkerTeam.Phases {
         addBias(weights.v(), a.v(), shard);
       }
       case ROTATE -> {
+        changes.apply(layer, Projection.Q, a.q(), tokens, shard);
+        changes.apply(layer, Projection.K, a.k(), tokens, shard);
+        changes.apply(layer, Projection.V, a.v(), tokens, shard);
         normQueryOrKey(weights.queryNorm(), a.q(), shard);
         normQueryOrKey(weights.keyNorm(), a.k(), shard);
         Attention of = attentions.get(layer);
@@ -339,6 +362,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
       case O -> matMul.multiply(weights.o().weight(), panel, a.block(), shard);
       case O_BIAS -> addBias(weights.o(), a.block(), shard);
       case MLP_NORM -> {
+        changes.apply(layer, Projection.O, a.block(), tokens, shard);
         addBlock(weights.norm(Place.ATTENTION_OUTPUT), shard);
         normResidual(weights.norm(Place.MLP_INPUT), shard);
         matMul.pack(panel, a.normed(), tokens, shard);
@@ -358,6 +382,8 @@ final class ForwardPhases implements WorkerTeam.Phases {
         addBias(weights.up(), a.up(), shard);
       }
       case ACTIVATE -> {
+        changes.apply(layer, Projection.GATE, a.gate(), tokens, shard);
+        changes.apply(layer, Projection.UP, a.up(), tokens, shard);
         activate(shard);
         matMul.pack(panel, a.gate(), tokens, shard);
       }
@@ -372,6 +398,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
     int rows = batch.logits();
     switch (step) {
       case FINAL_NORM -> {
+        changes.apply(layerCount - 1, Projection.DOWN, a.block(), batch.tokens(), shard);
         addBlock(layers.weights(layerCount - 1).norm(Place.MLP_OUTPUT), shard);
         if (wantsFinalHidden) {
           norm(a.residual(), model.finalNorm(), a.normed(), batch.tokens(), shard);

@@ -70,6 +70,14 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
   void addBias(MemorySegment bias, Rows y, int tokens, Shard shard);
 
   /**
+   * y += weight * (slope * y + offset) for one row, in two roundings of an element.
+   *
+   * @param slope as many float32 as y has columns, aligned to 4 bytes
+   * @param offset likewise
+   */
+  void addAffine(MemorySegment slope, MemorySegment offset, float weight, Rows y, int row);
+
+  /**
    * y = silu(gate) * up with silu(g) = g / (1 + exp(-g)). y may be gate or up. The relative error
    * of silu is below 2^-21, its absolute error below 2^-119 for gates under -88.
    */

@@ -122,6 +122,16 @@ final class ScalarElementwise implements Elementwise {
   }
 
   @Override
+  public void addAffine(MemorySegment slope, MemorySegment offset, float weight, Rows y, int row) {
+    y.check("y", row + 1, y.columns());
+    for (int i = 0; i < y.columns(); i++) {
+      float value = y.get(row, i);
+      float change = Math.fma(slope.getAtIndex(F32, i), value, offset.getAtIndex(F32, i));
+      y.set(row, i, Math.fma(weight, change, value));
+    }
+  }
+
+  @Override
   public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
     gate.check("gate", tokens, gate.columns());
     up.check("up", tokens, gate.columns());

@@ -166,6 +166,32 @@ final class VectorElementwise implements Elementwise {
     }
   }
 
+  @Override
+  public void addAffine(MemorySegment slope, MemorySegment offset, float weight, Rows y, int row) {
+    int columns = y.columns();
+    long s = NativeMemory.address("slope", slope, 1, columns * 4L, 0) & ADDRESS;
+    long o = NativeMemory.address("offset", offset, 1, columns * 4L, 0) & ADDRESS;
+    long ya = (y.address("y", row + 1, columns) + row * y.stride()) & ADDRESS;
+    FloatVector factor = FloatVector.broadcast(F, weight);
+    int vectors = columns / L;
+    for (int i = 0; i < vectors; i++) {
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, ya + i * BYTES, LE);
+      FloatVector.fromMemorySegment(F, ALL, s + i * BYTES, LE)
+          .fma(value, FloatVector.fromMemorySegment(F, ALL, o + i * BYTES, LE))
+          .fma(factor, value)
+          .intoMemorySegment(ALL, ya + i * BYTES, LE);
+    }
+    VectorMask<Float> rest = F.indexInRange(vectors * L, columns);
+    if (rest.anyTrue()) {
+      long tail = vectors * BYTES;
+      FloatVector value = FloatVector.fromMemorySegment(F, ALL, ya + tail, LE, rest);
+      FloatVector.fromMemorySegment(F, ALL, s + tail, LE, rest)
+          .fma(value, FloatVector.fromMemorySegment(F, ALL, o + tail, LE, rest))
+          .fma(factor, value)
+          .intoMemorySegment(ALL, ya + tail, LE, rest);
+    }
+  }
+
   /** Adds floats at {@code from} to those at {@code to}. */
   private static void add(long from, long to, int count) {
     long x = from & ADDRESS;

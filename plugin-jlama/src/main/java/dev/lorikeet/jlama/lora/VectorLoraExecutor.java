@@ -7,6 +7,8 @@ import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.executor.Workers.ShardTask;
+import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
 import dev.lorikeet.tensor.Tensor;
@@ -95,6 +97,11 @@ final class VectorLoraExecutor implements LoraExecutor {
   @Override
   public boolean merges(ElementType type, Device device) {
     return device.isHost();
+  }
+
+  @Override
+  public boolean takes(TargetModule module) {
+    return module.projection() != Projection.EMBED;
   }
 
   @Override

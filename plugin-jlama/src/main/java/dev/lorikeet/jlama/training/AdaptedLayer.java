@@ -16,6 +16,7 @@ import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.parts.RowNorms;
 import dev.lorikeet.jlama.weights.LayerWeights;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;

@@ -9,6 +9,7 @@ import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.parts.RowNorms;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.TargetModule;

@@ -3,10 +3,13 @@ package dev.lorikeet.jlama.training;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.executor.LoraBatch;
+import dev.lorikeet.jlama.kernel.Kernels;
+import dev.lorikeet.jlama.kernel.MatMul;
 import dev.lorikeet.jlama.kernel.Rows;
 import dev.lorikeet.jlama.kernel.Shard;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.parts.RowNorms;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Tensor;
 import dev.lorikeet.training.stage.LearnedGradients.MagnitudeGradients;
@@ -60,7 +63,7 @@ final class Magnitudes {
       if (magnitude.isEmpty()) {
         continue;
       }
-      double[] norm = norms.adapted(weights.get(), weight, work, team);
+      double[] norm = norms(norms, weights.get(), weight, work, team);
       float[] values = new float[norm.length];
       float[] gain = new float[norm.length];
       for (int j = 0; j < gain.length; j++) {
@@ -70,6 +73,31 @@ final class Magnitudes {
       byTarget
           .computeIfAbsent(target, t -> new ArrayList<>())
           .add(new Scaled(lora.adapter(s), tokens(lora, s), values, gain));
+    }
+  }
+
+  /**
+   * Shards by number use the scratch memory of the workers of those numbers, one of whom may be
+   * late with a part of a layer that another has computed since.
+   */
+  private static double[] norms(
+      RowNorms norms, LoraWeights lora, WeightMatrix weight, StageWork work, WorkerTeam team) {
+    MatMul matMul = Kernels.get().matMul();
+    team.quiesce();
+    try {
+      return norms.adapted(
+          lora,
+          weight,
+          work.maxTokens,
+          (w, x, count, y) -> {
+            team.run((index, of) -> matMul.pack(work.panel, x, count, new Shard(index, of)));
+            team.run(
+                (index, of) ->
+                    matMul.multiply(w, work.panel, y.first(count), new Shard(index, of)));
+            team.quiesce();
+          });
+    } finally {
+      team.quiesce();
     }
   }
 

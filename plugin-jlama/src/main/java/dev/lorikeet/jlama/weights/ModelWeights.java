@@ -54,6 +54,7 @@ public final class ModelWeights implements AutoCloseable {
   private final MappedFiles files;
   private final WeightMatrix embedding;
   private final WeightMatrix output;
+  private final boolean tied;
   private final Optional<WeightMatrix> positions;
   private final LayerWeights.Norm finalNorm;
   private final List<LayerWeights> layers;
@@ -73,10 +74,9 @@ public final class ModelWeights implements AutoCloseable {
     this.embedding = reader.matrix(names.embedding(), shape.vocabulary(), shape.hidden());
     this.positions =
         names.positions().map(name -> reader.matrix(name, config.maxPositions(), shape.hidden()));
+    this.tied = config.tiedEmbeddings() && !reader.differs(names.output(), embedding);
     this.output =
-        config.tiedEmbeddings() && !reader.differs(names.output(), embedding)
-            ? embedding
-            : reader.matrix(names.output(), shape.vocabulary(), shape.hidden());
+        tied ? embedding : reader.matrix(names.output(), shape.vocabulary(), shape.hidden());
     this.finalNorm = norm(reader, config, names.finalNorm());
     List<LayerWeights> read = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
@@ -307,6 +307,11 @@ public final class ModelWeights implements AutoCloseable {
    */
   public WeightMatrix output() {
     return output;
+  }
+
+  /** Returns whether the output matrix is that of the embeddings. */
+  public boolean isTied() {
+    return tied;
   }
 
   /** Returns the embedding of positions, {@code [maxPositions, hidden]}, where there is one. */

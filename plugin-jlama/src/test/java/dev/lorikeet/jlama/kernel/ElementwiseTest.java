@@ -114,6 +114,14 @@ class ElementwiseTest {
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addBias(o.row(0), x, x.rows(), shard));
     float factor = (float) random.nextGaussian();
     twinsAgree(0, 0, (kernels, x, o, shard) -> kernels.addScaled(o, factor, x, x.rows(), shard));
+    twinsAgree(
+        0,
+        0,
+        (kernels, x, o, shard) -> {
+          for (int row = shard.first(x.rows()); row < shard.end(x.rows()); row++) {
+            kernels.addAffine(o.row(0), o.row(x.rows() - 1), factor, x, row);
+          }
+        });
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.lorikeet.files.adapter;
 
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import java.io.Closeable;
 import java.io.IOException;
@@ -17,6 +18,11 @@ public interface AdapterFile extends Closeable {
 
   /** Returns the target modules, sorted by layer and projection. */
   List<TargetSpec> targets();
+
+  /** Returns what it has beside the factors of its target modules. */
+  default List<PartSpec> parts() {
+    return List.of();
+  }
 
   /** Returns a stamp of the file that holds the weights. */
   FileStamp stamp();

@@ -1,5 +1,6 @@
 package dev.lorikeet.files.adapter;
 
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.tensor.ElementType;
@@ -7,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.Locale;
 
 /** Refuses weights that are NaN or infinite. */
 public final class FiniteCheck implements WeightSink {
@@ -28,7 +30,7 @@ public final class FiniteCheck implements WeightSink {
   @Override
   public void accept(
       int target, TargetSpec spec, Factor factor, int firstLine, int lines, MemorySegment data) {
-    if (!allFinite(spec.type(), data)) {
+    if (!allFinite(factor == Factor.MAGNITUDE ? ElementType.F32 : spec.type(), data)) {
       throw Faults.ADAPTER.refuse(
           file,
           nameOf(factor)
@@ -41,10 +43,25 @@ public final class FiniteCheck implements WeightSink {
     }
   }
 
+  @Override
+  public void acceptPart(int part, PartSpec spec, int firstRow, int rows, MemorySegment data) {
+    if (!allFinite(spec.type(), data)) {
+      throw Faults.ADAPTER.refuse(
+          file,
+          spec.kind().name().toLowerCase(Locale.ROOT)
+              + " of "
+              + spec.target()
+              + ": expected finite values, found NaN or infinity in rows "
+              + firstRow
+              + " to "
+              + (firstRow + rows - 1));
+    }
+  }
+
   /** Returns how PEFT calls a factor. */
   public static String nameOf(Factor factor) {
     return switch (factor) {
-      case A -> "lora_A";
+      case A, A_BY_INPUT -> "lora_A";
       case B_BY_OUTPUT, B_BY_ROW -> "lora_B";
       case MAGNITUDE -> "lora_magnitude_vector";
     };

@@ -1,5 +1,6 @@
 package dev.lorikeet.files.adapter;
 
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -13,6 +14,7 @@ public final class RowWriter implements WeightSink {
   private static final int TILE = 256;
 
   private final MemorySegment memory;
+  private final WeightPlaces places;
   private final long[][] offsets;
   private short[] shorts = {};
   private int[] ints = {};
@@ -22,11 +24,11 @@ public final class RowWriter implements WeightSink {
   /**
    * Creates a writer.
    *
-   * @param offsets the byte offset of each row in {@code memory}, by factor: {@code 2 * target} for
-   *     A, one more for B
+   * @param places where the rows go in {@code memory}
    */
-  public RowWriter(long[][] offsets, MemorySegment memory) {
-    this.offsets = offsets;
+  public RowWriter(WeightPlaces places, MemorySegment memory) {
+    this.places = places;
+    this.offsets = places.factors();
     this.memory = memory;
   }
 
@@ -41,26 +43,55 @@ public final class RowWriter implements WeightSink {
           MemorySegment.copy(data, line * bytes, memory, rows[firstLine + line], bytes);
         }
       }
-      case B_BY_OUTPUT -> {
-        int block = spec.outFeatures() / spec.bBlocks();
-        int columns = spec.rank() / spec.bBlocks();
-        int done = 0;
-        while (done < lines) {
-          int output = firstLine + done;
-          int inBlock = output % block;
-          int count = Math.min(Math.min(TILE, lines - done), block - inBlock);
-          long[] rows = offsets[2 * target + 1];
-          int firstRow = output / block * columns;
-          long from = (long) done * columns * spec.type().bytes();
-          if (spec.type().bytes() == Short.BYTES) {
-            transposeShorts(data, from, count, columns, rows, firstRow, inBlock);
-          } else {
-            transposeInts(data, from, count, columns, rows, firstRow, inBlock);
-          }
-          done += count;
-        }
+      case A_BY_INPUT ->
+          transpose(spec, spec.inFeatures(), 1, offsets[2 * target], firstLine, lines, data);
+      case B_BY_OUTPUT ->
+          transpose(
+              spec,
+              spec.outFeatures(),
+              spec.bBlocks(),
+              offsets[2 * target + 1],
+              firstLine,
+              lines,
+              data);
+      case MAGNITUDE ->
+          MemorySegment.copy(data, 0, memory, places.magnitudes()[target], data.byteSize());
+    }
+  }
+
+  /** Writes lines of a feature each, of so many diagonal blocks, to rows. */
+  private void transpose(
+      TargetSpec spec,
+      int features,
+      int blocks,
+      long[] rows,
+      int firstLine,
+      int lines,
+      MemorySegment data) {
+    int block = features / blocks;
+    int columns = spec.rank() / blocks;
+    int done = 0;
+    while (done < lines) {
+      int feature = firstLine + done;
+      int inBlock = feature % block;
+      int count = Math.min(Math.min(TILE, lines - done), block - inBlock);
+      int firstRow = feature / block * columns;
+      long from = (long) done * columns * spec.type().bytes();
+      if (spec.type().bytes() == Short.BYTES) {
+        transposeShorts(data, from, count, columns, rows, firstRow, inBlock);
+      } else {
+        transposeInts(data, from, count, columns, rows, firstRow, inBlock);
       }
-      case MAGNITUDE -> throw new IllegalArgumentException("rows have no place for a magnitude");
+      done += count;
+    }
+  }
+
+  @Override
+  public void acceptPart(int part, PartSpec spec, int firstRow, int rows, MemorySegment data) {
+    long[] to = places.parts()[part];
+    for (int row = 0; row < rows && to.length > 0; row++) {
+      long bytes = spec.rowBytes();
+      MemorySegment.copy(data, row * bytes, memory, to[firstRow + row], bytes);
     }
   }
 

@@ -51,13 +51,14 @@ final class Gpt2 implements ModelFamily {
           true);
 
   private static final ModuleNames MODULES =
-      new ModuleNames(
-          "transformer.h.",
-          List.of(
-              Module.of("attn.c_attn", Q, K, V),
-              Module.of("attn.c_proj", O),
-              Module.of("mlp.c_fc", UP),
-              Module.of("mlp.c_proj", DOWN)));
+      ModuleNames.of(
+              "transformer.h.",
+              List.of(
+                  Module.of("attn.c_attn", Q, K, V),
+                  Module.of("attn.c_proj", O),
+                  Module.of("mlp.c_fc", UP),
+                  Module.of("mlp.c_proj", DOWN)))
+          .withEmbedding("transformer.wte");
 
   @Override
   public String modelType() {

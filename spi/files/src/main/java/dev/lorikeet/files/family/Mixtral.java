@@ -24,7 +24,7 @@ import java.util.Map;
 final class Mixtral implements ModelFamily {
   /** Linear layers of a block beside its experts. */
   static final ModuleNames ATTENTION =
-      new ModuleNames(
+      ModuleNames.of(
           "model.layers.",
           List.of(
               Module.of(Q.path(), Q),
@@ -44,7 +44,7 @@ final class Mixtral implements ModelFamily {
     Architecture.Builder decoder =
         config.decoder(this, config.kvHeadsThatMustBeThere(), Conventions.LLAMA.withEpsilon(1e-5));
     return decoder
-        .shape(shape -> shape.modules(ATTENTION))
+        .shape(shape -> shape.modules(modules(config.json(), "num_local_experts")))
         .slidingWindow(config.slidingWindow())
         .experts(
             experts(
@@ -54,6 +54,19 @@ final class Mixtral implements ModelFamily {
                 "block_sparse_moe.",
                 Map.of(GATE, "w1", UP, "w3", DOWN, "w2")))
         .build();
+  }
+
+  /** Returns the names of modules, with those that adapters of older versions have. */
+  static ModuleNames modules(JsonFile json, String key) {
+    return ATTENTION.withExperts(
+        new ModuleNames.Experts(
+            json.integer(key, 1, MAX_EXPERTS),
+            List.of("mlp.experts.", "block_sparse_moe.experts."),
+            List.of("mlp.gate", "block_sparse_moe.gate"),
+            Map.of(
+                GATE, List.of("gate_proj", "w1"),
+                UP, List.of("up_proj", "w3"),
+                DOWN, List.of("down_proj", "w2"))));
   }
 
   /** Reads how many experts there are, and how many a token goes to. */

@@ -19,7 +19,7 @@ import java.util.List;
 /** Phi-3, Phi-3.5 and Phi-4: q, k and v are one matrix, and so are gate and up. */
 final class Phi3 implements ModelFamily {
   private static final ModuleNames MODULES =
-      new ModuleNames(
+      ModuleNames.of(
           "model.layers.",
           List.of(
               Module.of("self_attn.qkv_proj", Q, K, V),

@@ -35,7 +35,7 @@ final class Qwen3Moe implements ModelFamily {
     Architecture.Builder decoder =
         config
             .decoder(this, config.kvHeadsThatMustBeThere())
-            .shape(shape -> shape.intermediate(width).modules(Mixtral.ATTENTION))
+            .shape(shape -> shape.intermediate(width).modules(Mixtral.modules(json, count)))
             .queryKeyNorms(Norm.OfQueryAndKey.HEADS)
             .slidingWindow(config.slidingWindowIfUsed())
             .experts(

@@ -30,7 +30,7 @@ final class Starcoder2 implements ModelFamily {
           true);
 
   private static final ModuleNames MODULES =
-      new ModuleNames(
+      ModuleNames.of(
           "model.layers.",
           List.of(
               Module.of("self_attn.q_proj", Q),

@@ -1,6 +1,7 @@
 package dev.lorikeet.files.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
@@ -9,10 +10,8 @@ import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.adapter.FactorReader;
 import dev.lorikeet.files.adapter.FileStamp;
 import dev.lorikeet.files.adapter.WeightSink;
-import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -28,26 +27,30 @@ public final class PeftAdapterFile implements AdapterFile {
   /** The name of the file that holds its weights. */
   public static final String WEIGHTS = "adapter_model.safetensors";
 
-  static final String PICKLE = "adapter_model.bin";
+  /** The name of the file that MLX writes weights to. */
+  private static final String MLX_WEIGHTS = "adapters.safetensors";
 
-  private final Path path;
-  private final FileChannel channel;
+  private static final String INDEX = WEIGHTS + ".index.json";
+  private static final String PICKLE = "adapter_model.bin";
+
+  private final WeightShards weights;
+  private final boolean mlx;
   private final FileStamp stamp;
   private final AdapterPlan plan;
   private final Path configFile;
   private final ByteBuffer config;
 
   private PeftAdapterFile(
-      Path path,
-      FileChannel channel,
+      WeightShards weights,
+      boolean mlx,
       FileStamp stamp,
       AdapterPlan plan,
       Path configFile,
       ByteBuffer config) {
     this.configFile = configFile;
     this.config = config;
-    this.path = path;
-    this.channel = channel;
+    this.weights = weights;
+    this.mlx = mlx;
     this.stamp = stamp;
     this.plan = plan;
   }
@@ -57,31 +60,51 @@ public final class PeftAdapterFile implements AdapterFile {
     AdapterFolder folder = AdapterFolder.of(directory);
     Path configFile = folder.path(CONFIG);
     ByteBuffer config = folder.read(CONFIG, PeftConfigReader.MAX_CONFIG_BYTES);
-    if (!folder.has(WEIGHTS) && folder.has(PICKLE)) {
-      throw Faults.ADAPTER.refuseUnsupported(
-          folder.path(PICKLE), "pickle files can run code and are never read; expected " + WEIGHTS);
+    boolean mlx = false;
+    List<String> names = List.of(WEIGHTS);
+    if (!folder.has(WEIGHTS)) {
+      if (folder.has(INDEX)) {
+        names = WeightShards.listed(folder, INDEX);
+      } else if (folder.has(MLX_WEIGHTS)) {
+        names = List.of(MLX_WEIGHTS);
+        mlx = true;
+      } else if (folder.has(PICKLE)) {
+        throw Faults.ADAPTER.refuseUnsupported(
+            folder.path(PICKLE),
+            "pickle files can run code and are never read; expected "
+                + WEIGHTS
+                + ", which PEFT writes: python -c \"from peft import AutoPeftModelForCausalLM as M;"
+                + " M.from_pretrained('DIR').save_pretrained('DIR')\"");
+      }
     }
-    Path weights = folder.path(WEIGHTS);
-    FileChannel channel = folder.open(WEIGHTS);
+    WeightShards weights = WeightShards.open(folder, names);
     try {
-      ByteBuffer header = SafetensorsHeader.readBytes(Faults.ADAPTER, weights, channel);
-      AdapterPlan plan =
-          plans.plan(configFile, config.duplicate(), weights, header, channel.size());
-      return new PeftAdapterFile(weights, channel, folder.stamp(WEIGHTS), plan, configFile, config);
+      AdapterPlan plan = plans.plan(configFile, config.duplicate(), weights, mlx);
+      return new PeftAdapterFile(weights, mlx, weights.stamp(folder), plan, configFile, config);
     } catch (IOException | RuntimeException | Error e) {
-      channel.close();
+      weights.close();
       throw e;
     }
   }
 
+  /** Returns whether PEFT's files were found, and not others that are read in their place. */
+  public boolean isPeft() {
+    return !mlx;
+  }
+
   @Override
   public Path path() {
-    return path;
+    return weights.path();
   }
 
   @Override
   public List<TargetSpec> targets() {
     return plan.targets();
+  }
+
+  @Override
+  public List<PartSpec> parts() {
+    return plan.parts();
   }
 
   @Override
@@ -94,7 +117,7 @@ public final class PeftAdapterFile implements AdapterFile {
     JsonNode name =
         JsonFile.parse(Faults.ADAPTER, configFile.toString(), config.duplicate())
             .root()
-            .path("base_model_name_or_path");
+            .path(mlx ? "model" : "base_model_name_or_path");
     return name.isTextual() && !name.textValue().isEmpty()
         ? Optional.of(Faults.show(name.textValue()))
         : Optional.empty();
@@ -102,11 +125,15 @@ public final class PeftAdapterFile implements AdapterFile {
 
   @Override
   public long read(WeightSink sink) throws IOException {
-    return new FactorReader(path, channel, WeightSink.Factor.B_BY_OUTPUT).read(plan.placed(), sink);
+    FactorReader reader =
+        mlx
+            ? new FactorReader(weights, WeightSink.Factor.A_BY_INPUT, WeightSink.Factor.B_BY_ROW)
+            : new FactorReader(weights, WeightSink.Factor.A, WeightSink.Factor.B_BY_OUTPUT);
+    return reader.read(plan, sink);
   }
 
   @Override
   public void close() throws IOException {
-    channel.close();
+    weights.close();
   }
 }

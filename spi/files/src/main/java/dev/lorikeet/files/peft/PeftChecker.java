@@ -1,16 +1,16 @@
 package dev.lorikeet.files.peft;
 
-import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterPlan;
-import dev.lorikeet.files.adapter.AdapterPlan.Stored;
+import dev.lorikeet.files.peft.PeftTensors.Named;
+import dev.lorikeet.files.peft.PeftTensors.Pair;
+import dev.lorikeet.files.peft.PeftTensors.Role;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
-import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.ModuleNames;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
-import dev.lorikeet.tensor.ElementType;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,7 +19,8 @@ import java.util.Optional;
 
 /**
  * Compares what the configuration asks for with the tensors that are there and with the base model,
- * where one is given; else the tensors tell the sizes.
+ * where one is given; else the tensors tell the sizes. Asks for the tensors of each module of the
+ * model in turn; those that are left are refused.
  *
  * @param file the file of the tensors, for messages
  * @param config the configuration
@@ -29,53 +30,33 @@ import java.util.Optional;
  */
 record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape, boolean strict) {
   private static final System.Logger LOG = System.getLogger(PeftChecker.class.getName());
-  private static final int MAX_FEATURES = Integer.MAX_VALUE / 8;
 
   AdapterPlan check(PeftTensors tensors) {
-    List<AdapterPlan.Placed> placed = new ArrayList<>();
+    PeftPlacing placing = new PeftPlacing(file, config, shape);
     List<String> missing = new ArrayList<>();
     ModuleNames modules = shape.map(ModelShape::modules).orElse(ModuleNames.LLAMA);
     int layers = shape.map(ModelShape::layers).orElseGet(tensors::layers);
+    outside(tensors, placing, TargetModule.embedding(), modules.embedding(), missing);
+    outside(tensors, placing, TargetModule.output(), modules.output(), missing);
     for (int layer = 0; layer < layers; layer++) {
       for (ModuleNames.Module module : modules.modules()) {
-        String name = tensors.layersPrefix() + layer + "." + module.path();
-        boolean covered = config.covers(name, tensors.layersPrefix(), layer);
-        Optional<PeftTensors.Pair> pair = tensors.pair(layer, module);
-        if (covered && pair.isPresent()) {
-          place(layer, module, name, pair.get(), placed);
-        } else if (covered && strict) {
-          throw tensors.missing(layer, module);
-        } else if (covered) {
-          missing.add(name);
-        } else if (pair.isPresent()) {
-          throw Faults.ADAPTER.refuse(
-              file,
-              SafetensorsHeader.tensor(pair.get().anyName())
-                  + ": expected no tensor of "
-                  + name
-                  + ", which target_modules, exclude_modules and layers_to_transform of "
-                  + PeftAdapterFile.CONFIG
-                  + " leave out");
-        }
+        ofLayer(tensors, placing, layer, module, missing);
+      }
+      if (modules.experts().isPresent() && config.method() == PeftConfig.Method.LORA) {
+        new PeftExperts(file, config, shape.orElseThrow(), modules.experts().get())
+            .place(tensors, placing, layer);
       }
     }
-    tensors
-        .layerBeyond(layers)
-        .ifPresent(
-            name -> {
-              throw Faults.ADAPTER.refuse(
-                  file,
-                  SafetensorsHeader.tensor(name)
-                      + ": expected layers 0 to "
-                      + (layers - 1)
-                      + " of the base model");
-            });
-    if (placed.isEmpty()) {
+    tensors.take("base_model", Role.VERA_SHARED_A);
+    tensors.take("base_model", Role.VERA_SHARED_B);
+    tensors.refuseRest(layers, config.beside()::saves);
+    AdapterPlan plan = placing.plan();
+    if (plan.placed().isEmpty() && plan.placedParts().isEmpty()) {
       throw Faults.ADAPTER.refuse(
           config.file(), "target_modules: expected at least one module of the base model");
     }
-    warnOf(missing, placed.size());
-    return AdapterPlan.of(placed);
+    warnOf(missing, plan.placed().size());
+    return plan;
   }
 
   private void warnOf(List<String> missing, int found) {
@@ -91,156 +72,118 @@ record PeftChecker(Path file, PeftConfig config, Optional<ModelShape> shape, boo
     }
   }
 
-  /** Adds a module's target modules: as many as it holds projections, each with all of A. */
-  private void place(
+  private void ofLayer(
+      PeftTensors tensors,
+      PeftPlacing placing,
       int layer,
-      ModuleNames.Module names,
-      String name,
-      PeftTensors.Pair pair,
-      List<AdapterPlan.Placed> placed) {
-    PeftConfig.Module module = config.module(name);
-    int in =
-        shape
-            .map(s -> s.inFeatures(names.parts().getFirst()))
-            .orElseGet(() -> width(pair.a(), 1, module.aBlocks()));
-    int out = shape.map(s -> s.outFeatures(names)).orElseGet(() -> width(pair.b(), 0, 1));
-    checkBlocks(name, "A", module.aBlocks(), in, module.rank());
-    checkBlocks(name, "B", module.bBlocks(), out, module.rank());
-    if (names.parts().size() > 1 && module.bBlocks() > 1) {
-      throw Faults.ADAPTER.refuseUnsupported(
-          config.file(),
-          "use_bdlora.target_modules_bd_b: a block-diagonal B of "
-              + name
-              + ", which holds several projections, is not supported");
-    }
-    checkShape(pair.a(), module.rank(), in / module.aBlocks(), "[rank, in]", module.aBlocks());
-    checkShape(pair.b(), out, module.rank() / module.bBlocks(), "[out, rank]", module.bBlocks());
-    checkMagnitude(name, pair.magnitude(), out);
-    Stored a = stored(pair.a());
-    Stored b = stored(pair.b());
-    Optional<Stored> magnitude = pair.magnitude().map(this::stored);
-    ElementType type =
-        a.type() == b.type() && magnitude.stream().allMatch(m -> m.type() == a.type())
-            ? a.type()
-            : ElementType.F32; // the one that holds the values of all
-    long row = 0;
-    for (Projection projection : names.parts()) {
-      int rows = names.parts().size() == 1 ? out : shape.orElseThrow().outFeatures(projection);
-      var spec =
-          TargetSpec.builder(TargetModule.of(layer, projection))
-              .rank(module.rank())
-              .inFeatures(in)
-              .outFeatures(rows)
-              .scaling(module.scaling())
-              .aBlocks(module.aBlocks())
-              .bBlocks(module.bBlocks())
-              .type(type)
-              .magnitude(config.dora())
-              .build();
-      long before = row;
-      placed.add(
-          new AdapterPlan.Placed(
-              spec,
-              a,
-              behind(b, before * module.rank()),
-              magnitude.map(stored -> behind(stored, before))));
-      row += rows;
+      ModuleNames.Module module,
+      List<String> missing) {
+    String path = tensors.inLayer(layer, module.path());
+    String name = tensors.layersPrefix() + layer + "." + module.path();
+    boolean covered = config.covers(name, tensors.layersPrefix(), layer);
+    boolean found =
+        switch (config.method()) {
+          case LORA -> factors(tensors, placing, layer, module, covered);
+          case VERA -> placing.vera(tensors, layer, module, name, covered);
+          case IA3 -> placing.ia3(tensors, layer, module, name, covered);
+        };
+    tensors
+        .take(path, Role.BIAS)
+        .ifPresent(bias -> placing.vector(layer, module, PartSpec.Kind.BIAS, bias));
+    if (!found && covered && strict) {
+      throw tensors.missing(path);
+    } else if (!found && covered) {
+      missing.add(name);
     }
   }
 
-  private Stored stored(PeftTensors.Named tensor) {
-    return new Stored(tensor.entry().begin(), type(tensor));
+  private boolean factors(
+      PeftTensors tensors,
+      PeftPlacing placing,
+      int layer,
+      ModuleNames.Module module,
+      boolean covered) {
+    String path = tensors.inLayer(layer, module.path());
+    String name = tensors.layersPrefix() + layer + "." + module.path();
+    Optional<Pair> pair = tensors.takePair(path, Role.A, Role.B);
+    Optional<Named> magnitude = tensors.take(path, Role.MAGNITUDE);
+    if (pair.isEmpty()) {
+      magnitude.ifPresent(
+          named -> {
+            throw Faults.ADAPTER.refuse(
+                file, SafetensorsHeader.tensor(named.name()) + ": expected its lora_A, found none");
+          });
+      return false;
+    }
+    requireCovered(covered, pair.get().a(), name);
+    placing.factors(layer, module, name, pair.get(), magnitude);
+    tensors
+        .take(path, Role.B_BIAS)
+        .ifPresent(bias -> placing.vector(layer, module, PartSpec.Kind.SHIFT, bias));
+    return true;
   }
 
-  private static Stored behind(Stored stored, long elements) {
-    return new Stored(stored.begin() + elements * stored.type().bytes(), stored.type());
-  }
-
-  private void checkMagnitude(String name, Optional<PeftTensors.Named> found, int out) {
-    if (found.isEmpty() && config.dora()) {
-      throw Faults.ADAPTER.refuse(
-          file,
-          SafetensorsHeader.tensor(name + "." + PeftFeatures.MAGNITUDE)
-              + ": expected it, as use_dora is true, found none");
-    }
-    if (found.isEmpty()) {
-      return;
-    }
-    String tensor = SafetensorsHeader.tensor(found.get().name());
-    if (!config.dora()) {
-      throw Faults.ADAPTER.refuse(
-          file, tensor + ": expected no magnitude, as use_dora is false, found one");
-    }
-    List<Long> shape = List.of((long) out);
-    if (!found.get().entry().shape().equals(shape)) {
-      throw Faults.ADAPTER.refuse(
-          file, tensor + ": expected shape " + shape + ", found " + found.get().entry().shape());
-    }
-  }
-
-  private void checkBlocks(String name, String factor, int blocks, int width, int rank) {
-    if (width % blocks != 0 || rank % blocks != 0) {
-      throw Faults.ADAPTER.refuse(
-          config.file(),
-          "use_bdlora.nblocks: expected a number that divides "
-              + width
-              + " features and rank "
-              + rank
-              + " of "
-              + factor
-              + " of "
-              + name
-              + ", found "
-              + blocks);
-    }
-  }
-
-  private void checkShape(
-      PeftTensors.Named tensor, long rows, long columns, String meaning, int blocks) {
-    var expected = List.of(rows, columns);
-    if (!tensor.entry().shape().equals(expected)) {
+  private void requireCovered(boolean covered, Named tensor, String name) {
+    if (!covered) {
       throw Faults.ADAPTER.refuse(
           file,
           SafetensorsHeader.tensor(tensor.name())
-              + ": expected shape "
-              + expected
-              + " as "
+              + ": expected no tensor of "
+              + name
+              + ", which target_modules, exclude_modules and layers_to_transform of "
               + PeftAdapterFile.CONFIG
-              + " has it, "
-              + meaning
-              + (blocks == 1 ? "" : " in " + blocks + " diagonal blocks")
-              + ", found "
-              + tensor.entry().shape());
+              + " leave out");
     }
   }
 
-  /** Returns how many features a factor says that its module has. */
-  private int width(PeftTensors.Named tensor, int dimension, int blocks) {
-    List<Long> stored = tensor.entry().shape();
-    if (stored.size() != 2
-        || stored.get(dimension) < 1
-        || stored.get(dimension) > MAX_FEATURES / blocks) {
-      throw Faults.ADAPTER.refuse(
+  /** The embeddings and the output layer: factors, a matrix trained in full or copied, rows. */
+  private void outside(
+      PeftTensors tensors,
+      PeftPlacing placing,
+      TargetModule target,
+      String name,
+      List<String> missing) {
+    String module = tensors.ofModel(name);
+    boolean isEmbedding = target.projection() == Projection.EMBED;
+    boolean covered = config.method() == PeftConfig.Method.LORA && config.coversOutside(name);
+    Optional<Pair> pair =
+        isEmbedding
+            ? tensors.takePair(module, Role.EMBEDDING_A, Role.EMBEDDING_B)
+            : tensors.takePair(module, Role.A, Role.B);
+    if (pair.isPresent()) {
+      requireCovered(covered, pair.get().a(), name);
+      placing.outside(target, name, pair.get());
+    } else if (covered) {
+      if (strict) {
+        throw tensors.missing(module);
+      }
+      missing.add(name);
+    }
+    Optional<Named> weight =
+        tensors.take(module, Role.SAVED).or(() -> tensors.take(module, Role.WEIGHT));
+    Optional<Named> rows = tensors.take(module, Role.TOKENS);
+    if (weight.isPresent() && rows.isPresent()) {
+      throw Faults.ADAPTER.refuseUnsupported(
           file,
-          SafetensorsHeader.tensor(tensor.name())
-              + ": expected two dimensions and up to "
-              + MAX_FEATURES
-              + " features, found shape "
-              + stored);
+          SafetensorsHeader.tensor(rows.get().name())
+              + ": single rows beside the whole matrix are not supported");
     }
-    return stored.get(dimension).intValue() * blocks;
-  }
-
-  private ElementType type(PeftTensors.Named tensor) {
-    StoredType type = tensor.entry().type();
-    String where = file + ": " + SafetensorsHeader.tensor(tensor.name()) + ": dtype";
-    return switch (type) {
-      case F32 -> ElementType.F32;
-      case F16 -> ElementType.F16;
-      case BF16 -> ElementType.BF16;
-      case F64, F8_E4M3, F8_E5M2 ->
-          throw Faults.ADAPTER.unsupported(where, "F32, F16 or BF16", type);
-      default -> throw Faults.ADAPTER.invalid(where, "F32, F16 or BF16", type);
-    };
+    weight.ifPresent(matrix -> placing.matrix(target, matrix));
+    rows.ifPresent(
+        found ->
+            placing.rows(
+                target,
+                found,
+                config
+                    .beside()
+                    .tokensOf(name)
+                    .orElseThrow(
+                        () ->
+                            Faults.ADAPTER.refuse(
+                                file,
+                                SafetensorsHeader.tensor(found.name())
+                                    + ": expected its token ids in trainable_token_indices of "
+                                    + PeftAdapterFile.CONFIG
+                                    + ", found none"))));
   }
 }

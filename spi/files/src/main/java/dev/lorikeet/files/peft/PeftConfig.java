@@ -3,6 +3,7 @@ package dev.lorikeet.files.peft;
 import dev.lorikeet.files.Faults;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -21,6 +22,8 @@ import java.util.Set;
  * @param layersPatterns what stands before the number of a layer in a name; empty for anything
  * @param blockDiagonal which factors are block-diagonal
  * @param dora whether every module has a magnitude
+ * @param method what kind of adapter it is
+ * @param beside what it changes beside its target modules
  */
 record PeftConfig(
     Path file,
@@ -34,7 +37,52 @@ record PeftConfig(
     Optional<Set<Integer>> layers,
     List<Pattern<Boolean>> layersPatterns,
     Optional<BlockDiagonal> blockDiagonal,
-    boolean dora) {
+    boolean dora,
+    Method method,
+    Beside beside) {
+
+  /** A kind of adapter. */
+  enum Method {
+    /** LoRA and what extends it. */
+    LORA,
+    /** Vectors between two matrices that all modules share (arXiv 2310.11454). */
+    VERA,
+    /** Vectors that outputs are multiplied by (arXiv 2205.05638). */
+    IA3
+  }
+
+  /**
+   * What an adapter changes beside its target modules.
+   *
+   * @param saved parts of the names of modules that were trained in full
+   * @param tokens by the end of a module's name the token ids whose rows were trained
+   * @param parameters the ends of names of single parameters that have LoRA
+   * @param feedforward which modules of IA3 have their input multiplied
+   */
+  record Beside(
+      List<String> saved,
+      Map<String, List<Integer>> tokens,
+      List<String> parameters,
+      Optional<Modules> feedforward) {
+    boolean saves(String module) {
+      return saved.stream().anyMatch(module::endsWith);
+    }
+
+    boolean hasParameter(String name) {
+      return parameters.stream().anyMatch(end -> isOrEndsWith(name, end));
+    }
+
+    Optional<List<Integer>> tokensOf(String module) {
+      return tokens.entrySet().stream()
+          .filter(entry -> isOrEndsWith(module, entry.getKey()))
+          .map(Map.Entry::getValue)
+          .findFirst();
+    }
+
+    private static boolean isOrEndsWith(String name, String end) {
+      return name.equals(end) || name.endsWith("." + end);
+    }
+  }
 
   /**
    * A regular expression from the file, and what it stands for.
@@ -66,6 +114,9 @@ record PeftConfig(
 
     /** All linear modules but the output layer. */
     record AllLinear() implements Modules {}
+
+    /** None, where parameters alone have LoRA. */
+    record None() implements Modules {}
   }
 
   /**
@@ -114,7 +165,24 @@ record PeftConfig(
               || list.names().stream().anyMatch(end -> name.endsWith("." + end));
       case Modules.Matching matching -> matching.pattern().matches(file, name);
       case Modules.AllLinear all -> true;
+      case Modules.None none -> false;
     };
+  }
+
+  /** Returns whether the configuration adapts a module of no layer: embeddings or output. */
+  boolean coversOutside(String name) {
+    if (excluded.isPresent() && names(excluded.get(), name)) {
+      return false;
+    }
+    return !(targets instanceof Modules.AllLinear)
+        && names(targets, name)
+        && (layers.isEmpty()
+            || (targets instanceof Modules.Names list && list.names().contains(name)));
+  }
+
+  /** Returns whether IA3 multiplies the input of a module, and not its output. */
+  boolean isFeedforward(String name) {
+    return beside.feedforward().isPresent() && names(beside.feedforward().get(), name);
   }
 
   private boolean precedesLayer(String layersPrefix) {
@@ -161,6 +229,25 @@ record PeftConfig(
 
   private <T> Optional<T> value(List<Pattern<T>> patterns, String name) {
     return patterns.stream().filter(p -> p.matches(file, name)).map(Pattern::value).findFirst();
+  }
+
+  /** Returns a configuration that asks for nothing, for files that need none. */
+  static PeftConfig plain(Path file) {
+    return new PeftConfig(
+        file,
+        1,
+        1,
+        false,
+        List.of(),
+        List.of(),
+        new Modules.AllLinear(),
+        Optional.empty(),
+        Optional.empty(),
+        List.of(),
+        Optional.empty(),
+        false,
+        Method.LORA,
+        new Beside(List.of(), Map.of(), List.of(), Optional.empty()));
   }
 
   /** Reads a pattern of the file. */

@@ -6,6 +6,7 @@ import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.adapter.AdapterPlan;
 import dev.lorikeet.files.peft.PeftConfig.BlockDiagonal;
+import dev.lorikeet.files.peft.PeftConfig.Method;
 import dev.lorikeet.files.peft.PeftConfig.Modules;
 import dev.lorikeet.files.peft.PeftConfig.Pattern;
 import java.nio.ByteBuffer;
@@ -17,6 +18,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 
 /** Reads {@code adapter_config.json}; every error names the key, what was found and expected. */
 final class PeftConfigReader {
@@ -30,9 +32,8 @@ final class PeftConfigReader {
 
   private static final double DEFAULT_ALPHA = 8;
 
-  /** Names in target_modules that are modules which adapters here can't change. */
-  private static final Set<String> UNSUPPORTED_TARGETS =
-      Set.of("lm_head", "embed_tokens", "embed_out");
+  private static final int DEFAULT_VERA_RANK = 256;
+  private static final int MAX_TOKEN = 1 << 24;
 
   private final Path file;
   private final JsonNode config;
@@ -42,33 +43,39 @@ final class PeftConfigReader {
     this.config = config;
   }
 
-  static PeftConfig read(Path file, ByteBuffer bytes, boolean dora) {
+  static PeftConfig read(Path file, ByteBuffer bytes) {
     JsonNode config = JsonFile.parse(Faults.ADAPTER, file.toString(), bytes).root();
-    PeftFeatures.check(file, config, dora);
+    PeftFeatures.check(file, config);
     return new PeftConfigReader(file, config).read();
   }
 
   private PeftConfig read() {
-    Modules targets = modules("target_modules").orElseThrow(() -> noTargets());
-    if (targets instanceof Modules.Names list) {
-      list.names().stream()
-          .filter(name -> UNSUPPORTED_TARGETS.contains(name.substring(name.lastIndexOf('.') + 1)))
-          .findFirst()
-          .ifPresent(
-              name -> {
-                throw Faults.ADAPTER.refuseUnsupported(
-                    file, "target_modules: LoRA on '" + Faults.show(name) + "' is not supported");
-              });
+    Method method = Method.valueOf(config.path("peft_type").asText());
+    PeftConfig.Beside beside = beside();
+    Modules targets =
+        modules("target_modules")
+            .or(
+                () ->
+                    beside.parameters().isEmpty() && beside.tokens().isEmpty()
+                        ? Optional.empty()
+                        : Optional.of(new Modules.None()))
+            .orElseThrow(() -> noTargets());
+    if (method == Method.VERA && !flag(config.path("save_projection"), "save_projection", true)) {
+      throw Faults.ADAPTER.refuseUnsupported(
+          file,
+          "save_projection: VeRA without its projections is not supported, since only PyTorch can"
+              + " draw them; save the adapter with save_projection=True");
     }
     Optional<Set<Integer>> layers = layers();
     List<Pattern<Boolean>> layersPatterns = layersPatterns();
-    if (layers.isPresent() && !(targets instanceof Modules.Names)) {
+    if (layers.isPresent()
+        && !(targets instanceof Modules.Names || targets instanceof Modules.None)) {
       throw Faults.ADAPTER.refuse(
           file, "layers_to_transform: expected none where target_modules is a string");
     }
     return new PeftConfig(
         file,
-        config.has("r") ? rank("r", config.get("r")) : DEFAULT_RANK,
+        config.has("r") ? rank("r", config.get("r")) : defaultRank(method),
         config.has("lora_alpha") ? alpha("lora_alpha", config.get("lora_alpha")) : DEFAULT_ALPHA,
         flag(config.path("use_rslora"), "use_rslora", false),
         patterns("rank_pattern", this::rank),
@@ -78,7 +85,59 @@ final class PeftConfigReader {
         layers,
         layersPatterns,
         blockDiagonal(),
-        flag(config.path(PeftFeatures.DORA), PeftFeatures.DORA, false));
+        flag(config.path(PeftFeatures.DORA), PeftFeatures.DORA, false),
+        method,
+        beside);
+  }
+
+  private static int defaultRank(Method method) {
+    return method == Method.VERA ? DEFAULT_VERA_RANK : DEFAULT_RANK;
+  }
+
+  private PeftConfig.Beside beside() {
+    return new PeftConfig.Beside(
+        names("modules_to_save", config.path("modules_to_save")),
+        tokens(),
+        names("target_parameters", config.path("target_parameters")),
+        modules("feedforward_modules"));
+  }
+
+  /** A list is of the embeddings. */
+  private Map<String, List<Integer>> tokens() {
+    String key = "trainable_token_indices";
+    JsonNode value = config.path(key);
+    if (PeftFeatures.saysNothing(value)) {
+      return Map.of();
+    }
+    if (value.isArray()) {
+      return Map.of("embed_tokens", tokens(key, value));
+    }
+    if (!value.isObject() || value.size() > MAX_LIST) {
+      throw unexpected(key, "a list of token ids or an object of such", value);
+    }
+    Map<String, List<Integer>> tokens = new TreeMap<>();
+    for (Map.Entry<String, JsonNode> entry : value.properties()) {
+      String at = key + "['" + Faults.show(entry.getKey()) + "']";
+      tokens.put(entry.getKey(), tokens(at, entry.getValue()));
+    }
+    return tokens;
+  }
+
+  private List<Integer> tokens(String key, JsonNode value) {
+    if (!value.isArray() || value.isEmpty() || value.size() > MAX_LIST) {
+      throw unexpected(key, "a list of at most " + MAX_LIST + " token ids", value);
+    }
+    List<Integer> tokens = new ArrayList<>();
+    for (JsonNode token : value) {
+      if (!token.isInt() || token.intValue() < 0 || token.intValue() > MAX_TOKEN) {
+        throw unexpected(key, "token ids", token);
+      }
+      tokens.add(token.intValue());
+    }
+    if (Set.copyOf(tokens).size() != tokens.size()) {
+      throw Faults.ADAPTER.refuse(file, key + ": expected each token id once, found one twice");
+    }
+    return List.copyOf(tokens);
   }
 
   private LorikeetException noTargets() {

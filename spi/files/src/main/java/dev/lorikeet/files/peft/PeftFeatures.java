@@ -2,10 +2,9 @@ package dev.lorikeet.files.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.Faults;
-import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -31,7 +30,14 @@ final class PeftFeatures {
           "layers_pattern",
           "use_bdlora",
           "bias",
-          "init_lora_weights");
+          "init_lora_weights",
+          "lora_bias", // the weights tell
+          "modules_to_save",
+          "target_parameters",
+          "trainable_token_indices",
+          "feedforward_modules", // IA3
+          "save_projection", // VeRA
+          "use_dora");
 
   /** About training, its start, or where files came from; the saved weights hold all of it. */
   private static final Set<String> HARMLESS =
@@ -39,41 +45,40 @@ final class PeftFeatures {
           "auto_mapping",
           "base_model_name_or_path",
           "corda_config", // how A and B were first set; init_lora_weights tells whether it was used
-          "ensure_weight_tying", // concerns embeddings, which are refused on their own
+          "d_initial", // how VeRA's vectors were first set
           "eva_config", // how A was first set
           "fan_in_fan_out", // how the base model stores its weight; A and B are stored the same way
           "inference_mode",
+          "init_ia3_weights",
+          "init_weights", // VeRA's
           "loftq_config", // ignored by PEFT unless init_lora_weights is loftq
           "lora_dropout",
           "lora_ga_config", // how A and B were first set
           "megatron_core", // the name of a module that is imported only with megatron_config
           "merge_weights", // of PEFT before 0.3
           "peft_version",
+          "projection_prng_key", // VeRA's projections are in the file
           "qalora_group_size", // used only with use_qalora
           "revision",
           "runtime_config",
           "task_type",
-          "unsloth_fixed");
+          "unsloth_fixed",
+          "vera_dropout");
 
   static final String DORA = "use_dora";
-  static final String MAGNITUDE = "lora_magnitude_vector";
 
   /** Refused by name. */
   private static final Map<String, String> REFUSED =
       Map.ofEntries(
           Map.entry("alora_invocation_tokens", "activated LoRA (aLoRA)"),
           Map.entry("arrow_config", "Arrow routing of PEFT"),
+          Map.entry("ensure_weight_tying", "one adapter of embeddings and output layer"),
           Map.entry("enable_lora", "LoRA on parts of a fused projection"),
           Map.entry("kasa_config", "KaSA"),
           Map.entry("layer_replication", "layer replication"),
-          Map.entry("lora_bias", "biases of LoRA layers"),
           Map.entry("lora_nums", "several B for one A (HydraLoRA)"),
           Map.entry("megatron_config", "Megatron parallel layers"),
-          Map.entry("modules_to_save", "modules trained in full"),
           Map.entry("monteclora_config", "MonteCLoRA"),
-          Map.entry("target_parameters", "LoRA on single parameters"),
-          Map.entry("trainable_token_indices", "trained token embeddings"),
-          Map.entry(DORA, "DoRA"),
           Map.entry("use_mora", "MoRA"),
           Map.entry("use_qalora", "QALoRA"),
           Map.entry("velora_config", "VeLoRA"));
@@ -86,34 +91,28 @@ final class PeftFeatures {
    */
   private static final Set<String> BASE_UNCHANGED = Set.of("eva", "gaussian", "mica", "orthogonal");
 
-  private static final Set<String> BIASES = Set.of("all", "lora_only");
+  private static final Set<String> BIASES = Set.of("none", "all", "lora_only");
 
   private static final System.Logger LOG = System.getLogger(PeftFeatures.class.getName());
 
   private PeftFeatures() {}
 
-  /**
-   * Refuses a configuration that asks for more than is supported.
-   *
-   * @param dora whether whoever reads it knows what to do with magnitudes
-   */
-  static void check(Path file, JsonNode config, boolean dora) {
+  /** Refuses a configuration that asks for more than is supported. */
+  static void check(Path file, JsonNode config) {
     JsonNode type = config.path("peft_type");
     if (!type.isTextual()) {
       throw Faults.ADAPTER.refuse(file, "peft_type: expected LORA, found " + describe(type));
     }
-    if (!type.asText().equals("LORA")) {
+    if (Arrays.stream(PeftConfig.Method.values()).noneMatch(m -> m.name().equals(type.asText()))) {
       throw Faults.ADAPTER.refuseUnsupported(
-          file, "peft_type: expected LORA, found '" + Faults.show(type.asText()) + "'");
+          file,
+          "peft_type: expected LORA, VERA or IA3, found '" + Faults.show(type.asText()) + "'");
     }
     Set<String> unknown = new TreeSet<>();
     for (Map.Entry<String, JsonNode> property : config.properties()) {
       String key = property.getKey();
       JsonNode value = property.getValue();
-      if (READ.contains(key)
-          || HARMLESS.contains(key)
-          || saysNothing(value)
-          || (dora && key.equals(DORA))) {
+      if (READ.contains(key) || HARMLESS.contains(key) || saysNothing(value)) {
         continue;
       }
       String feature = REFUSED.get(key);
@@ -141,42 +140,11 @@ final class PeftFeatures {
     }
   }
 
-  /**
-   * Trained biases are tensors, which are refused where they are; the key alone changes nothing.
-   */
+  /** Trained biases are tensors; the key alone changes nothing. */
   private static void checkBias(Path file, JsonNode bias) {
-    if (saysNothing(bias) || bias.asText().equals("none")) {
-      return;
-    }
-    if (!BIASES.contains(bias.asText())) {
+    if (!saysNothing(bias) && !BIASES.contains(bias.asText())) {
       throw Faults.ADAPTER.refuse(
           file, "bias: expected 'none', 'all' or 'lora_only', found " + describe(bias));
-    }
-    LOG.log(
-        Level.WARNING,
-        "{0}: bias is ''{1}''; it is ignored unless the weights have biases",
-        file,
-        bias.asText());
-  }
-
-  /** Refuses tensors that belong to a feature that is not supported. */
-  static void checkTensor(Path file, String name, boolean dora) {
-    if (dora && name.contains(MAGNITUDE)) {
-      return;
-    }
-    for (var part :
-        List.of(
-            Map.entry(MAGNITUDE, "DoRA (lora_magnitude_vector)"),
-            Map.entry("lora_embedding_", "LoRA on embeddings (lora_embedding_A and _B)"),
-            Map.entry("embed_tokens", "embeddings (embed_tokens)"),
-            Map.entry("lm_head", "the output layer (lm_head)"),
-            Map.entry("modules_to_save", "modules trained in full (modules_to_save)"),
-            Map.entry("trainable_tokens", "trained token embeddings (trainable_tokens)"),
-            Map.entry("bias", "biases"))) {
-      if (name.contains(part.getKey())) {
-        throw Faults.ADAPTER.refuseUnsupported(
-            file, SafetensorsHeader.tensor(name) + ": " + part.getValue() + " are not supported");
-      }
     }
   }
 

@@ -5,12 +5,15 @@ import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.safetensors.SafetensorsHeader;
 import dev.lorikeet.shape.ModuleNames;
 import java.nio.file.Path;
-import java.util.HashMap;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -18,14 +21,65 @@ import java.util.stream.Collectors;
  * base_model.model.model.layers.N.self_attn.q_proj.lora_A.weight}, or what stands for {@code
  * model.layers.} and {@code self_attn.q_proj} in the base model's family; {@code base_model.model.}
  * and {@code model.} may be missing, and the name that the adapter had in training may stand before
- * {@code weight}, each the same way in all names.
+ * {@code weight}, each the same way in all names. Whoever asks for a tensor has read it; what is
+ * left in the end is refused.
  */
 final class PeftTensors {
   private static final String WRAPPER = "base_model.model.";
-  private static final String FACTOR = ".lora_";
-  private static final String MAGNITUDE = "magnitude_vector";
-  private static final Set<String> FACTORS = Set.of("A", "B", MAGNITUDE);
+  private static final String BASE_LAYER = "base_layer";
   private static final int MAX_LAYER_DIGITS = 6;
+
+  /** What a tensor is to its module. */
+  enum Role {
+    /** The factor A. */
+    A("lora_A"),
+    /** The factor B. */
+    B("lora_B"),
+    /** A of embeddings. */
+    EMBEDDING_A("lora_embedding_A"),
+    /** B of embeddings. */
+    EMBEDDING_B("lora_embedding_B"),
+    /** DoRA's magnitude. */
+    MAGNITUDE("lora_magnitude_vector"),
+    /** VeRA's vector over the output. */
+    VERA_B("vera_lambda_b"),
+    /** VeRA's vector over the rank. */
+    VERA_D("vera_lambda_d"),
+    /** VeRA's A of all modules. */
+    VERA_SHARED_A("vera_A"),
+    /** VeRA's B of all modules. */
+    VERA_SHARED_B("vera_B"),
+    /** A as MLX has it. */
+    MLX_A("lora_a"),
+    /** B as MLX has it. */
+    MLX_B("lora_b"),
+    /** The magnitude as MLX calls it. */
+    MLX_M("m"),
+    /** IA3's vector. */
+    IA3("ia3_l"),
+    /** Rows of embeddings that were trained. */
+    TOKENS("trainable_tokens_delta"),
+    /** The module's matrix, trained in full. */
+    SAVED("modules_to_save"),
+    /** The bias of the factor B. */
+    B_BIAS(""),
+    /** The module's bias. */
+    BIAS(""),
+    /** The module's matrix, trained in full or a copy. */
+    WEIGHT("");
+
+    private final String word;
+
+    Role(String word) {
+      this.word = word;
+    }
+
+    static Optional<Role> of(String segment) {
+      return Arrays.stream(values())
+          .filter(role -> !role.word.isEmpty() && role.word.equals(segment))
+          .findFirst();
+    }
+  }
 
   /**
    * A tensor.
@@ -36,52 +90,37 @@ final class PeftTensors {
   record Named(String name, SafetensorsHeader.Entry entry) {}
 
   /**
-   * The two factors of a target module, and its magnitude if there is one.
-   *
-   * @param a the factor A
-   * @param b the factor B
-   * @param magnitude what DoRA scales the rows to
-   */
-  record Pair(Named a, Named b, Optional<Named> magnitude) {
-    String anyName() {
-      return a.name();
-    }
-  }
-
-  /**
-   * Where a module is.
-   *
-   * @param layer the layer
-   * @param path the name below it
-   */
-  private record Place(int layer, String path) {}
-
-  /**
    * A name taken apart.
    *
-   * @param outer what stands before {@code layers.}, wrapper included
-   * @param place the module
-   * @param factor one of {@link #FACTORS}
+   * @param outer what stands before the module, wrapper and root included
+   * @param module the module, without the root before {@code layers}
+   * @param role what the tensor is to it
    * @param adapter the adapter's name in training, empty if it is not there
    */
-  private record Parsed(String outer, Place place, String factor, String adapter) {}
+  private record Parsed(String outer, String module, Role role, String adapter) {}
+
+  /** Both factors of a module. */
+  record Pair(Named a, Named b) {}
 
   private final Path file;
   private final Names names;
   private final String outer;
-  private final Map<Place, Pair> pairs;
+  private final Map<String, Map<Role, Named>> byModule;
   private final NavigableMap<Integer, String> byLayer;
+
+  /** Told once it is sure that the missing factor is not there under a name that is unknown. */
+  private final List<LorikeetException> alone = new ArrayList<>();
 
   private PeftTensors(
       Path file,
       Names names,
       String outer,
-      Map<Place, Pair> pairs,
+      Map<String, Map<Role, Named>> byModule,
       NavigableMap<Integer, String> byLayer) {
     this.file = file;
     this.names = names;
     this.outer = outer;
-    this.pairs = pairs;
+    this.byModule = byModule;
     this.byLayer = byLayer;
   }
 
@@ -100,34 +139,33 @@ final class PeftTensors {
     }
   }
 
-  static PeftTensors of(Path file, SafetensorsHeader header, ModuleNames modules, boolean dora) {
+  static PeftTensors of(Path file, SafetensorsHeader header, ModuleNames modules) {
     if (header.tensors().isEmpty()) {
       throw Faults.ADAPTER.refuse(file, "expected tensors, found none");
     }
     Names names = Names.of(modules);
-    Map<Place, Named> as = new HashMap<>();
-    Map<Place, Named> bs = new HashMap<>();
-    Map<Place, Named> magnitudes = new HashMap<>();
+    Map<String, Map<Role, Named>> byModule = new TreeMap<>();
     NavigableMap<Integer, String> byLayer = new TreeMap<>();
     Optional<Parsed> first = Optional.empty();
     for (var entry : header.tensors().entrySet()) {
       String name = entry.getKey();
-      Parsed parsed = parse(file, names, name, dora);
-      if (first.isEmpty()) {
-        first = Optional.of(parsed);
+      Parsed parsed = parse(file, names, name);
+      int layer = layer(file, names, name, parsed.module());
+      if (layer >= 0) {
+        byLayer.put(layer, name);
+        first = first.isEmpty() ? Optional.of(parsed) : first;
+        checkAlike(file, names, name, first.get(), parsed);
       }
-      checkAlike(file, names, name, first.get(), parsed);
-      byLayer.put(parsed.place().layer(), name);
-      Map<Place, Named> group =
-          switch (parsed.factor()) {
-            case "A" -> as;
-            case "B" -> bs;
-            default -> magnitudes;
-          };
-      group.put(parsed.place(), new Named(name, entry.getValue()));
+      Map<Role, Named> roles =
+          byModule.computeIfAbsent(parsed.module(), m -> new EnumMap<>(Role.class));
+      if (roles.put(parsed.role(), new Named(name, entry.getValue())) != null) {
+        throw Faults.ADAPTER.refuse(
+            file,
+            SafetensorsHeader.tensor(name) + ": expected one tensor of that meaning, found two");
+      }
     }
     return new PeftTensors(
-        file, names, first.orElseThrow().outer(), pairs(file, as, bs, magnitudes), byLayer);
+        file, names, first.map(Parsed::outer).orElse(WRAPPER + names.root()), byModule, byLayer);
   }
 
   private static void checkAlike(Path file, Names names, String name, Parsed first, Parsed parsed) {
@@ -141,7 +179,7 @@ final class PeftTensors {
               + "' and belongs to adapter '"
               + Faults.show(first.adapter())
               + "' like the others, found '"
-              + parsed.outer()
+              + Faults.show(parsed.outer())
               + names.layers()
               + "' and '"
               + Faults.show(parsed.adapter())
@@ -149,73 +187,56 @@ final class PeftTensors {
     }
   }
 
-  private static Map<Place, Pair> pairs(
-      Path file, Map<Place, Named> as, Map<Place, Named> bs, Map<Place, Named> magnitudes) {
-    Map<Place, Pair> pairs = new HashMap<>();
-    as.forEach(
-        (place, a) -> {
-          Named b = bs.get(place);
-          if (b == null) {
-            throw Faults.ADAPTER.refuse(
-                file, SafetensorsHeader.tensor(a.name()) + ": expected its lora_B, found none");
-          }
-          pairs.put(place, new Pair(a, b, Optional.ofNullable(magnitudes.get(place))));
-        });
-    bs.forEach(
-        (place, b) -> {
-          if (!as.containsKey(place)) {
-            throw Faults.ADAPTER.refuse(
-                file, SafetensorsHeader.tensor(b.name()) + ": expected its lora_A, found none");
-          }
-        });
-    magnitudes.forEach(
-        (place, magnitude) -> {
-          if (!as.containsKey(place)) {
-            throw Faults.ADAPTER.refuse(
-                file,
-                SafetensorsHeader.tensor(magnitude.name()) + ": expected its lora_A, found none");
-          }
-        });
-    return pairs;
+  private static Parsed parse(Path file, Names names, String name) {
+    int wrapperEnd = name.startsWith(WRAPPER) ? WRAPPER.length() : 0;
+    int outerEnd =
+        name.startsWith(names.root(), wrapperEnd) ? wrapperEnd + names.root().length() : wrapperEnd;
+    String outer = name.substring(0, outerEnd);
+    List<String> segments = List.of(name.substring(outerEnd).split("\\.", -1));
+    if (segments.contains("")) {
+      throw unknown(file, names, name);
+    }
+    String last = segments.getLast();
+    for (int i = 1; i < segments.size(); i++) {
+      Optional<Role> role = Role.of(segments.get(i));
+      if (role.isPresent()) {
+        boolean ends = i + 1 < segments.size() && (last.equals("weight") || last.equals("bias"));
+        int end = ends ? segments.size() - 1 : segments.size();
+        String adapter = String.join(".", segments.subList(i + 1, end));
+        return new Parsed(outer, module(segments, i), withEnding(role.get(), ends, last), adapter);
+      }
+    }
+    if (segments.size() < 2 || !(last.equals("weight") || last.equals("bias"))) {
+      throw unknown(file, names, name);
+    }
+    Role role = last.equals("bias") ? Role.BIAS : Role.WEIGHT;
+    int end = segments.size() - 1;
+    end -= end > 1 && segments.get(end - 1).equals(BASE_LAYER) ? 1 : 0;
+    return new Parsed(outer, module(segments, end), role, "");
   }
 
-  private static Parsed parse(Path file, Names names, String name, boolean dora) {
-    PeftFeatures.checkTensor(file, name, dora);
-    int layersAt = outerEnd(names, name);
-    if (!name.startsWith(names.layers(), layersAt)) {
-      throw unknown(file, names, name);
+  private static Role withEnding(Role role, boolean ends, String last) {
+    boolean isBias = ends && last.equals("bias");
+    if (isBias && role == Role.B) {
+      return Role.B_BIAS;
     }
-    int layerAt = layersAt + names.layers().length();
-    int layerEnd = name.indexOf('.', layerAt);
-    int factorAt = name.indexOf(FACTOR, layerAt);
-    // Magnitudes have it no more since PEFT 0.12.
-    boolean isWeight = name.endsWith(".weight");
-    if (layerEnd < 0
-        || factorAt < layerEnd
-        || !(isWeight || name.startsWith(MAGNITUDE, factorAt + FACTOR.length()))) {
-      throw unknown(file, names, name);
-    }
-    int layer = layer(file, names, name, name.substring(layerAt, layerEnd));
-    String path = factorAt == layerEnd ? "" : name.substring(layerEnd + 1, factorAt);
-    if (names.modules().named(path).isEmpty()) {
-      throw unknown(file, names, name);
-    }
-    int end = isWeight ? name.length() - ".weight".length() : name.length();
-    String[] rest = name.substring(factorAt + FACTOR.length(), end).split("\\.", 2);
-    boolean isNamed = rest.length == 2;
-    if (!FACTORS.contains(rest[0]) || (isNamed && rest[1].isEmpty())) {
-      throw unknown(file, names, name);
-    }
-    return new Parsed(
-        name.substring(0, layersAt), new Place(layer, path), rest[0], isNamed ? rest[1] : "");
+    return isBias && role == Role.SAVED ? Role.BIAS : role;
   }
 
-  private static int outerEnd(Names names, String name) {
-    int end = name.startsWith(WRAPPER) ? WRAPPER.length() : 0;
-    return name.startsWith(names.root(), end) ? end + names.root().length() : end;
+  /** The wrapper of single token embeddings is no module of the base model. */
+  private static String module(List<String> segments, int end) {
+    int last = end > 1 && segments.get(end - 1).equals("token_adapter") ? end - 1 : end;
+    return String.join(".", segments.subList(0, last));
   }
 
-  private static int layer(Path file, Names names, String name, String digits) {
+  /** Returns the layer of a module, -1 if it is of none. */
+  private static int layer(Path file, Names names, String name, String module) {
+    if (!module.startsWith(names.layers())) {
+      return -1;
+    }
+    int begin = names.layers().length();
+    int end = module.indexOf('.', begin);
+    String digits = end < 0 ? "" : module.substring(begin, end);
     boolean number =
         !digits.isEmpty()
             && digits.length() <= MAX_LAYER_DIGITS
@@ -246,20 +267,64 @@ final class PeftTensors {
 
   /** Returns what stands before a layer's number in the names that PEFT matches. */
   String layersPrefix() {
-    return (outer.startsWith(WRAPPER) ? outer.substring(WRAPPER.length()) : outer) + names.layers();
+    return root() + names.layers();
   }
 
-  /** Returns the factors of a module, if they are there. */
-  Optional<Pair> pair(int layer, ModuleNames.Module module) {
-    return Optional.ofNullable(pairs.get(new Place(layer, module.path())));
+  private String root() {
+    return outer.startsWith(WRAPPER) ? outer.substring(WRAPPER.length()) : outer;
+  }
+
+  /** Returns a module of a layer as tensors have it. */
+  String inLayer(int layer, String path) {
+    return names.layers() + layer + "." + path;
+  }
+
+  /** Returns a module of no layer as tensors have it: without the root that layers have. */
+  String ofModel(String module) {
+    return module.startsWith(names.root()) ? module.substring(names.root().length()) : module;
+  }
+
+  /** Looks at a tensor that several modules share. */
+  Optional<Named> find(String module, Role role) {
+    return Optional.ofNullable(byModule.get(module)).map(roles -> roles.get(role));
+  }
+
+  /** Takes a tensor, if it is there. */
+  Optional<Named> take(String module, Role role) {
+    Map<Role, Named> roles = byModule.get(module);
+    if (roles == null) {
+      return Optional.empty();
+    }
+    Optional<Named> found = Optional.ofNullable(roles.remove(role));
+    if (roles.isEmpty()) {
+      byModule.remove(module);
+    }
+    return found;
+  }
+
+  /** Takes both factors of a module, if they are there; it has both or none. */
+  Optional<Pair> takePair(String module, Role a, Role b) {
+    Optional<Named> ofA = take(module, a);
+    Optional<Named> ofB = take(module, b);
+    if (ofA.isPresent() && ofB.isPresent()) {
+      return Optional.of(new Pair(ofA.get(), ofB.get()));
+    }
+    ofA.ifPresent(found -> alone.add(alone(found, b)));
+    ofB.ifPresent(found -> alone.add(alone(found, a)));
+    return Optional.empty();
+  }
+
+  private LorikeetException alone(Named found, Role other) {
+    return Faults.ADAPTER.refuse(
+        file,
+        SafetensorsHeader.tensor(found.name()) + ": expected its " + other.word + ", found none");
   }
 
   /** Returns the error of a module without tensors. */
-  LorikeetException missing(int layer, ModuleNames.Module module) {
+  LorikeetException missing(String module) {
     return Faults.ADAPTER.refuse(
         file,
-        SafetensorsHeader.tensor(
-                outer + names.layers() + layer + "." + module.path() + ".lora_A.weight")
+        SafetensorsHeader.tensor(outer + module + ".lora_A.weight")
             + ": expected it, as target_modules of "
             + PeftAdapterFile.CONFIG
             + " covers this module of the base model, found none");
@@ -267,11 +332,52 @@ final class PeftTensors {
 
   /** Returns the number of layers that have tensors, those before the last without any included. */
   int layers() {
-    return byLayer.lastKey() + 1;
+    return byLayer.isEmpty() ? 0 : byLayer.lastKey() + 1;
   }
 
-  /** Returns the name of a tensor of a layer that a model of so many layers does not have. */
-  Optional<String> layerBeyond(int layers) {
-    return Optional.ofNullable(byLayer.ceilingEntry(layers)).map(Map.Entry::getValue);
+  /**
+   * Refuses what nobody has taken: of a layer that is not there, or of a module that is not.
+   *
+   * @param saved whether the configuration says that a module was trained in full
+   */
+  void refuseRest(int layers, Predicate<String> saved) {
+    Optional.ofNullable(byLayer.ceilingEntry(layers))
+        .ifPresent(
+            beyond -> {
+              throw Faults.ADAPTER.refuse(
+                  file,
+                  SafetensorsHeader.tensor(beyond.getValue())
+                      + ": expected layers 0 to "
+                      + (layers - 1)
+                      + " of the base model");
+            });
+    for (Map.Entry<String, Map<Role, Named>> module : byModule.entrySet()) {
+      Map.Entry<Role, Named> first = module.getValue().entrySet().iterator().next();
+      Role role = first.getKey();
+      String name = first.getValue().name();
+      Optional<String> feature =
+          switch (role) {
+            case MAGNITUDE -> refused(module.getKey(), "DoRA (lora_magnitude_vector)");
+            case SAVED, WEIGHT ->
+                role == Role.SAVED || saved.test(module.getKey())
+                    ? Optional.of("modules trained in full beside embeddings and output layer")
+                    : Optional.empty();
+            case BIAS -> refused(module.getKey(), "biases");
+            case TOKENS -> Optional.of("trained tokens of other modules than the embeddings");
+            default -> Optional.empty();
+          };
+      if (feature.isPresent()) {
+        throw Faults.ADAPTER.refuseUnsupported(
+            file, SafetensorsHeader.tensor(name) + ": " + feature.get() + " are not supported");
+      }
+      throw unknown(file, names, name);
+    }
+    if (!alone.isEmpty()) {
+      throw alone.getFirst();
+    }
+  }
+
+  private static Optional<String> refused(String module, String feature) {
+    return Optional.of(feature + " of " + Faults.show(module));
   }
 }

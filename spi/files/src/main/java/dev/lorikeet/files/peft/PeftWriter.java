@@ -158,7 +158,7 @@ public final class PeftWriter {
             .map(PeftWriter::spec)
             .toList();
     try (AdapterFile file =
-        PeftAdapterFile.open(unfinished, PeftPlans.withMagnitudes(Optional.of(shape)))) {
+        PeftAdapterFile.open(unfinished, PeftPlans.strict(Optional.of(shape)))) {
       if (!file.targets().equals(expected)) {
         throw new IllegalStateException(
             "expected to read back " + expected + ", found " + file.targets());
@@ -203,7 +203,7 @@ public final class PeftWriter {
     if (module.magnitude().isPresent()) {
       Tensor magnitude = module.magnitude().get();
       tensors.add(
-          prefix + "." + PeftFeatures.MAGNITUDE,
+          prefix + "." + "lora_magnitude_vector",
           type,
           List.of((long) b.width()),
           output -> output.write(MemorySegment.ofArray(in(magnitude, a.type()))));

@@ -14,6 +14,7 @@ import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.RowWriter;
+import dev.lorikeet.files.adapter.WeightPlaces;
 import dev.lorikeet.files.adapter.WeightSink;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
@@ -100,7 +101,8 @@ class PeftWriterTest {
     try (AdapterFile file = PeftAdapterFile.open(directory, new PeftPlans(Optional.of(SHAPE)))) {
       List<TargetSpec> targets = file.targets();
       assertEquals(expected.keySet(), Map.copyOf(byTarget(targets)).keySet(), seed);
-      long[][] offsets = new long[2 * targets.size()][];
+      WeightPlaces places = WeightPlaces.empty(targets, List.of());
+      long[][] offsets = places.factors();
       long at = 0;
       for (int f = 0; f < offsets.length; f++) {
         TargetSpec spec = targets.get(f / 2);
@@ -111,7 +113,7 @@ class PeftWriterTest {
         }
       }
       MemorySegment memory = MemorySegment.ofArray(new byte[(int) at]);
-      file.read(new RowWriter(offsets, memory));
+      file.read(new RowWriter(places, memory));
       for (int t = 0; t < targets.size(); t++) {
         TargetSpec spec = targets.get(t);
         LoraWeights module = Objects.requireNonNull(expected.remove(spec.target()));
@@ -285,14 +287,13 @@ class PeftWriterTest {
   }
 
   @Test
-  void magnitudesAreWrittenAndReadByWhoeverAsksForThem() throws IOException {
+  void magnitudesAreWrittenAndRead() throws IOException {
     Path directory = folder.resolve("dora");
     List<LoraWeights> weights =
         List.of(withMagnitude(plain(0, Projection.Q)), withMagnitude(plain(2, Projection.DOWN)));
     new PeftWriter(SHAPE, Optional.empty()).write(directory, weights);
     Map<Integer, float[]> found = new HashMap<>();
-    try (AdapterFile file =
-        PeftAdapterFile.open(directory, PeftPlans.withMagnitudes(Optional.of(SHAPE)))) {
+    try (AdapterFile file = PeftAdapterFile.open(directory, PeftPlans.strict(Optional.of(SHAPE)))) {
       assertTrue(file.targets().stream().allMatch(TargetSpec::magnitude));
       file.read(
           (target, spec, factor, firstLine, lines, data) -> {
@@ -304,9 +305,6 @@ class PeftWriterTest {
     }
     assertEquals(24, Objects.requireNonNull(found.get(0)).length);
     assertEquals(23.25f, Objects.requireNonNull(found.get(1))[23]);
-    assertTrue(
-        refusal(directory, new PeftPlans(Optional.of(SHAPE))).contains("use_dora: DoRA"),
-        "whoever does not ask");
   }
 
   private static String refusal(Path directory, PeftPlans plans) {
@@ -318,7 +316,7 @@ class PeftWriterTest {
   @Test
   void magnitudesAndTheirKeyHaveToAgree() throws IOException {
     PeftWriter writer = new PeftWriter(SHAPE, Optional.empty());
-    PeftPlans plans = PeftPlans.withMagnitudes(Optional.of(SHAPE));
+    PeftPlans plans = PeftPlans.strict(Optional.of(SHAPE));
     Path with = folder.resolve("with");
     writer.write(with, List.of(withMagnitude(plain(0, Projection.Q))));
     replace(with, "\"use_dora\" : true", "\"use_dora\" : false");

@@ -3,10 +3,10 @@ package dev.lorikeet.host.serving;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
-import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.host.telemetry.RequestTrace;
-import dev.lorikeet.shape.TargetModule;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -37,24 +37,27 @@ final class AdapterLoader implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(AdapterLoader.class.getName());
 
   private final AdapterStore store;
+  private final StepDecoder decoder;
   private final ExecutorService threads;
 
-  AdapterLoader(AdapterStore store) {
+  AdapterLoader(AdapterStore store, StepDecoder decoder) {
     this(
         store,
+        decoder,
         Executors.newFixedThreadPool(
             THREADS, Thread.ofPlatform().daemon().name("lorikeet-loader-", 0).factory()));
   }
 
   /** Loads on the given threads, which it closes in the end. */
-  AdapterLoader(AdapterStore store, ExecutorService threads) {
+  AdapterLoader(AdapterStore store, StepDecoder decoder, ExecutorService threads) {
     this.store = store;
+    this.decoder = decoder;
     this.threads = threads;
   }
 
   /**
-   * Acquires all adapters if all are in memory, and none that whoever loads them has to tell
-   * something of.
+   * Acquires all adapters if all are in memory and ready, and none that whoever loads them has to
+   * tell something of.
    */
   Optional<List<AdapterLease>> acquireIfResident(List<String> adapters) {
     List<AdapterLease> leases = new ArrayList<>(adapters.size());
@@ -62,10 +65,15 @@ final class AdapterLoader implements AutoCloseable {
       for (String adapter : adapters) {
         Optional<AdapterLease> lease = store.acquireIfResident(adapter);
         lease.ifPresent(leases::add);
-        if (lease.isEmpty() || foreign(lease.get()).isPresent()) {
+        Optional<AdapterLease> ready =
+            lease.isEmpty() || decoder.refusal(lease.get().spec()).isPresent()
+                ? Optional.empty()
+                : decoder.prepareAtOnce(lease.get());
+        if (ready.isEmpty()) {
           close(leases);
           return Optional.empty();
         }
+        leases.set(leases.size() - 1, ready.get());
       }
       return Optional.of(leases);
     } catch (Throwable e) { // the store's own failure, which is not to end the decoding thread
@@ -102,15 +110,11 @@ final class AdapterLoader implements AutoCloseable {
       for (String adapter : adapters) {
         AdapterLease lease = trace.adapterLoad(adapter, () -> store.acquire(adapter));
         leases.add(lease);
-        Optional<TargetModule> foreign = foreign(lease);
-        if (foreign.isPresent()) {
-          throw new LorikeetException(
-              Code.ADAPTER_UNSUPPORTED,
-              "adapter '"
-                  + adapter
-                  + "': expected to change linear layers of decoder blocks alone, found "
-                  + foreign.get());
+        Optional<LorikeetException> refused = refused(decoder, lease.spec());
+        if (refused.isPresent()) {
+          throw refused.get();
         }
+        leases.set(leases.size() - 1, decoder.prepare(lease));
       }
       return new Outcome.Leased(leases);
     } catch (LorikeetException e) {
@@ -127,14 +131,14 @@ final class AdapterLoader implements AutoCloseable {
     return new LorikeetException(Code.INTERNAL, "adapter store failed: " + e, e);
   }
 
-  /** Returns a module that a step would pass over in silence: of an expert, or of no block. */
-  private static Optional<TargetModule> foreign(AdapterLease lease) {
-    for (TargetSpec spec : lease.spec().targets()) {
-      if (spec.target().isExpert() || !spec.target().projection().isOfLayer()) {
-        return Optional.of(spec.target());
-      }
-    }
-    return Optional.empty();
+  /** Returns what a request is told of an adapter that the decoder can't apply. */
+  static Optional<LorikeetException> refused(StepDecoder decoder, AdapterSpec adapter) {
+    return decoder
+        .refusal(adapter)
+        .map(
+            why ->
+                new LorikeetException(
+                    Code.ADAPTER_UNSUPPORTED, "adapter '" + adapter.id() + "': expected " + why));
   }
 
   /** Waits for attempts under way. */

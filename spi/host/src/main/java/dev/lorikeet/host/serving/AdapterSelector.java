@@ -4,6 +4,7 @@ import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.routing.Experts;
 import dev.lorikeet.routing.LayerRouter;
@@ -12,8 +13,10 @@ import dev.lorikeet.routing.RequestContext;
 import dev.lorikeet.routing.RequestRouter;
 import dev.lorikeet.routing.Router;
 import dev.lorikeet.routing.TokenRouter;
+import dev.lorikeet.shape.TargetModule;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 
@@ -24,11 +27,13 @@ final class AdapterSelector {
   private static final System.Logger LOGGER = System.getLogger(AdapterSelector.class.getName());
 
   private final AdapterStore adapters;
+  private final StepDecoder decoder;
   private final RouterPolicy policy;
   private final Map<String, Router> routers = new ConcurrentHashMap<>();
 
-  AdapterSelector(AdapterStore adapters, RouterPolicy policy) {
+  AdapterSelector(AdapterStore adapters, StepDecoder decoder, RouterPolicy policy) {
     this.adapters = adapters;
+    this.decoder = decoder;
     this.policy = policy;
   }
 
@@ -76,8 +81,11 @@ final class AdapterSelector {
       case RequestRouter r -> new Selection.Fixed(ask(name, r, text, tokens, tenant, attributes));
       case TokenRouter r ->
           new Selection.ByToken(
-              name, r, experts(name, r::experts), told(name, "what context it wants", r::context));
-      case LayerRouter r -> new Selection.ByLayer(name, r, experts(name, r::experts));
+              name,
+              r,
+              experts(name, r::experts, Use.MIXED),
+              told(name, "what context it wants", r::context));
+      case LayerRouter r -> new Selection.ByLayer(name, r, experts(name, r::experts, Use.BY_LAYER));
     };
   }
 
@@ -109,15 +117,65 @@ final class AdapterSelector {
               + mixture.shares().size());
     }
     for (Mixture.Share share : mixture.shares()) {
-      if (!isRegistered(share.adapter())) {
-        throw new LorikeetException(
-            Code.ADAPTER_NOT_FOUND, "adapter '" + share.adapter() + "' is not registered");
-      }
+      AdapterSpec spec =
+          find(share.adapter())
+              .orElseThrow(
+                  () ->
+                      new LorikeetException(
+                          Code.ADAPTER_NOT_FOUND,
+                          "adapter '" + share.adapter() + "' is not registered"));
+      boolean alone = mixture.shares().size() == 1 && share.weight() == 1;
+      refusal(spec, alone ? Use.ALONE : Use.MIXED)
+          .ifPresent(
+              refusal -> {
+                throw refusal;
+              });
     }
   }
 
-  private boolean isRegistered(String adapter) {
-    return ofStore(() -> adapters.find(adapter)).isPresent();
+  private Optional<AdapterSpec> find(String adapter) {
+    return ofStore(() -> adapters.find(adapter));
+  }
+
+  /** How an adapter is to be used. */
+  private enum Use {
+    /** By itself. */
+    ALONE,
+    /** With a weight, maybe together with others. */
+    MIXED,
+    /** The same, and chosen anew for each layer. */
+    BY_LAYER
+  }
+
+  /** Returns why an adapter can't be used like that, if it can't. */
+  private Optional<LorikeetException> refusal(AdapterSpec spec, Use use) {
+    if (spec.isPlain()) {
+      return Optional.empty();
+    }
+    if (use != Use.ALONE && spec.scalesOutputs()) {
+      return Optional.of(
+          new LorikeetException(
+              Code.INVALID_REQUEST,
+              "adapter '"
+                  + spec.id()
+                  + "': expected it alone, with weight 1, since it multiplies outputs of the base"
+                  + " model (DoRA or IA3) and can't be mixed; found a mixture"));
+    }
+    if (use == Use.BY_LAYER && changesMoreThanLayers(spec)) {
+      return Optional.of(
+          new LorikeetException(
+              Code.INVALID_REQUEST,
+              "adapter '"
+                  + spec.id()
+                  + "': expected one that changes layers alone, since the router chooses for each"
+                  + " layer; found one of embeddings or output layer"));
+    }
+    return AdapterLoader.refused(decoder, spec);
+  }
+
+  private static boolean changesMoreThanLayers(AdapterSpec spec) {
+    return spec.targets().stream().anyMatch(t -> t.target().layer() == TargetModule.NONE)
+        || spec.parts().stream().anyMatch(p -> p.target().layer() == TargetModule.NONE);
   }
 
   /** Asks the store, which may be anybody's. */
@@ -187,12 +245,17 @@ final class AdapterSelector {
     return answer;
   }
 
-  private Experts experts(String name, Supplier<Experts> source) {
+  private Experts experts(String name, Supplier<Experts> source, Use use) {
     Experts experts = told(name, "its adapters", source);
     for (String adapter : experts.adapters()) {
-      if (!isRegistered(adapter)) {
+      Optional<AdapterSpec> spec = find(adapter);
+      if (spec.isEmpty()) {
         throw failed(
             name, "chooses among adapters of which '" + adapter + "' is not registered", null);
+      }
+      Optional<LorikeetException> refusal = refusal(spec.get(), use);
+      if (refusal.isPresent()) {
+        throw failed(name, "can't choose: " + refusal.get().getMessage(), refusal.get());
       }
     }
     return experts;

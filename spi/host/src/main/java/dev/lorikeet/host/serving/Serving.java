@@ -64,7 +64,14 @@ public final class Serving implements AutoCloseable {
       PagePool pool,
       ServingOptions options,
       Telemetry telemetry) {
-    this(model, adapters, pool, options, telemetry, new AdapterLoader(adapters), System::nanoTime);
+    this(
+        model,
+        adapters,
+        pool,
+        options,
+        telemetry,
+        new AdapterLoader(adapters, model.decoder()),
+        System::nanoTime);
     scheduler.start();
   }
 
@@ -85,7 +92,7 @@ public final class Serving implements AutoCloseable {
     this.prompts = new Prompts(info, tokenizer, model.chatTemplate());
     this.adapters = adapters;
     this.pool = pool;
-    this.selector = new AdapterSelector(adapters, options.routers());
+    this.selector = new AdapterSelector(adapters, decoder, options.routers());
     this.prefixes =
         options.prefixCache() ? Optional.of(decoder.kv().openPrefixCache()) : Optional.empty();
     this.runner =

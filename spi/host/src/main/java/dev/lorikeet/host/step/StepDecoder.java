@@ -1,8 +1,12 @@
 package dev.lorikeet.host.step;
 
+import dev.lorikeet.adapter.AdapterLease;
+import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.host.switching.SwitchStats;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 
 /**
  * The forward pass of a model over one ragged batch at a time: what a base model's hardware has to
@@ -24,6 +28,42 @@ public interface StepDecoder extends AutoCloseable {
    *     and {@link dev.lorikeet.model.BaseModel#health} tells it
    */
   void forward(StepBatch step, StepAdapters adapters);
+
+  /**
+   * Returns what an adapter would have to be for this decoder to apply it, and what it is, as in
+   * "LoRA on linear layers of decoder blocks alone, found DoRA"; empty if it can be applied. Asked
+   * before anything is computed, from any thread. Plain LoRA is always applied, and nothing else
+   * unless a decoder says so.
+   */
+  default Optional<String> refusal(AdapterSpec adapter) {
+    return adapter.isPlain()
+        ? Optional.empty()
+        : Optional.of(
+            "LoRA on linear layers of decoder blocks alone, found "
+                + adapter.targets().stream()
+                    .map(TargetSpec::target)
+                    .filter(target -> !target.isPlain())
+                    .findFirst()
+                    .map(Object::toString)
+                    .orElse("magnitudes, biases or matrices beside them"));
+  }
+
+  /**
+   * Makes ready what it needs to apply an adapter. Called on a thread that may be busy for a while,
+   * several at a time.
+   *
+   * @param adapter which the returned one takes over; still the caller's if this throws
+   * @return what steps use in its place
+   * @throws dev.lorikeet.LorikeetException with code {@code POOL_EXHAUSTED} if there is no room now
+   */
+  default AdapterLease prepare(AdapterLease adapter) {
+    return adapter;
+  }
+
+  /** Does the same on the decoding thread if that takes no time, or returns empty. */
+  default Optional<AdapterLease> prepareAtOnce(AdapterLease adapter) {
+    return Optional.of(adapter);
+  }
 
   /**
    * Returns a row of logits of the last batch, {@code [vocabulary]} F32 in host memory, valid until

@@ -12,6 +12,7 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.host.serving.AdapterLoader.Outcome;
+import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.host.telemetry.RequestLabels;
 import dev.lorikeet.host.telemetry.RequestTrace;
 import dev.lorikeet.host.telemetry.Telemetry;
@@ -21,6 +22,7 @@ import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
 import io.opentelemetry.api.OpenTelemetry;
 import java.io.IOException;
+import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.util.List;
@@ -41,7 +43,7 @@ class AdapterLoaderTest {
 
     Lease(TargetModule... modules) {
       spec =
-          new AdapterSpec(
+          AdapterSpec.of(
               "a",
               1,
               List.of(modules).stream()
@@ -78,7 +80,17 @@ class AdapterLoaderTest {
                       case "acquire" -> new Lease(modules);
                       case "acquireIfResident" -> Optional.of(new Lease(modules));
                       default -> throw new UnsupportedOperationException(method.getName());
-                    }));
+                    }),
+        decoder());
+  }
+
+  /** A decoder that has the defaults of the interface and nothing else. */
+  private static StepDecoder decoder() {
+    return (StepDecoder)
+        Proxy.newProxyInstance(
+            StepDecoder.class.getClassLoader(),
+            new Class<?>[] {StepDecoder.class},
+            (self, method, arguments) -> InvocationHandler.invokeDefault(self, method, arguments));
   }
 
   private Outcome load(AdapterLoader loader) {
@@ -138,7 +150,8 @@ class AdapterLoaderTest {
           public Optional<AdapterLease> acquireIfResident(String id) {
             return Optional.of(acquire(id));
           }
-        });
+        },
+        decoder());
   }
 
   @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"})

@@ -72,7 +72,7 @@ final class SteppedServing implements AutoCloseable {
             pool,
             options,
             new Telemetry(OpenTelemetry.noop(), Path.of("target")),
-            new AdapterLoader(store, loaders),
+            new AdapterLoader(store, decoder, loaders),
             this::now);
     resources.add(serving);
     resources.add(decoder);

@@ -7,6 +7,7 @@ import dev.lorikeet.adapter.LoraWeights;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.executor.FactorGradients;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.WeightSink;
@@ -103,8 +104,15 @@ public final class LearningAdapter implements AdapterLease {
    */
   public static LearningAdapter read(String name, Path directory, ModelShape shape, int slots)
       throws IOException {
-    try (AdapterFile file =
-        PeftAdapterFile.open(directory, PeftPlans.withMagnitudes(Optional.of(shape)))) {
+    try (AdapterFile file = PeftAdapterFile.open(directory, PeftPlans.strict(Optional.of(shape)))) {
+      if (!(file instanceof PeftAdapterFile peft && peft.isPeft())
+          || !file.parts().isEmpty()
+          || !file.targets().stream().allMatch(t -> t.target().isPlain())) {
+        throw Faults.ADAPTER.refuseUnsupported(
+            directory,
+            "fine-tuning goes on from PEFT's adapters of linear layers of decoder blocks alone; this"
+                + " one is another or changes more");
+      }
       List<TargetSpec> targets = file.targets().stream().map(LearningAdapter::inFloats).toList();
       LearningAdapter adapter = new LearningAdapter(name, targets, slots);
       try {
@@ -124,15 +132,7 @@ public final class LearningAdapter implements AdapterLease {
   }
 
   private static TargetSpec inFloats(TargetSpec t) {
-    return TargetSpec.builder(t.target())
-        .rank(t.rank())
-        .inFeatures(t.inFeatures())
-        .outFeatures(t.outFeatures())
-        .scaling(t.scaling())
-        .aBlocks(t.aBlocks())
-        .bBlocks(t.bBlocks())
-        .magnitude(t.magnitude())
-        .build();
+    return t.toBuilder().type(ElementType.F32).build();
   }
 
   private void take(
@@ -143,9 +143,11 @@ public final class LearningAdapter implements AdapterLease {
           case A -> module.a();
           case B_BY_OUTPUT -> module.b();
           case MAGNITUDE -> module.magnitude().orElseThrow();
-          case B_BY_ROW -> throw new IllegalStateException("B of a PEFT file by rows");
+          case A_BY_INPUT, B_BY_ROW ->
+              throw new IllegalStateException("factors of a PEFT file the other way round");
         };
-    ElementType type = stored.type();
+    boolean isMagnitude = factor == WeightSink.Factor.MAGNITUDE;
+    ElementType type = isMagnitude ? ElementType.F32 : stored.type();
     long at = (long) firstLine * to.columns();
     long count = data.byteSize() / type.bytes();
     for (long i = 0; i < count; i++) {
