@@ -17,7 +17,10 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
 import dev.lorikeet.shape.Projection;
+import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.ElementType;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -290,6 +293,67 @@ abstract class DeltaRules extends ProviderRules {
       empty.segment(first);
       empty.runAndCheck(executor);
     }
+  }
+
+  @Test
+  public final void required_X24_whateverModuleIsTakenGetsItsOwnWeights() {
+    try (LoraExecutor executor = sound()) {
+      for (Projection projection : Projection.ofLayer()) {
+        assertTrue(executor.takes(TargetModule.of(2, projection)), "takes " + projection);
+      }
+      // Modules that share layer and projection, or have neither, with weights that all differ.
+      List<TargetGroup> groups =
+          List.of(
+              TargetGroup.of(1, Projection.GATE, Projection.UP),
+              TargetGroup.ofExpert(1, 0, Projection.GATE, Projection.UP),
+              TargetGroup.ofExpert(1, 3, Projection.GATE, Projection.UP),
+              TargetGroup.ofExpert(2, 3, Projection.DOWN),
+              TargetGroup.of(1, Projection.ROUTER),
+              TargetGroup.output());
+      List<TargetModule> modules = new ArrayList<>();
+      groups.forEach(group -> modules.addAll(group.targets()));
+      int in = 32;
+      int out = 48;
+      List<Factors> first = factors(modules, in, out);
+      List<Factors> second = factors(modules, in, out);
+      for (int round = 0; round < trial.trials(2); round++) {
+        for (TargetGroup group : groups) {
+          if (!group.targets().stream().allMatch(executor::takes)) {
+            continue;
+          }
+          int[] outs = new int[group.targets().size()];
+          Arrays.fill(outs, out);
+          DeltaCase c = new DeltaCase(trial, group, 9, in, outs, 2);
+          c.names = "modules-";
+          c.adapter(ElementType.F32, of(first, group));
+          c.adapter(ElementType.F32, of(second, group));
+          c.randomSegments(4).runAndCheck(executor);
+        }
+      }
+      TargetGroup output = TargetGroup.output();
+      if (executor.takes(TargetModule.output())) {
+        DeltaCase wide = new DeltaCase(trial, output, 3, 64, new int[] {150_001}, 1);
+        wide.adapter(4, ElementType.BF16);
+        wide.randomSegments(2).runAndCheck(executor);
+      }
+    }
+  }
+
+  private List<Factors> factors(List<TargetModule> modules, int in, int out) {
+    return modules.stream()
+        .map(
+            module ->
+                Factors.random(
+                    Sizes.dense(module, 4, in, out),
+                    1,
+                    ElementType.F32,
+                    DeltaCase.NORMAL,
+                    trial.random()))
+        .toList();
+  }
+
+  private static List<Factors> of(List<Factors> all, TargetGroup group) {
+    return all.stream().filter(f -> group.targets().contains(f.target())).toList();
   }
 
   @Test

@@ -295,47 +295,14 @@ public record HostileFiles(String what, Code code, String[] names, Consumer<Path
 
     void unsupported() {
       Code code = Code.ADAPTER_UNSUPPORTED;
-      config(code, "DoRA", c -> c.put("use_dora", true), "dora");
+      config(code, "LoHa", c -> c.put("peft_type", "LOHA"), "LOHA");
+      config(code, "OFT", c -> c.put("peft_type", "OFT"), "OFT");
+      config(code, "MoRA", c -> c.put("use_mora", true), "mora");
       config(
           code,
-          "modules to save",
-          c -> c.put("modules_to_save", List.of("lm_head")),
-          "modules_to_save");
-      list.add(
-          new HostileFiles(
-              "a bias",
-              code,
-              new String[] {"bias"},
-              directory -> {
-                PeftFiles files = fresh();
-                files.config.put("bias", "all");
-                files.weights.add(
-                    A.replace("lora_A.weight", "base_layer.bias"),
-                    ElementType.F32,
-                    new float[1][32]);
-                files.write(directory);
-              }));
-      config(code, "LoRA biases", c -> c.put("lora_bias", true), "bias");
-      config(code, "LoHa", c -> c.put("peft_type", "LOHA"), "LOHA");
-      config(code, "IA3", c -> c.put("peft_type", "IA3"), "IA3");
-      list.add(
-          new HostileFiles(
-              "an embedding",
-              code,
-              new String[] {"embed"},
-              directory -> {
-                PeftFiles files = fresh();
-                List<Object> targets = new ArrayList<>();
-                if (files.config.get("target_modules") instanceof List<?> names) {
-                  targets.addAll(names);
-                }
-                targets.add("embed_tokens");
-                files.config.put("target_modules", targets);
-                String name = "base_model.model.model.embed_tokens.lora_embedding_";
-                files.weights.add(name + "A", ElementType.F32, new float[4][64]);
-                files.weights.add(name + "B", ElementType.F32, new float[32][4]);
-                files.write(directory);
-              }));
+          "layer replication",
+          c -> c.put("layer_replication", List.of(List.of(0, 2), List.of(1, 3))),
+          "layer_replication");
     }
 
     private static byte[] text(String text) {

@@ -254,7 +254,7 @@ public final class PeftFiles {
     }
   }
 
-  private void expectFactor(String what, float[][] rows, int width, int blocks, LoraFactor factor) {
+  void expectFactor(String what, float[][] rows, int width, int blocks, LoraFactor factor) {
     assertEquals(type, factor.type(), () -> what + ": element type");
     assertEquals(rows.length, factor.rank(), () -> what + ": rank");
     assertEquals(width, factor.width(), () -> what + ": width");

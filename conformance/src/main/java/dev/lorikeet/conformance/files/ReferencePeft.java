@@ -100,14 +100,16 @@ public final class ReferencePeft {
     if (!type.equals("LORA")) {
       throw unsupported("peft_type " + type);
     }
-    for (String flag : List.of("use_dora", "lora_bias")) {
+    for (String flag : List.of("use_dora", "lora_bias", "use_mora")) {
       if (config.path(flag).asBoolean()) {
         throw unsupported(flag);
       }
     }
-    JsonNode saved = config.path("modules_to_save");
-    if (!saved.isMissingNode() && !saved.isNull() && !saved.isEmpty()) {
-      throw unsupported("modules_to_save");
+    for (String list : List.of("modules_to_save", "trainable_token_indices", "layer_replication")) {
+      JsonNode value = config.path(list);
+      if (!value.isMissingNode() && !value.isNull() && !value.isEmpty()) {
+        throw unsupported(list);
+      }
     }
   }
 

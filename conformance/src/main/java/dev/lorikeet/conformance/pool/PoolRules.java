@@ -133,6 +133,112 @@ public abstract class PoolRules extends ProviderRules {
   }
 
   @Test
+  public final void required_P13_aRunIsAdjacentPagesThatNobodyOwns() {
+    for (int round = 0; round < trial.trials(3); round++) {
+      int count = trial.between(4, 60);
+      try (PagePool pool = pool(count)) {
+        if (!pool.allocatesRuns()) {
+          int[] pages = new int[2];
+          assertFalse(pool.allocateRun(PageOwner.ADAPTER, pages, 0, 2), "a run of a pool without");
+          assertEquals(0, pool.stats().usedPages(), "pages in use");
+          continue;
+        }
+        int[] whole = new int[count + 1];
+        assertTrue(pool.allocateRun(PageOwner.ADAPTER, whole, 1, count), "all pages as a run");
+        assertRun(whole, 1, count);
+        free(pool, Arrays.copyOfRange(whole, 1, count + 1));
+        runsAmongSinglePages(pool, count);
+      }
+    }
+  }
+
+  /**
+   * Single pages come and go while runs do; nothing is owned twice, and failures change nothing.
+   */
+  private void runsAmongSinglePages(PagePool pool, int count) {
+    BitSet taken = new BitSet();
+    List<int[]> owned = new ArrayList<>();
+    for (int step = 0; step < 200; step++) {
+      int[] pages = new int[trial.between(1, 5)];
+      boolean run = trial.random().nextBoolean();
+      PoolStats before = pool.stats();
+      int[] old = pages.clone();
+      boolean allocated =
+          run
+              ? pool.allocateRun(PageOwner.KV_CACHE, pages, 0, pages.length)
+              : pool.allocate(PageOwner.OTHER, pages, 0, pages.length);
+      if (allocated) {
+        if (run) {
+          assertRun(pages, 0, pages.length);
+        }
+        for (int page : pages) {
+          assertTrue(page >= 0 && page < count, () -> "page out of range: " + page);
+          assertFalse(taken.get(page), () -> "page " + page + " was handed out twice");
+          taken.set(page);
+        }
+        owned.add(pages);
+      } else {
+        assertEquals(before, pool.stats(), "stats after a failure");
+        assertArrayEquals(old, pages, "pages after a failure");
+        int wanted = pages.length;
+        assertTrue(run || pool.stats().freePages() < wanted, "single pages are free");
+        if (run) {
+          int from = 0;
+          while (from < count) {
+            int next = taken.nextSetBit(from);
+            int free = (next < 0 ? count : next) - from;
+            assertTrue(free < wanted, () -> "a run of " + wanted + " is free, and was not found");
+            from += free + 1;
+          }
+        }
+      }
+      if (!owned.isEmpty() && (!allocated || trial.random().nextInt(3) == 0)) {
+        int[] freed = owned.remove(trial.between(0, owned.size() - 1));
+        for (int page : freed) {
+          taken.clear(page);
+        }
+        free(pool, freed);
+      }
+    }
+    owned.forEach(pages -> free(pool, pages));
+  }
+
+  private static void assertRun(int[] pages, int from, int count) {
+    for (int i = 1; i < count; i++) {
+      assertEquals(pages[from + i - 1] + 1, pages[from + i], "the page behind the one before");
+    }
+  }
+
+  @Test
+  public final void required_P13_reclaimersAreAskedForRuns() {
+    try (PagePool pool = pool(8)) {
+      if (!pool.allocatesRuns()) {
+        return;
+      }
+      int[] held = allocate(pool, PageOwner.ADAPTER, 8);
+      List<Integer> left = new ArrayList<>();
+      for (int page : held) {
+        left.add(page);
+      }
+      try (PagePool.Registration pressure =
+          pool.onPressure(
+              wanted -> {
+                if (left.isEmpty()) {
+                  return 0;
+                }
+                free(pool, left.removeLast());
+                return 1;
+              })) {
+        int[] run = new int[3];
+        assertTrue(pool.allocateRun(PageOwner.OTHER, run, 0, 3), "a run once pages were reclaimed");
+        assertRun(run, 0, 3);
+        free(pool, run);
+      }
+      free(pool, left.stream().mapToInt(Integer::intValue).toArray());
+    }
+  }
+
+  @Test
   public final void required_P4_allocationIsAllOrNothing() {
     try (PagePool pool = pool(10)) {
       int[] held = allocate(pool, PageOwner.ADAPTER, 6);

@@ -90,6 +90,50 @@ class ReferencePool implements PagePool {
   }
 
   @Override
+  public boolean allocatesRuns() {
+    return true;
+  }
+
+  @Override
+  public boolean allocateRun(PageOwner owner, int[] pages, int from, int count) {
+    Objects.checkFromIndexSize(from, count, pages.length);
+    if (takeRun(owner, pages, from, count)) {
+      return true;
+    }
+    for (Registered registered : reclaimers) {
+      registered.reclaimer.reclaim(count);
+      if (takeRun(owner, pages, from, count)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  synchronized boolean takeRun(PageOwner owner, int[] pages, int from, int count) {
+    requireOpen();
+    for (int first = 0; first + count <= owners.length; first++) {
+      int length = 0;
+      while (length < count && owners[first + length] == null) {
+        length++;
+      }
+      if (length == count) {
+        for (int i = 0; i < count; i++) {
+          owners[first + i] = owner;
+          pages[from + i] = first + i;
+        }
+        freeCount = 0;
+        for (int page = owners.length - 1; page >= 0; page--) {
+          if (owners[page] == null) {
+            free[freeCount++] = page;
+          }
+        }
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
   public synchronized void free(int[] pages, int from, int count) {
     requireOpen();
     Objects.checkFromIndexSize(from, count, pages.length);

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
@@ -13,6 +14,7 @@ import dev.lorikeet.adapter.AdapterStore;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.conformance.files.HostileFiles;
+import dev.lorikeet.conformance.files.PartFiles;
 import dev.lorikeet.conformance.files.PeftFiles;
 import dev.lorikeet.conformance.files.PeftFiles.Form;
 import dev.lorikeet.conformance.pool.LentPool;
@@ -311,6 +313,37 @@ abstract class AdapterFileRules extends ProviderRules {
   @Test
   public final void required_S6_unsupportedFeaturesAreRejectedByName() {
     expectRejections(Code.ADAPTER_UNSUPPORTED);
+  }
+
+  @Test
+  public final void required_S18_whatIsBesideFactorsIsServedOrRejectedByName() {
+    try (PagePool pool = pool(200);
+        AdapterStore store = open(pool)) {
+      List<Executable> checks = new ArrayList<>();
+      for (PartFiles files : PartFiles.all(trial.random())) {
+        Path folder = folder();
+        files.write(folder);
+        checks.add(() -> expectServedOrRejected(store, files, folder));
+      }
+      assertAll(checks);
+    }
+  }
+
+  private static void expectServedOrRejected(AdapterStore store, PartFiles files, Path folder) {
+    AdapterSource source = new AdapterSource("parts", folder);
+    AdapterSpec spec;
+    try {
+      spec = store.register(source);
+    } catch (LorikeetException e) {
+      Expect.rejection(
+          files.what(), Code.ADAPTER_UNSUPPORTED, () -> store.register(source), files.name());
+      return;
+    }
+    files.expectDescribedBy(spec);
+    try (AdapterLease lease = store.acquire("parts")) {
+      files.expectServedBy(lease);
+    }
+    store.unregister("parts");
   }
 
   private void expectRejections(Code code) {

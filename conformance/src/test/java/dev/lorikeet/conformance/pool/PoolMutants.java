@@ -55,6 +55,9 @@ public final class PoolMutants {
         pool("silence about pages in use at close", rules("P10"), rules(), SilentClose::new),
         pool("a second close throws", rules("P10"), rules(), SecondCloseThrows::new),
         pool("memory is served after close", rules("P11"), rules("P10"), ServesAfterClose::new),
+        pool("a run with a gap", rules("P13"), rules(), Gap::new),
+        pool("half a run is kept", rules("P13"), rules(), KeepsHalf::new),
+        pool("runs without asking reclaimers", rules("P13"), rules(), AsksNobody::new),
         pool("pages that overlap", rules("P12"), rules("P2", "P9"), Overlapping::new));
   }
 
@@ -123,6 +126,47 @@ public final class PoolMutants {
     public boolean allocate(PageOwner owner, int[] pages, int from, int count) {
       Arrays.fill(pages, from, from + count, 0);
       return super.allocate(owner, pages, from, count);
+    }
+  }
+
+  /** Takes two pages together that one other page parts. */
+  private static final class Gap extends ReferencePool {
+    Gap(PoolConfig config) {
+      super(config);
+    }
+
+    @Override
+    public boolean allocateRun(PageOwner owner, int[] pages, int from, int count) {
+      if (super.allocateRun(owner, pages, from, count)) {
+        return true;
+      }
+      return stats().freePages() >= count && allocate(owner, pages, from, count);
+    }
+  }
+
+  private static final class KeepsHalf extends ReferencePool {
+    KeepsHalf(PoolConfig config) {
+      super(config);
+    }
+
+    @Override
+    public boolean allocateRun(PageOwner owner, int[] pages, int from, int count) {
+      if (super.allocateRun(owner, pages, from, count)) {
+        return true;
+      }
+      super.allocateRun(owner, new int[count / 2], 0, count / 2);
+      return false;
+    }
+  }
+
+  private static final class AsksNobody extends ReferencePool {
+    AsksNobody(PoolConfig config) {
+      super(config);
+    }
+
+    @Override
+    public boolean allocateRun(PageOwner owner, int[] pages, int from, int count) {
+      return takeRun(owner, pages, from, count);
     }
   }
 

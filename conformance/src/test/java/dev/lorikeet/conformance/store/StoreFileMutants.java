@@ -66,8 +66,9 @@ final class StoreFileMutants {
         accepting("overlapping tensors accepted", "overlap", rules("S5"), rules()),
         accepting("links out of the folder followed", "expected a file", rules("S5"), rules()),
         store("rejections of the wrong type", rules("S5"), rules("S6", "S7"), WrongType::new),
-        accepting("DoRA ignored", "use_dora", rules("S6"), rules()),
-        accepting("saved modules ignored", "modules_to_save", rules("S6"), rules()),
+        accepting("MoRA ignored", "use_mora", rules("S6"), rules()),
+        accepting("DoRA ignored", "use_dora", rules("S18"), rules()),
+        accepting("saved modules ignored", "modules_to_save", rules("S18"), rules()),
         accepting("sizes of another base model accepted", "does not fit", rules("S7"), rules("S5")),
         store("no look at the pool's size", rules("S8"), rules(), NoCapacity::new));
   }
