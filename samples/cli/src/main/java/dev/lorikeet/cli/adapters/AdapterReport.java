@@ -1,5 +1,6 @@
 package dev.lorikeet.cli.adapters;
 
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.AdapterDescription;
 import dev.lorikeet.cli.console.Visible;
@@ -8,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,9 +20,9 @@ import org.jspecify.annotations.Nullable;
  * @param baseModel the name of its base model, null if it is not recorded
  * @param modules number of target modules
  * @param projections the projections that it changes in any layer
- * @param rank its rank, or {@code lowest-highest}
+ * @param rank its rank, {@code lowest-highest}, or {@code none} of an adapter without factors
  * @param type the element type of its weights, several separated by commas
- * @param bytes what its factors take
+ * @param bytes what everything takes
  */
 record AdapterReport(
     String path,
@@ -40,10 +42,17 @@ record AdapterReport(
         description.baseModel().orElse(null),
         targets.size(),
         distinct(targets, t -> t.target().projection().moduleName()),
-        ranks.getMin() == ranks.getMax()
-            ? "" + ranks.getMin()
-            : ranks.getMin() + "-" + ranks.getMax(),
-        String.join(",", distinct(targets, t -> t.type().name())),
+        targets.isEmpty()
+            ? "none"
+            : ranks.getMin() == ranks.getMax()
+                ? "" + ranks.getMin()
+                : ranks.getMin() + "-" + ranks.getMax(),
+        Stream.concat(
+                targets.stream().map(TargetSpec::type),
+                description.parts().stream().map(PartSpec::type))
+            .distinct()
+            .map(Enum::name)
+            .collect(Collectors.joining(",")),
         description.bytes());
   }
 

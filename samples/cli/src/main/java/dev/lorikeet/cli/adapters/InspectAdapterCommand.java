@@ -1,5 +1,6 @@
 package dev.lorikeet.cli.adapters;
 
+import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.AdapterDescription;
 import dev.lorikeet.arrow.AdapterFiles;
@@ -66,7 +67,11 @@ final class InspectAdapterCommand implements Callable<Integer> {
     AdapterReport report = AdapterReport.of(path, description);
     if (json) {
       Json.print(
-          console.out(), new AdapterDetails(report, model.isPresent(), targets(description)));
+          console.out(), new AdapterDetails(
+              report,
+              model.isPresent(),
+              targets(description),
+              description.parts().stream().map(AdapterDetails.Part::of).toList()));
     } else {
       text(report, description);
     }
@@ -101,12 +106,45 @@ final class InspectAdapterCommand implements Callable<Integer> {
           cells.add(Layers.text(layers));
           rows.add(cells);
         });
+    if (rows.size() > 1) {
+      Table.print(console.out(), rows);
+    }
+    parts(description);
+  }
+
+  /** What is beside the factors, likewise. */
+  private void parts(AdapterDescription description) {
+    Map<List<String>, List<Integer>> alike = new LinkedHashMap<>();
+    for (PartSpec part : description.parts()) {
+      alike.computeIfAbsent(row(part), row -> new ArrayList<>()).add(part.target().layer());
+    }
+    if (alike.isEmpty()) {
+      return;
+    }
+    List<List<String>> rows = new ArrayList<>();
+    rows.add(List.of("MODULE", "BESIDE", "SIZE", "TYPE", "BYTES", "LAYERS"));
+    alike.forEach(
+        (row, layers) -> {
+          List<String> cells = new ArrayList<>(row);
+          cells.add(Layers.text(layers));
+          rows.add(cells);
+        });
+    console.out().println();
     Table.print(console.out(), rows);
+  }
+
+  private static List<String> row(PartSpec part) {
+    return List.of(
+        part.target().projection().moduleName(),
+        part.kind().name().toLowerCase(Locale.ROOT),
+        part.rows() + " x " + part.columns(),
+        part.type().name(),
+        Long.toString(part.bytes()));
   }
 
   private static List<String> row(TargetSpec target) {
     return List.of(
-        target.target().projection().moduleName(),
+        target.target().projection().moduleName() + (target.magnitude() ? " (DoRA)" : ""),
         target.rank() + " x " + target.inFeatures() + blocks(target.aBlocks()),
         target.outFeatures() + " x " + target.rank() + blocks(target.bBlocks()),
         Integer.toString(target.rank()),
