@@ -2,6 +2,7 @@ package dev.lorikeet.arrow.store;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.arrow.ipc.ArrowAdapterFile;
 import dev.lorikeet.files.Faults;
@@ -13,14 +14,17 @@ import dev.lorikeet.files.adapter.RowWriter;
 import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
+import dev.lorikeet.files.peft.TrustedLinks;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
+import java.lang.ref.WeakReference;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -33,6 +37,7 @@ final class AdapterLoader {
 
   private final ModelShape shape;
   private final PeftPlans plans;
+  private final TrustedLinks links;
   private final PagePool pool;
   private final KeptType kept;
   private final Map<List<TargetSpec>, List<TargetSpec>> shared = new ConcurrentHashMap<>();
@@ -40,14 +45,19 @@ final class AdapterLoader {
   /** Digests of weights that were checked, so that files linked many times are read once. */
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
+  private final Map<AdapterText, WeakReference<AdapterText>> texts = new WeakHashMap<>();
+
   /**
    * Creates a loader of adapters for a base model of these sizes.
    *
-   * @param strict whether every module that an adapter's configuration covers must have weights
+   * @param plans what is asked of PEFT adapters
+   * @param links where links out of their folders may lead
    */
-  AdapterLoader(ModelShape shape, PagePool pool, KeptType kept, boolean strict) {
+  AdapterLoader(
+      ModelShape shape, PagePool pool, KeptType kept, PeftPlans plans, TrustedLinks links) {
     this.shape = shape;
-    plans = strict ? PeftPlans.strict(Optional.of(shape)) : new PeftPlans(Optional.of(shape));
+    this.plans = plans;
+    this.links = links;
     this.pool = pool;
     this.kept = kept;
   }
@@ -60,24 +70,36 @@ final class AdapterLoader {
    */
   record Checked(List<TargetSpec> targets, long digest) {}
 
+  /**
+   * An adapter that may be registered.
+   *
+   * @param weights what there is of weights
+   * @param text what its files say of texts
+   */
+  record Sound(Checked weights, Optional<AdapterText> text) {}
+
   /** Reads and checks an adapter, all its weights included. */
-  Checked check(AdapterSource source) {
+  Sound check(AdapterSource source) {
     try (AdapterFile file = open(source.path())) {
-      List<TargetSpec> targets = share(kept.of(file.targets()));
-      checkSize(file.path(), targets);
-      Optional<Checked> before = checked.get(file.stamp());
-      if (before.isPresent() && before.get().targets().equals(targets)) {
-        return before.get(); // were the stamp forged, the load would find another digest
-      }
-      var check = new NarrowingSink(file.path(), targets, new FiniteCheck(file.path()));
-      var now = new Checked(targets, file.read(check));
-      if (file.stamp().isSettled()) {
-        checked.put(file.stamp(), now);
-      }
-      return now;
+      return new Sound(checkWeights(file), file.text(shape.vocabulary()).map(this::share));
     } catch (IOException e) {
       throw unreadable(source.path(), e);
     }
+  }
+
+  private Checked checkWeights(AdapterFile file) throws IOException {
+    List<TargetSpec> targets = share(kept.of(file.targets()));
+    checkSize(file.path(), targets);
+    Optional<Checked> before = checked.get(file.stamp());
+    if (before.isPresent() && before.get().targets().equals(targets)) {
+      return before.get(); // were the stamp forged, the load would find another digest
+    }
+    var check = new NarrowingSink(file.path(), targets, new FiniteCheck(file.path()));
+    var now = new Checked(targets, file.read(check));
+    if (file.stamp().isSettled()) {
+      checked.put(file.stamp(), now);
+    }
+    return now;
   }
 
   /** Brings a registered adapter into pages; it must be as it was at registration. */
@@ -118,7 +140,7 @@ final class AdapterLoader {
   private AdapterFile open(Path path) throws IOException {
     return ArrowAdapterFile.isNamed(path)
         ? ArrowAdapterFile.open(path, Optional.of(shape))
-        : PeftAdapterFile.open(path, plans);
+        : PeftAdapterFile.open(path, plans, links);
   }
 
   /** Adapters trained alike have equal descriptions; ten thousand of them share one. */
@@ -129,6 +151,14 @@ final class AdapterLoader {
     List<TargetSpec> fixed = List.copyOf(targets); // AdapterSpec keeps this very list
     List<TargetSpec> known = shared.putIfAbsent(fixed, fixed);
     return known == null ? fixed : known;
+  }
+
+  /** Likewise with what they say of texts, as long as one of them is registered. */
+  private AdapterText share(AdapterText text) {
+    synchronized (texts) {
+      AdapterText known = texts.computeIfAbsent(text, WeakReference::new).get();
+      return known == null ? text : known;
+    }
   }
 
   private void checkSize(Path file, List<TargetSpec> targets) {

@@ -1,6 +1,7 @@
 package dev.lorikeet.files.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
@@ -30,6 +31,7 @@ public final class PeftAdapterFile implements AdapterFile {
 
   static final String PICKLE = "adapter_model.bin";
 
+  private final AdapterFolder folder;
   private final Path path;
   private final FileChannel channel;
   private final FileStamp stamp;
@@ -38,12 +40,14 @@ public final class PeftAdapterFile implements AdapterFile {
   private final ByteBuffer config;
 
   private PeftAdapterFile(
+      AdapterFolder folder,
       Path path,
       FileChannel channel,
       FileStamp stamp,
       AdapterPlan plan,
       Path configFile,
       ByteBuffer config) {
+    this.folder = folder;
     this.configFile = configFile;
     this.config = config;
     this.path = path;
@@ -52,9 +56,19 @@ public final class PeftAdapterFile implements AdapterFile {
     this.plan = plan;
   }
 
-  /** Opens a directory and checks everything but the values of the weights. */
+  /** Opens a directory whose links lead nowhere but into Hugging Face's cache. */
   public static PeftAdapterFile open(Path directory, PeftPlans plans) throws IOException {
-    AdapterFolder folder = AdapterFolder.of(directory);
+    return open(directory, plans, TrustedLinks.ofEnvironment());
+  }
+
+  /**
+   * Opens a directory and checks everything but the values of the weights.
+   *
+   * @param trusted where links out of it may lead
+   */
+  public static PeftAdapterFile open(Path directory, PeftPlans plans, TrustedLinks trusted)
+      throws IOException {
+    AdapterFolder folder = AdapterFolder.of(directory, trusted);
     Path configFile = folder.path(CONFIG);
     ByteBuffer config = folder.read(CONFIG, PeftConfigReader.MAX_CONFIG_BYTES);
     if (!folder.has(WEIGHTS) && folder.has(PICKLE)) {
@@ -67,7 +81,8 @@ public final class PeftAdapterFile implements AdapterFile {
       ByteBuffer header = SafetensorsHeader.readBytes(Faults.ADAPTER, weights, channel);
       AdapterPlan plan =
           plans.plan(configFile, config.duplicate(), weights, header, channel.size());
-      return new PeftAdapterFile(weights, channel, folder.stamp(WEIGHTS), plan, configFile, config);
+      return new PeftAdapterFile(
+          folder, weights, channel, folder.stamp(WEIGHTS), plan, configFile, config);
     } catch (IOException | RuntimeException | Error e) {
       channel.close();
       throw e;
@@ -98,6 +113,11 @@ public final class PeftAdapterFile implements AdapterFile {
     return name.isTextual() && !name.textValue().isEmpty()
         ? Optional.of(Faults.show(name.textValue()))
         : Optional.empty();
+  }
+
+  @Override
+  public Optional<AdapterText> text(int rows) {
+    return new PeftTextReader(folder).read(rows);
   }
 
   @Override
