@@ -109,19 +109,24 @@ final class AdapterSelector {
               + mixture.shares().size());
     }
     for (Mixture.Share share : mixture.shares()) {
-      if (!isRegistered(share.adapter())) {
-        throw new LorikeetException(
-            Code.ADAPTER_NOT_FOUND, "adapter '" + share.adapter() + "' is not registered");
-      }
+      requireRegistered(adapters, share.adapter());
     }
   }
 
-  private boolean isRegistered(String adapter) {
+  /** Refuses a name that the store does not know. */
+  static void requireRegistered(AdapterStore adapters, String adapter) {
+    if (!isRegistered(adapters, adapter)) {
+      throw new LorikeetException(
+          Code.ADAPTER_NOT_FOUND, "adapter '" + adapter + "' is not registered");
+    }
+  }
+
+  private static boolean isRegistered(AdapterStore adapters, String adapter) {
     return ofStore(() -> adapters.find(adapter)).isPresent();
   }
 
   /** Asks the store, which may be anybody's. */
-  private static <T> T ofStore(Supplier<T> question) {
+  static <T> T ofStore(Supplier<T> question) {
     try {
       return question.get();
     } catch (LorikeetException e) {
@@ -190,7 +195,7 @@ final class AdapterSelector {
   private Experts experts(String name, Supplier<Experts> source) {
     Experts experts = told(name, "its adapters", source);
     for (String adapter : experts.adapters()) {
-      if (!isRegistered(adapter)) {
+      if (!isRegistered(adapters, adapter)) {
         throw failed(
             name, "chooses among adapters of which '" + adapter + "' is not registered", null);
       }
