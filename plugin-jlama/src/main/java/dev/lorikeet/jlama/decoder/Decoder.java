@@ -26,6 +26,7 @@ import dev.lorikeet.jlama.kernel.AttentionScratch;
 import dev.lorikeet.jlama.kernel.AttentionShape;
 import dev.lorikeet.jlama.kernel.RopeTable;
 import dev.lorikeet.jlama.kernel.WorkerTeam;
+import dev.lorikeet.jlama.weights.ExpertWeights;
 import dev.lorikeet.jlama.weights.ModelWeights;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
@@ -35,6 +36,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * The forward pass of a decoder over a ragged batch, with LoRA on every projection. Used by one
@@ -121,9 +123,13 @@ public final class Decoder implements StepDecoder {
     int workers = team.parallelism();
     int tokens = settings.maxTokens();
     int rows = settings.maxLogits();
-    int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
     int perToken = architecture.experts().map(Experts::perToken).orElse(1);
-    Activations a = Activations.allocate(arena, shape, tokens, perToken, rows);
+    int dense = architecture.experts().map(of -> of.dense().intermediate()).orElse(0);
+    int widest =
+        IntStream.of(shape.hidden(), shape.intermediate(), dense, shape.queryWidth())
+            .max()
+            .orElseThrow();
+    Activations a = Activations.allocate(arena, shape, tokens, perToken, dense, rows);
     this.panel = new ActivationPanel(Math.max(tokens, rows), widest, workers);
     List<Rope> rotations = architecture.attention().ropes();
     this.ropes = rotations.stream().map(rope -> table(rope, shape.headDim())).toList();
@@ -171,9 +177,9 @@ public final class Decoder implements StepDecoder {
     this.oDelta = DeltaSite.of(count, a.attention(), List.of(a.block()), O);
     this.gateUpDelta =
         architecture.mlp().gated()
-            ? DeltaSite.of(count, a.normed(), List.of(a.gate(), a.up()), GATE, UP)
-            : DeltaSite.of(count, a.normed(), List.of(a.up()), UP);
-    this.downDelta = DeltaSite.of(count, a.gate(), List.of(a.block()), DOWN);
+            ? DeltaSite.of(count, a.normed(), List.of(a.denseGate(), a.denseUp()), GATE, UP)
+            : DeltaSite.of(count, a.normed(), List.of(a.denseUp()), UP);
+    this.downDelta = DeltaSite.of(count, a.denseGate(), List.of(a.block()), DOWN);
   }
 
   private static RopeTable table(Rope rope, int headDim) {
@@ -249,9 +255,10 @@ public final class Decoder implements StepDecoder {
     layers.addDelta(qkvDelta, layer, lora);
     team.run(phases, ForwardPhases.afterQueryKeyValue(layer), ForwardPhases.afterO(layer));
     layers.addDelta(oDelta, layer, lora);
-    if (experts.isPresent()) {
+    Optional<ExpertWeights> ofLayer = model.layers().get(layer).experts();
+    if (ofLayer.isPresent()) {
       team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterChoice(layer));
-      experts.get().run(team, model.layers().get(layer).experts().orElseThrow(), tokens);
+      experts.orElseThrow().run(team, ofLayer.get(), tokens);
       return lora;
     }
     team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterGateUp(layer));

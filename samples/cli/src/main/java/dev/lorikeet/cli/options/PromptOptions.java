@@ -42,7 +42,7 @@ public final class PromptOptions {
   @Option(
       names = "--chat",
       description =
-          "Take a prompt as the user's message and apply the chat template of the adapter, if it has one, or the model.")
+          "Take a prompt as the user's message and apply the adapter's chat template, if it has one, or the model's.")
   private boolean chat;
 
   @Option(
