@@ -57,6 +57,7 @@ public final class Serving implements AutoCloseable {
   private final Relay relay = new Relay();
   private final Telemetry telemetry;
   private final LongSupplier clock;
+  private final int batchTokens;
   private final AtomicLong arrivals = new AtomicLong();
 
   /** Starts the decoding thread. */
@@ -81,6 +82,7 @@ public final class Serving implements AutoCloseable {
       LongSupplier clock) {
     Limits limits = options.limits();
     this.clock = clock;
+    this.batchTokens = limits.batchTokens();
     this.info = model.info();
     this.decoder = model.decoder();
     this.tokenizer = model.tokenizer();
@@ -247,7 +249,7 @@ public final class Serving implements AutoCloseable {
   }
 
   private void refuseIfTooLarge(Selection selection, int positions) {
-    long kvPages = decoder.kv().pagesFor(positions);
+    long kvPages = decoder.kv().mostPagesFor(positions, batchTokens);
     long adapterPages = 0;
     for (String adapter : selection.adapters()) {
       long bytes = adapters.find(adapter).map(spec -> spec.bytes()).orElse(0L);
