@@ -15,4 +15,5 @@ module dev.lorikeet.files {
   exports dev.lorikeet.files.model;
   exports dev.lorikeet.files.peft;
   exports dev.lorikeet.files.safetensors;
+  exports dev.lorikeet.files.text;
 }

@@ -164,6 +164,7 @@ public interface Lorikeet extends AutoCloseable {
     private Optional<String> store = Optional.empty();
     private Optional<String> executor = Optional.empty();
     private Optional<String> baseModel = Optional.empty();
+    private Optional<Path> chatTemplate = Optional.empty();
     private final Map<String, String> poolOptions = new HashMap<>();
     private final Map<String, String> storeOptions = new HashMap<>();
     private final Map<String, String> executorOptions = new HashMap<>();
@@ -229,6 +230,16 @@ public interface Lorikeet extends AutoCloseable {
     /** Chooses the base model plugin by name. */
     public Builder baseModel(String name) {
       baseModel = Optional.of(name);
+      return this;
+    }
+
+    /**
+     * Uses the chat template of a file for all conversations, in place of the model's and of those
+     * that adapters bring. By default an adapter's own is used for requests that name it, and the
+     * model's for all others.
+     */
+    public Builder chatTemplate(Path file) {
+      chatTemplate = Optional.of(file);
       return this;
     }
 
@@ -298,8 +309,8 @@ public interface Lorikeet extends AutoCloseable {
                     workers ->
                         executors.open(ExecutorConfig.of(workers).withOptions(executorOptions)))
                 .withOptions(modelOptions);
-        BaseModel model =
-            opened.owns(Failures.told("opening the model", () -> models.open(config)));
+        ModelConfig asked = chatTemplate.map(config::withChatTemplate).orElse(config);
+        BaseModel model = opened.owns(Failures.told("opening the model", () -> models.open(asked)));
         return new OpenLorikeet(found, pages, adapters, model, opened.keep());
       }
     }

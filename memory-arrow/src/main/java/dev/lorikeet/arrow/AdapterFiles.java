@@ -12,7 +12,6 @@ import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.peft.PeftAdapterFile;
-import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -43,6 +42,16 @@ public final class AdapterFiles {
    *     IO_FAILED} if the file can't be written
    */
   public static List<TargetSpec> convert(Path adapter, ModelShape shape, Path arrowFile) {
+    return convert(adapter, shape, arrowFile, AdapterChecks.DEFAULT);
+  }
+
+  /**
+   * Writes an adapter as {@link #convert(Path, ModelShape, Path)} does.
+   *
+   * @param checks what is asked of the adapter's folder
+   */
+  public static List<TargetSpec> convert(
+      Path adapter, ModelShape shape, Path arrowFile, AdapterChecks checks) {
     if (!arrowFile.toString().endsWith(ArrowAdapterFormat.SUFFIX)) {
       throw new LorikeetException(
           Code.INVALID_REQUEST,
@@ -51,7 +60,7 @@ public final class AdapterFiles {
               + ", found "
               + arrowFile);
     }
-    try (AdapterFile source = open(adapter, Optional.of(shape))) {
+    try (AdapterFile source = open(adapter, Optional.of(shape), checks)) {
       Path parent = arrowFile.toAbsolutePath().getParent();
       if (parent == null) {
         throw new LorikeetException(
@@ -85,8 +94,18 @@ public final class AdapterFiles {
    *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
    */
   public static List<TargetSpec> inspect(Path adapter, ModelShape shape) {
-    try (AdapterFile file = open(adapter, Optional.of(shape))) {
+    return inspect(adapter, shape, AdapterChecks.DEFAULT);
+  }
+
+  /**
+   * Reads and checks an adapter as {@link #inspect(Path, ModelShape)} does.
+   *
+   * @param checks what is asked of the adapter's folder
+   */
+  public static List<TargetSpec> inspect(Path adapter, ModelShape shape, AdapterChecks checks) {
+    try (AdapterFile file = open(adapter, Optional.of(shape), checks)) {
       file.read(new FiniteCheck(file.path()));
+      file.text(shape.vocabulary());
       return file.targets();
     } catch (IOException e) {
       throw Faults.ADAPTER.refuse(adapter, "expected a readable adapter, found: " + e, e);
@@ -102,7 +121,16 @@ public final class AdapterFiles {
    *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
    */
   public static AdapterDescription describe(Path adapter) {
-    try (AdapterFile file = open(adapter, Optional.empty())) {
+    return describe(adapter, AdapterChecks.DEFAULT);
+  }
+
+  /**
+   * Reads what an adapter says of itself as {@link #describe(Path)} does.
+   *
+   * @param checks what is asked of the adapter's folder
+   */
+  public static AdapterDescription describe(Path adapter, AdapterChecks checks) {
+    try (AdapterFile file = open(adapter, Optional.empty(), checks)) {
       return new AdapterDescription(
           ArrowAdapterFile.isNamed(adapter)
               ? AdapterDescription.Format.ARROW
@@ -130,9 +158,10 @@ public final class AdapterFiles {
     return MappedAdapter.open(arrowFile);
   }
 
-  private static AdapterFile open(Path adapter, Optional<ModelShape> shape) throws IOException {
+  private static AdapterFile open(Path adapter, Optional<ModelShape> shape, AdapterChecks checks)
+      throws IOException {
     return ArrowAdapterFile.isNamed(adapter)
         ? ArrowAdapterFile.open(adapter, shape)
-        : PeftAdapterFile.open(adapter, new PeftPlans(shape));
+        : PeftAdapterFile.open(adapter, checks.plans(shape), checks.links());
   }
 }

@@ -7,6 +7,13 @@ import dev.lorikeet.arrow.store.ArrowAdapterStore;
 import dev.lorikeet.arrow.store.KeptType;
 import dev.lorikeet.plugin.Availability;
 import dev.lorikeet.plugin.Options;
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 
 /**
  * Opens stores that read adapters into pages of the pool: PEFT directories, and Arrow files that
@@ -24,11 +31,17 @@ import dev.lorikeet.plugin.Options;
  * <p>Option {@code strict} ({@code true} or {@code false}, default {@code false}): whether an
  * adapter is refused with {@code ADAPTER_INVALID} where a module that its configuration covers has
  * no weights. By default such modules stay as the base model has them, and a warning counts them.
+ *
+ * <p>Option {@code trusted-links} (folders, separated as in {@code PATH}; none by default): where
+ * the files of an adapter's folder may be links to, beside the folder itself and Hugging Face's
+ * cache. Other links are refused with {@code ADAPTER_INVALID}.
  */
 public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
   private static final String PREFETCH_THREADS = "prefetch-threads";
   private static final String ELEMENT_TYPE = "element-type";
   private static final String STRICT = "strict";
+  private static final String TRUSTED_LINKS = "trusted-links";
+  private static final String DIRECTORIES = "directories separated by '" + File.pathSeparator + "'";
 
   /** Creates the provider; does no work. */
   public ArrowAdapterStoreProvider() {}
@@ -56,11 +69,32 @@ public final class ArrowAdapterStoreProvider implements AdapterStoreProvider {
             config.options(),
             PREFETCH_THREADS,
             ELEMENT_TYPE,
-            STRICT);
+            STRICT,
+            TRUSTED_LINKS);
+    var checks = new AdapterChecks(options.flag(STRICT, false), trustedLinks(options));
     return new ArrowAdapterStore(
         config,
         options.number(PREFETCH_THREADS, 2, 1, 64),
         options.choice(ELEMENT_TYPE, KeptType.STORED),
-        options.flag(STRICT, false));
+        checks.plans(Optional.of(config.shape())),
+        checks.links());
+  }
+
+  private static List<Path> trustedLinks(Options options) {
+    if (!options.has(TRUSTED_LINKS)) {
+      return List.of();
+    }
+    try {
+      List<Path> folders =
+          Arrays.stream(options.required(TRUSTED_LINKS).split(File.pathSeparator, -1))
+              .map(Path::of)
+              .toList();
+      if (folders.stream().allMatch(Files::isDirectory)) {
+        return folders;
+      }
+      throw options.refusal(TRUSTED_LINKS, DIRECTORIES);
+    } catch (InvalidPathException e) {
+      throw options.refusal(TRUSTED_LINKS, DIRECTORIES);
+    }
   }
 }

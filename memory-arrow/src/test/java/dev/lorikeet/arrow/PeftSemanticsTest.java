@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.TargetSpec;
+import dev.lorikeet.files.UserEnvironment;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
+import dev.lorikeet.files.peft.TrustedLinks;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
@@ -22,6 +24,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
@@ -203,6 +206,66 @@ class PeftSemanticsTest {
     Files.createSymbolicLink(
         directory.resolve("hub/models--trick/blobs"), directory.resolve("secret"));
     assertThrows(LorikeetException.class, () -> open(trick));
+  }
+
+  @Test
+  void linksIntoTrustedFoldersAreFollowedAndNoOthers() throws IOException {
+    var writer = writer("{\"target_modules\": [\"layers.0.self_attn.q_proj\"]}");
+    add(writer, 0, Projection.Q, 4);
+    Path store = directory.resolve("store");
+    Path adapter = writer.write(directory.resolve("adapter"));
+    link(adapter, store.resolve("a/b"), store.resolve("a/b"));
+    var refusal = assertThrows(LorikeetException.class, () -> open(adapter));
+    assertTrue(refusal.getMessage().contains("found a link to"), refusal::getMessage);
+    assertTrue(refusal.getMessage().contains("'trusted-links'"), refusal::getMessage);
+    assertTrue(refusal.getMessage().contains("--trust-links"), refusal::getMessage);
+
+    TrustedLinks none = TrustedLinks.of(environment(directory.resolve("hub")));
+    assertTrue(open(adapter, none.with(List.of(store))));
+    Path named = Files.createSymbolicLink(directory.resolve("named"), store);
+    assertTrue(open(adapter, none.with(List.of(named))));
+    TrustedLinks beside = none.with(List.of(Files.createDirectory(directory.resolve("sto"))));
+    assertThrows(LorikeetException.class, () -> open(adapter, beside));
+    // What is trusted is where the file really lies.
+    Files.createDirectories(directory.resolve("sto/x"));
+    Path second = writer.write(directory.resolve("second"));
+    link(second, directory.resolve("elsewhere"), directory.resolve("sto/../elsewhere"));
+    assertThrows(LorikeetException.class, () -> open(second, beside));
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> TrustedLinks.ofEnvironment().with(List.of(directory.resolve("absent"))));
+  }
+
+  @Test
+  void linksIntoTheHubCacheOfTheEnvironmentLeadToItsBlobs() throws IOException {
+    var writer = writer("{\"target_modules\": [\"layers.0.self_attn.q_proj\"]}");
+    add(writer, 0, Projection.Q, 4);
+    Path cache = directory.resolve("cache");
+    TrustedLinks trusted = TrustedLinks.of(environment(cache));
+    Path local = writer.write(directory.resolve("local"));
+    Path blobs = cache.resolve("models--acme--bird/blobs");
+    link(local, blobs, blobs);
+    assertTrue(open(local, trusted));
+    Path other = directory.resolve("other");
+    assertThrows(LorikeetException.class, () -> open(local, TrustedLinks.of(environment(other))));
+
+    Path token = writer.write(directory.resolve("token"));
+    link(token, cache.resolve("models--acme--bird/refs"), cache.resolve("models--acme--bird/refs"));
+    assertThrows(LorikeetException.class, () -> open(token, trusted));
+    Path loose = writer.write(directory.resolve("loose"));
+    link(loose, cache, cache);
+    assertThrows(LorikeetException.class, () -> open(loose, trusted));
+  }
+
+  private static UserEnvironment environment(Path cache) {
+    return new UserEnvironment(Map.of("HF_HUB_CACHE", cache.toString()), new Properties());
+  }
+
+  private static boolean open(Path adapter, TrustedLinks trusted) throws IOException {
+    try (AdapterFile file =
+        PeftAdapterFile.open(adapter, new PeftPlans(Optional.of(SHAPE)), trusted)) {
+      return !file.targets().isEmpty();
+    }
   }
 
   /** Moves the files of an adapter to a folder, and links to them by a path. */

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -47,6 +48,7 @@ class FamilyShapesTest {
         "granite",
         "llama",
         "ministral",
+        "ministral3",
         "mistral",
         "mixtral",
         "olmo2",
@@ -78,6 +80,7 @@ class FamilyShapesTest {
         "gemma2",
         "gemma3_text",
         "granite",
+        "ministral3",
         "mistral",
         "mixtral",
         "olmo2",
@@ -163,6 +166,7 @@ class FamilyShapesTest {
       config.put("n_head", heads);
       config.put("n_positions", 200);
       config.put("n_inner", random.nextBoolean() ? null : 8 * (1 + random.nextInt(40)));
+      config.put("activation_function", random.nextBoolean() ? "gelu" : "gelu_new");
       return config;
     }
     config.put("hidden_size", hidden);
@@ -174,6 +178,9 @@ class FamilyShapesTest {
     config.put("tie_word_embeddings", random.nextBoolean());
     if (!derived) {
       config.put("head_dim", headDim);
+    }
+    if (random.nextInt(3) == 0) {
+      config.put(family.matches("gemma[23].*") ? "hidden_activation" : "hidden_act", "gelu");
     }
     switch (family) {
       case "gemma2", "gemma3_text" -> {
@@ -222,6 +229,30 @@ class FamilyShapesTest {
         config.put("num_experts_per_tok", 1 + random.nextInt(experts));
         config.put("moe_intermediate_size", 4 * (1 + random.nextInt(40)));
         config.put("norm_topk_prob", random.nextBoolean());
+        config.put("decoder_sparse_step", 1 + random.nextInt(3));
+        config.put(
+            "mlp_only_layers",
+            IntStream.range(0, layers).filter(layer -> random.nextInt(3) == 0).boxed().toList());
+      }
+      case "ministral3" -> {
+        config.put("sliding_window", random.nextInt(3) == 0 ? window : null);
+        config.put(
+            "rope_parameters",
+            Map.of(
+                "rope_type",
+                "yarn",
+                "rope_theta",
+                1e4 * (1 + random.nextInt(100)),
+                "factor",
+                1 + 15 * random.nextDouble(),
+                "original_max_position_embeddings",
+                8 + random.nextInt(100),
+                "mscale",
+                1.0,
+                "mscale_all_dim",
+                1.0,
+                "llama_4_scaling_beta",
+                random.nextDouble()));
       }
       case "ministral", "mistral", "starcoder2" -> config.put("sliding_window", window);
       default -> {}

@@ -54,6 +54,15 @@ public interface AdapterStore extends AutoCloseable {
   /** Returns the description of a registered adapter. */
   Optional<AdapterSpec> find(String id);
 
+  /**
+   * Returns what a registered adapter's files say of texts, as they were at registration; reads no
+   * files. Empty, as it always is by default, where they say nothing or the name is unknown: then
+   * the base model's chat template and tokenizer are all there is.
+   */
+  default Optional<AdapterText> text(String id) {
+    return Optional.empty();
+  }
+
   /** Returns the descriptions of all registered adapters, sorted by name. */
   List<AdapterSpec> list();
 

@@ -6,6 +6,7 @@ import dev.lorikeet.executor.Workers;
 import dev.lorikeet.memory.PagePool;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -18,13 +19,16 @@ import java.util.function.Function;
  * @param adapters where adapters come from; must outlive the model
  * @param executor opens the LoRA executor on the model's own worker threads; the model closes it
  * @param options settings of the chosen provider; an unknown key is refused
+ * @param chatTemplate a file with the chat template to use, in place of the model's and of those
+ *     that adapters bring; empty for theirs
  */
 public record ModelConfig(
     Path directory,
     PagePool pool,
     AdapterStore adapters,
     Function<Workers, LoraExecutor> executor,
-    Map<String, String> options) {
+    Map<String, String> options,
+    Optional<Path> chatTemplate) {
   public ModelConfig {
     options = Map.copyOf(options);
   }
@@ -35,16 +39,21 @@ public record ModelConfig(
       PagePool pool,
       AdapterStore adapters,
       Function<Workers, LoraExecutor> executor) {
-    return new ModelConfig(directory, pool, adapters, executor, Map.of());
+    return new ModelConfig(directory, pool, adapters, executor, Map.of(), Optional.empty());
   }
 
   /** Returns the same with these settings of the provider. */
   public ModelConfig withOptions(Map<String, String> options) {
-    return new ModelConfig(directory, pool, adapters, executor, options);
+    return new ModelConfig(directory, pool, adapters, executor, options, chatTemplate);
   }
 
   /** Returns the same for another directory, such as the one that a name turned out to mean. */
   public ModelConfig withDirectory(Path value) {
-    return new ModelConfig(value, pool, adapters, executor, options);
+    return new ModelConfig(value, pool, adapters, executor, options, chatTemplate);
+  }
+
+  /** Returns the same with a file whose chat template is used for all conversations. */
+  public ModelConfig withChatTemplate(Path file) {
+    return new ModelConfig(directory, pool, adapters, executor, options, Optional.of(file));
   }
 }

@@ -2,6 +2,7 @@ package dev.lorikeet.arrow.store;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.adapter.AdapterSource;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.TargetSpec;
@@ -16,16 +17,19 @@ import dev.lorikeet.files.adapter.WeightPlaces;
 import dev.lorikeet.files.adapter.WeightTable;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
+import dev.lorikeet.files.peft.TrustedLinks;
 import dev.lorikeet.memory.PageOwner;
 import dev.lorikeet.memory.PagePool;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
+import java.lang.ref.WeakReference;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
@@ -38,6 +42,7 @@ final class AdapterLoader {
 
   private final ModelShape shape;
   private final PeftPlans plans;
+  private final TrustedLinks links;
   private final PagePool pool;
   private final KeptType kept;
   private final Optional<Path> model;
@@ -46,14 +51,18 @@ final class AdapterLoader {
   /** Digests of weights that were checked, so that files linked many times are read once. */
   private final RecentlyUsed<FileStamp, Checked> checked = new RecentlyUsed<>(MAX_STAMPS);
 
+  private final Map<AdapterText, WeakReference<AdapterText>> texts = new WeakHashMap<>();
+
   /**
    * Creates a loader of adapters.
    *
-   * @param strict whether every module that an adapter's configuration covers must have weights
+   * @param plans what is asked of PEFT adapters
+   * @param links where links out of their folders may lead
    */
-  AdapterLoader(StoreConfig config, KeptType kept, boolean strict) {
+  AdapterLoader(StoreConfig config, KeptType kept, PeftPlans plans, TrustedLinks links) {
     this.shape = config.shape();
-    plans = strict ? PeftPlans.strict(Optional.of(shape)) : new PeftPlans(Optional.of(shape));
+    this.plans = plans;
+    this.links = links;
     this.pool = config.pool();
     this.kept = kept;
     this.model = config.model();
@@ -68,16 +77,31 @@ final class AdapterLoader {
    */
   record Checked(List<TargetSpec> targets, List<PartSpec> parts, long digest) {}
 
+  /**
+   * An adapter that may be registered.
+   *
+   * @param weights what there is of weights
+   * @param text what its files say of texts
+   */
+  record Sound(Checked weights, Optional<AdapterText> text) {}
+
   /** Reads and checks an adapter, all its weights included. */
-  Checked check(AdapterSource source) {
-    try (AdapterFile file = open(source.path());
-        BaseMatrices base = new BaseMatrices(model, shape)) {
-      List<TargetSpec> targets = share(kept.of(file.targets()));
-      Optional<Checked> before = checked.get(file.stamp());
-      if (before.isPresent() && before.get().targets().equals(targets)) {
-        checkSize(file.path(), targets, before.get().parts());
-        return before.get(); // were the stamp forged, the load would find another digest
-      }
+  Sound check(AdapterSource source) {
+    try (AdapterFile file = open(source.path())) {
+      return new Sound(checkWeights(file), file.text(shape.vocabulary()).map(this::share));
+    } catch (IOException e) {
+      throw unreadable(source.path(), e);
+    }
+  }
+
+  private Checked checkWeights(AdapterFile file) throws IOException {
+    List<TargetSpec> targets = share(kept.of(file.targets()));
+    Optional<Checked> before = checked.get(file.stamp());
+    if (before.isPresent() && before.get().targets().equals(targets)) {
+      checkSize(file.path(), targets, before.get().parts());
+      return before.get(); // were the stamp forged, the load would find another digest
+    }
+    try (BaseMatrices base = new BaseMatrices(model, shape)) {
       var copies = new CopyCheck(file.parts(), base, new FiniteCheck(file.path()));
       var check = new NarrowingSink(file.path(), targets, copies);
       long digest = file.read(check);
@@ -91,8 +115,6 @@ final class AdapterLoader {
         checked.put(file.stamp(), now);
       }
       return now;
-    } catch (IOException e) {
-      throw unreadable(source.path(), e);
     }
   }
 
@@ -166,7 +188,7 @@ final class AdapterLoader {
   private AdapterFile open(Path path) throws IOException {
     return ArrowAdapterFile.isNamed(path)
         ? ArrowAdapterFile.open(path, Optional.of(shape))
-        : PeftAdapterFile.open(path, plans);
+        : PeftAdapterFile.open(path, plans, links);
   }
 
   /** Adapters trained alike have equal descriptions; ten thousand of them share one. */
@@ -177,6 +199,14 @@ final class AdapterLoader {
     List<TargetSpec> fixed = List.copyOf(targets); // AdapterSpec keeps this very list
     List<TargetSpec> known = shared.putIfAbsent(fixed, fixed);
     return known == null ? fixed : known;
+  }
+
+  /** Likewise with what they say of texts, as long as one of them is registered. */
+  private AdapterText share(AdapterText text) {
+    synchronized (texts) {
+      AdapterText known = texts.computeIfAbsent(text, WeakReference::new).get();
+      return known == null ? text : known;
+    }
   }
 
   private void checkSize(Path file, List<TargetSpec> targets, List<PartSpec> parts) {

@@ -5,9 +5,12 @@ import dev.lorikeet.adapter.AdapterLease;
 import dev.lorikeet.adapter.AdapterSource;
 import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.adapter.AdapterStore;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.StoreConfig;
 import dev.lorikeet.adapter.StoreStats;
 import dev.lorikeet.files.Faults;
+import dev.lorikeet.files.peft.PeftPlans;
+import dev.lorikeet.files.peft.TrustedLinks;
 import dev.lorikeet.memory.PagePool;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -63,16 +66,18 @@ public final class ArrowAdapterStore implements AdapterStore {
   /**
    * Opens a store that reads ahead with so many threads and keeps weights in such a type.
    *
-   * @param strict whether every module that an adapter's configuration covers must have weights
+   * @param plans what is asked of PEFT adapters
+   * @param links where links out of their folders may lead
    */
-  public ArrowAdapterStore(StoreConfig config, int prefetchThreads, KeptType kept, boolean strict) {
+  public ArrowAdapterStore(
+      StoreConfig config, int prefetchThreads, KeptType kept, PeftPlans plans, TrustedLinks links) {
     pool = config.pool();
     if (!pool.device().isHost()) {
       throw new IllegalArgumentException(
           "adapter store plugin 'arrow': expected a page pool in host memory, found one on "
               + pool.device());
     }
-    loader = new AdapterLoader(config, kept, strict);
+    loader = new AdapterLoader(config, kept, plans, links);
     threads = new LoadThreads(prefetchThreads);
     pressure = pool.onPressure(this::evict);
   }
@@ -84,7 +89,8 @@ public final class ArrowAdapterStore implements AdapterStore {
     }
     var check = new Load<>(() -> loader.check(source));
     startNow(check);
-    AdapterLoader.Checked checked = check.await();
+    AdapterLoader.Sound sound = check.await();
+    AdapterLoader.Checked checked = sound.weights();
     int[] freed;
     AdapterSpec spec;
     synchronized (lock) {
@@ -93,7 +99,8 @@ public final class ArrowAdapterStore implements AdapterStore {
           AdapterSpec.of(
               source.id(), GENERATIONS.incrementAndGet(), checked.targets(), checked.parts());
       Registration old =
-          byName.put(source.id(), new Registration(spec, source.path(), checked.digest()));
+          byName.put(
+              source.id(), new Registration(spec, source.path(), checked.digest(), sound.text()));
       freed = old == null ? NOTHING : retire(old);
     }
     free(freed);
@@ -193,6 +200,14 @@ public final class ArrowAdapterStore implements AdapterStore {
     synchronized (lock) {
       requireOpen();
       return Optional.ofNullable(byName.get(id)).map(registration -> registration.spec);
+    }
+  }
+
+  @Override
+  public Optional<AdapterText> text(String id) {
+    synchronized (lock) {
+      requireOpen();
+      return Optional.ofNullable(byName.get(id)).flatMap(registration -> registration.text);
     }
   }
 
@@ -339,6 +354,7 @@ public final class ArrowAdapterStore implements AdapterStore {
   /** Marks a registration as gone; returns the pages to free now. Holds the lock. */
   private int[] retire(Registration registration) {
     registration.retired = true;
+    registration.text = Optional.empty();
     return idle.contains(registration) ? takeWeights(registration) : NOTHING;
   }
 

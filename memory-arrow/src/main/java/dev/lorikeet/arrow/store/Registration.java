@@ -1,6 +1,7 @@
 package dev.lorikeet.arrow.store;
 
 import dev.lorikeet.adapter.AdapterSpec;
+import dev.lorikeet.adapter.AdapterText;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -19,12 +20,16 @@ final class Registration {
   /** Whether the name is gone or means a later registration: free the weights when pins reach 0. */
   boolean retired;
 
+  /** What the files say of texts; nothing once it is retired, since leases do not need it. */
+  Optional<AdapterText> text;
+
   Optional<Resident> resident = Optional.empty();
   Optional<Load<Resident>> load = Optional.empty();
 
-  Registration(AdapterSpec spec, Path path, long digest) {
+  Registration(AdapterSpec spec, Path path, long digest, Optional<AdapterText> text) {
     this.spec = spec;
     this.path = path;
     this.digest = digest;
+    this.text = text;
   }
 }

@@ -44,6 +44,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * The forward pass of a decoder over a ragged batch, with LoRA on every projection. Used by one
@@ -136,9 +137,13 @@ public final class Decoder implements StepDecoder {
     int workers = team.parallelism();
     int tokens = settings.maxTokens();
     int rows = settings.maxLogits();
-    int widest = Math.max(Math.max(shape.hidden(), shape.intermediate()), shape.queryWidth());
     int perToken = architecture.experts().map(Experts::perToken).orElse(1);
-    Activations a = Activations.allocate(arena, shape, tokens, perToken, rows);
+    int dense = architecture.experts().map(of -> of.dense().intermediate()).orElse(0);
+    int widest =
+        IntStream.of(shape.hidden(), shape.intermediate(), dense, shape.queryWidth())
+            .max()
+            .orElseThrow();
+    Activations a = Activations.allocate(arena, shape, tokens, perToken, dense, rows);
     this.panel = new ActivationPanel(Math.max(tokens, rows), widest, workers);
     List<Rope> rotations = architecture.attention().ropes();
     this.ropes = rotations.stream().map(rope -> table(rope, shape.headDim())).toList();
@@ -199,9 +204,9 @@ public final class Decoder implements StepDecoder {
     this.oDelta = DeltaSite.of(count, a.attention(), List.of(a.block()), O);
     this.gateUpDelta =
         architecture.mlp().gated()
-            ? DeltaSite.of(count, a.normed(), List.of(a.gate(), a.up()), GATE, UP)
-            : DeltaSite.of(count, a.normed(), List.of(a.up()), UP);
-    this.downDelta = DeltaSite.of(count, a.gate(), List.of(a.block()), DOWN);
+            ? DeltaSite.of(count, a.normed(), List.of(a.denseGate(), a.denseUp()), GATE, UP)
+            : DeltaSite.of(count, a.normed(), List.of(a.denseUp()), UP);
+    this.downDelta = DeltaSite.of(count, a.denseGate(), List.of(a.block()), DOWN);
   }
 
   private static RopeTable table(Rope rope, int headDim) {
@@ -293,8 +298,9 @@ public final class Decoder implements StepDecoder {
     layers.addDelta(qkvDelta, layer, lora);
     team.run(phases, ForwardPhases.afterQueryKeyValue(layer), ForwardPhases.afterO(layer));
     layers.addDelta(oDelta, layer, lora);
-    if (experts.isPresent()) {
-      forwardExperts(experts.get(), layer, lora, tokens);
+    Optional<ExpertWeights> ofLayer = model.layers().get(layer).experts();
+    if (ofLayer.isPresent()) {
+      forwardExperts(ofLayer.get(), layer, lora, tokens);
       return lora;
     }
     team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterGateUp(layer));
@@ -304,8 +310,8 @@ public final class Decoder implements StepDecoder {
     return lora;
   }
 
-  private void forwardExperts(ExpertPhases of, int layer, LoraBatch lora, int tokens) {
-    ExpertWeights weights = model.layers().get(layer).experts().orElseThrow();
+  private void forwardExperts(ExpertWeights weights, int layer, LoraBatch lora, int tokens) {
+    ExpertPhases of = experts.orElseThrow();
     if (changes.changesRouters()) {
       team.run(phases, ForwardPhases.afterO(layer), ForwardPhases.afterRoute(layer));
       of.addRouterDelta(layers, layer, lora);

@@ -1,8 +1,7 @@
 package dev.lorikeet.jlama.decoder;
 
-import static dev.lorikeet.files.model.Mlp.Activation.GELU_TANH;
-
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Attention.QueryScaling;
 import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.files.model.Multipliers;
 import dev.lorikeet.files.model.Norm.Place;
@@ -116,19 +115,30 @@ final class ForwardPhases implements WorkerTeam.Phases {
    * @param epsilon of norms
    * @param mlp the MLP
    * @param multipliers factors on the way
+   * @param queries how queries grow with their positions, if they do
    */
-  record Formula(float embedding, double epsilon, Mlp mlp, Multipliers multipliers) {
+  record Formula(
+      float embedding,
+      double epsilon,
+      Mlp mlp,
+      Multipliers multipliers,
+      Optional<QueryScaling> queries) {
     static Formula of(Architecture architecture, WeightMatrix embedding) {
       Multipliers m = architecture.multipliers();
       float factor = (float) m.embedding();
       if (m.roundedToWeights() && embedding instanceof WeightMatrix.Floats floats) {
         factor = floats.type().round(factor);
       }
-      if (!architecture.mlp().gated() && architecture.mlp().activation() != GELU_TANH) {
+      if (!architecture.mlp().gated() && !architecture.mlp().activation().isGelu()) {
         throw new IllegalArgumentException(
             "decoder: expected GELU in an MLP without a gate, found " + architecture.mlp());
       }
-      return new Formula(factor, architecture.norm().epsilon(), architecture.mlp(), m);
+      return new Formula(
+          factor,
+          architecture.norm().epsilon(),
+          architecture.mlp(),
+          m,
+          architecture.attention().queryScaling());
     }
 
     boolean changesLogits() {
@@ -346,6 +356,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
           elementwise.rope(a.q(), of.rope().get(), batch, tokens, shard);
           elementwise.rope(a.k(), of.rope().get(), batch, tokens, shard);
         }
+        scaleQueries(shard);
         attention.write(of.shape(), batch, layer, a.k(), a.v(), pool, shard);
       }
       case ATTEND ->
@@ -371,21 +382,21 @@ final class ForwardPhases implements WorkerTeam.Phases {
       case CHOOSE -> experts.orElseThrow().choose(tokens, shard);
       case GATE_UP -> {
         if (formula.mlp().gated()) {
-          matMul.multiply(weights.gate().weight(), panel, a.gate(), shard);
+          matMul.multiply(weights.gate().weight(), panel, a.denseGate(), shard);
         }
-        matMul.multiply(weights.up().weight(), panel, a.up(), shard);
+        matMul.multiply(weights.up().weight(), panel, a.denseUp(), shard);
       }
       case GATE_UP_BIAS -> {
         if (formula.mlp().gated()) {
-          addBias(weights.gate(), a.gate(), shard);
+          addBias(weights.gate(), a.denseGate(), shard);
         }
-        addBias(weights.up(), a.up(), shard);
+        addBias(weights.up(), a.denseUp(), shard);
       }
       case ACTIVATE -> {
         changes.apply(layer, Projection.GATE, a.gate(), tokens, shard);
         changes.apply(layer, Projection.UP, a.up(), tokens, shard);
         activate(shard);
-        matMul.pack(panel, a.gate(), tokens, shard);
+        matMul.pack(panel, a.denseGate(), tokens, shard);
       }
       case DOWN -> matMul.multiply(weights.down().weight(), panel, a.block(), shard);
       case DOWN_BIAS -> addBias(weights.down(), a.block(), shard);
@@ -463,12 +474,29 @@ final class ForwardPhases implements WorkerTeam.Phases {
     }
   }
 
+  /** Multiplies the queries of tokens that lie beyond the first training's positions. */
+  private void scaleQueries(Shard shard) {
+    if (formula.queries().isEmpty()) {
+      return;
+    }
+    int tokens = batch.tokens();
+    for (int t = shard.first(tokens); t < shard.end(tokens); t++) {
+      float factor = (float) formula.queries().get().at(batch.position(t));
+      if (factor != 1) {
+        elementwise.cap(a.q(), t, factor, 0);
+      }
+    }
+  }
+
   private void activate(Shard shard) {
     int tokens = batch.tokens();
-    if (formula.mlp().gated()) {
-      activate(elementwise, formula.mlp(), a.gate(), a.up(), tokens, shard);
+    Mlp mlp = formula.mlp();
+    if (mlp.gated()) {
+      activate(elementwise, mlp, a.denseGate(), a.denseUp(), tokens, shard);
+    } else if (mlp.activation() == Mlp.Activation.GELU) {
+      elementwise.erfGelu(a.denseUp(), a.denseGate(), tokens, shard);
     } else {
-      elementwise.gelu(a.up(), a.gate(), tokens, shard);
+      elementwise.gelu(a.denseUp(), a.denseGate(), tokens, shard);
     }
   }
 
@@ -478,6 +506,7 @@ final class ForwardPhases implements WorkerTeam.Phases {
     switch (mlp.activation()) {
       case SILU -> elementwise.swiGlu(gate, up, gate, rows, shard);
       case GELU_TANH -> elementwise.geGlu(gate, up, gate, rows, shard);
+      case GELU -> elementwise.erfGeGlu(gate, up, gate, rows, shard);
     }
   }
 

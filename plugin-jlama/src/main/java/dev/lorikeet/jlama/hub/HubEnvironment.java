@@ -1,5 +1,6 @@
 package dev.lorikeet.jlama.hub;
 
+import dev.lorikeet.files.UserEnvironment;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
@@ -40,21 +41,11 @@ record HubEnvironment(Map<String, String> variables, Properties properties) {
   }
 
   Path huggingFaceCache() {
-    return variable("HF_HUB_CACHE")
-        .or(() -> variable("HUGGINGFACE_HUB_CACHE"))
-        .map(this::path)
-        .orElseGet(() -> huggingFaceHome().resolve("hub"));
+    return user().huggingFaceCache();
   }
 
-  private Path huggingFaceHome() {
-    return variable("HF_HOME")
-        .map(this::path)
-        .orElseGet(
-            () ->
-                variable("XDG_CACHE_HOME")
-                    .map(this::path)
-                    .orElseGet(() -> home().resolve(".cache"))
-                    .resolve("huggingface"));
+  private UserEnvironment user() {
+    return new UserEnvironment(variables, properties);
   }
 
   URI endpoint() {
@@ -78,7 +69,7 @@ record HubEnvironment(Map<String, String> variables, Properties properties) {
     Path file =
         variable("HF_TOKEN_PATH")
             .map(this::path)
-            .orElseGet(() -> huggingFaceHome().resolve("token"));
+            .orElseGet(() -> user().huggingFaceHome().resolve("token"));
     try {
       if (Files.isRegularFile(file) && Files.size(file) <= MAX_TOKEN_BYTES) {
         return Optional.of(Files.readString(file).strip()).filter(text -> !text.isEmpty());
@@ -97,9 +88,7 @@ record HubEnvironment(Map<String, String> variables, Properties properties) {
   }
 
   private Optional<String> variable(String name) {
-    return Optional.ofNullable(variables.get(name))
-        .map(String::strip)
-        .filter(text -> !text.isEmpty());
+    return user().variable(name);
   }
 
   private Optional<String> property(String name) {
@@ -109,12 +98,10 @@ record HubEnvironment(Map<String, String> variables, Properties properties) {
   }
 
   private Path home() {
-    return Path.of(properties.getProperty("user.home", ""));
+    return user().home();
   }
 
   private Path path(String text) {
-    return text.equals("~") || text.startsWith("~/")
-        ? home().resolve(text.substring(Math.min(2, text.length())))
-        : Path.of(text);
+    return user().path(text);
   }
 }

@@ -37,7 +37,12 @@ enum RepositoryKind {
   },
 
   /** A PEFT adapter. */
-  ADAPTER("adapter_model.safetensors", "adapter_config.json");
+  ADAPTER("adapter_model.safetensors", "adapter_config.json") {
+    @Override
+    boolean wants(String name) {
+      return TEXTS.matcher(name).matches() || name.equals("tokenizer.json");
+    }
+  };
 
   private static final int MAX_FILES = 2000;
   private static final long MAX_TEXT_BYTES = 256L << 20;

@@ -98,6 +98,19 @@ public sealed interface Elementwise permits ScalarElementwise, VectorElementwise
   void gelu(Rows x, Rows y, int tokens, Shard shard);
 
   /**
+   * y = erfGelu(gate) * up, with {@link #erfGelu} and one more rounding. y may be gate or up.
+   *
+   * @param up as many columns as gate has
+   */
+  void erfGeGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard);
+
+  /**
+   * y = x / 2 * (1 + erf(x / sqrt(2))), as Hugging Face's gelu. y may be x. The error is below
+   * 2^-22 |x|, and for x above -13 below 2^-20 of the result. Infinities give infinity and 0.
+   */
+  void erfGelu(Rows x, Rows y, int tokens, Shard shard);
+
+  /**
    * Rotary position embedding in place, in the rotate-half layout: elements i and i + h of a head,
    * with h the number of frequencies, become (a cos - b sin, b cos + a sin). Elements from 2h on
    * stay as they are.

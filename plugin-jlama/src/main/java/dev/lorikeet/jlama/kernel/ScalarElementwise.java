@@ -168,6 +168,29 @@ final class ScalarElementwise implements Elementwise {
     }
   }
 
+  @Override
+  public void erfGeGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    gate.check("gate", tokens, gate.columns());
+    up.check("up", tokens, gate.columns());
+    y.check("y", tokens, gate.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < gate.columns(); i++) {
+        y.set(token, i, Erf.gelu(gate.get(token, i)) * up.get(token, i));
+      }
+    }
+  }
+
+  @Override
+  public void erfGelu(Rows x, Rows y, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    y.check("y", tokens, x.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < x.columns(); i++) {
+        y.set(token, i, Erf.gelu(x.get(token, i)));
+      }
+    }
+  }
+
   private static float gelu(double x) {
     double u = Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x);
     return x == Double.NEGATIVE_INFINITY ? 0 : (float) (x / (1 + Math.exp(-2 * u)));

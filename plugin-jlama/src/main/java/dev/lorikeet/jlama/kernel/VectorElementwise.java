@@ -287,6 +287,30 @@ final class VectorElementwise implements Elementwise {
     }
   }
 
+  @Override
+  public void erfGeGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    int columns = gate.columns();
+    long ga = gate.address("gate", tokens, columns);
+    long ua = up.address("up", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      ErfKernels.gelu(
+          ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
+    }
+  }
+
+  @Override
+  public void erfGelu(Rows x, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      ErfKernels.gelu(xa + token * x.stride(), 0, ya + token * y.stride(), columns);
+    }
+  }
+
   /** Replaces {@code count} elements by exp(x - shift). */
   static void exp(long at, int count, float shift) {
     long a = at & ADDRESS;

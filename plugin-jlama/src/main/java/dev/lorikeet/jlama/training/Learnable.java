@@ -47,6 +47,9 @@ final class Learnable {
     if (attention.softCap().isPresent()) {
       found.add("capped scores");
     }
+    if (attention.queryScaling().isPresent()) {
+      found.add("queries that grow with their positions");
+    }
     boolean alike =
         attention.layers().stream().allMatch(l -> l.equals(attention.layers().getFirst()));
     if (!alike) {

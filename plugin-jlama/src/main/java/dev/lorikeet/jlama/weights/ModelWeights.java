@@ -180,6 +180,11 @@ public final class ModelWeights implements AutoCloseable {
     for (ModuleNames.Module module : config.shape().modules().modules()) {
       read(reader, config, prefix, module, linears);
     }
+    config
+        .experts()
+        .filter(experts -> !experts.in(layer))
+        .ifPresent(
+            experts -> readDense(reader, config, prefix, experts.dense().intermediate(), linears));
     Map<Norm.Place, Optional<LayerWeights.Norm>> norms = new EnumMap<>(Norm.Place.class);
     for (Norm.Place place : Norm.Place.values()) {
       Optional<String> name = Optional.ofNullable(names.norms().get(place));
@@ -191,7 +196,31 @@ public final class ModelWeights implements AutoCloseable {
         norms,
         ofQueryOrKey(reader, config, prefix + names.queryNorm(), shape.queryWidth()),
         ofQueryOrKey(reader, config, prefix + names.keyNorm(), shape.kvWidth()),
-        config.experts().map(experts -> experts(reader, shape, prefix, experts)));
+        config
+            .experts()
+            .filter(experts -> experts.in(layer))
+            .map(experts -> experts(reader, shape, prefix, experts)));
+  }
+
+  /** Reads the MLP of a layer without experts in a model that has them. */
+  private static void readDense(
+      TensorReader reader,
+      Architecture config,
+      String prefix,
+      int intermediate,
+      Map<Projection, Linear> linears) {
+    ModelShape shape =
+        config.shape().toBuilder().intermediate(intermediate).modules(ModuleNames.LLAMA).build();
+    for (Projection projection : List.of(Projection.GATE, Projection.UP, Projection.DOWN)) {
+      linears.put(
+          projection,
+          new Linear(
+              reader.matrix(
+                  prefix + projection.path() + ".weight",
+                  shape.outFeatures(projection),
+                  shape.inFeatures(projection)),
+              Optional.empty()));
+    }
   }
 
   private static ExpertWeights experts(

@@ -147,7 +147,7 @@ public final class ReferenceForward {
         deltas.layerInput(l, t, h.clone());
         q[t] = linear(layer.q(), h);
         deltas.add(l, Projection.Q, t, h, q[t]);
-        q[t] = rotate(normOfQueryOrKey(q[t], layer.queryNorm()), t, rope);
+        q[t] = scaled(rotate(normOfQueryOrKey(q[t], layer.queryNorm()), t, rope), t);
         k[t] = linear(layer.k(), h);
         deltas.add(l, Projection.K, t, h, k[t]);
         k[t] = rotate(normOfQueryOrKey(k[t], layer.keyNorm()), t, rope);
@@ -223,7 +223,20 @@ public final class ReferenceForward {
       case SILU -> x / (1 + Math.exp(-x));
       case GELU_TANH ->
           x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+      case GELU -> x / 2 + x / 2 * erf(x / Math.sqrt(2));
     };
+  }
+
+  /** By Simpson's rule over the density, which is smooth enough for float64 with small steps. */
+  private static double erf(double x) {
+    double end = Math.clamp(x, -6.5, 6.5);
+    int steps = 400;
+    double h = end / steps;
+    double sum = 1 + Math.exp(-end * end);
+    for (int i = 1; i < steps; i++) {
+      sum += (i % 2 == 0 ? 2 : 4) * Math.exp(-(i * h) * (i * h));
+    }
+    return 2 / Math.sqrt(Math.PI) * h / 3 * sum;
   }
 
   private double[] attend(int layer, double[] q, double[][] k, double[][] v, int position) {
@@ -293,6 +306,15 @@ public final class ReferenceForward {
       }
     }
     return y;
+  }
+
+  private double[] scaled(double[] query, int position) {
+    if (config.attention().queryScaling().isEmpty()) {
+      return query;
+    }
+    Attention.QueryScaling scaling = config.attention().queryScaling().get();
+    double step = Math.floor((double) position / scaling.positions());
+    return Arrays.stream(query).map(v -> v * (1 + scaling.beta() * Math.log(1 + step))).toArray();
   }
 
   private double[] norm(double[] x, Optional<LayerWeights.Norm> norm) {

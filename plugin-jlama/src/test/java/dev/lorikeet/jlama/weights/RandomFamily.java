@@ -69,7 +69,16 @@ public final class RandomFamily {
           tensors.put(prefix + module.path() + ".bias", new int[] {out});
         }
       }
-      a.experts().ifPresent(experts -> experts(tensors, shape, prefix, experts));
+      int at = layer;
+      a.experts()
+          .ifPresent(
+              experts -> {
+                if (experts.in(at)) {
+                  experts(tensors, shape, prefix, experts);
+                } else {
+                  dense(tensors, shape.hidden(), experts.dense().intermediate(), prefix);
+                }
+              });
       a.names().norms().values().forEach(name -> norm(tensors, a, prefix + name));
       boolean heads = a.attention().norms() == Norm.OfQueryAndKey.HEADS;
       if (heads || a.attention().norms() == Norm.OfQueryAndKey.ROWS) {
@@ -84,6 +93,13 @@ public final class RandomFamily {
       tensors.put(a.names().output(), new int[] {shape.vocabulary(), shape.hidden()});
     }
     return tensors;
+  }
+
+  private static void dense(
+      Map<String, int[]> tensors, int hidden, int intermediate, String prefix) {
+    tensors.put(prefix + "mlp.gate_proj.weight", new int[] {intermediate, hidden});
+    tensors.put(prefix + "mlp.up_proj.weight", new int[] {intermediate, hidden});
+    tensors.put(prefix + "mlp.down_proj.weight", new int[] {hidden, intermediate});
   }
 
   private static void experts(

@@ -129,4 +129,71 @@ class AdaptersCommandTest {
     assertEquals(ExitCode.USAGE, lorikeet("adapters", "list", directory.resolve("no")).exitCode());
     assertEquals(ExitCode.USAGE, lorikeet("adapters").exitCode());
   }
+
+  /** Writes the adapter with a configuration that covers a module without weights. */
+  private Path withoutAModule() throws IOException {
+    Path adapter = Files.createDirectory(directory.resolve("part"));
+    for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+      Files.copy(adapter().resolve(file), adapter.resolve(file));
+    }
+    Path config = adapter.resolve("adapter_config.json");
+    var mapper = new com.fasterxml.jackson.databind.ObjectMapper();
+    var json = (com.fasterxml.jackson.databind.node.ObjectNode) mapper.readTree(config.toFile());
+    json.put("target_modules", "all-linear");
+    Files.writeString(config, json.toString());
+    return adapter;
+  }
+
+  @Test
+  void modulesWithoutWeightsAreAWarningOrWhereItIsStrictARefusal() throws IOException {
+    Path part = withoutAModule();
+    Path file = directory.resolve("part.arrow");
+    for (List<Object> command :
+        List.<List<Object>>of(
+            List.of("adapters", "inspect", part, "-m", TINY.base()),
+            List.of("adapters", "convert", part, file, "-m", TINY.base(), "--force"))) {
+      Run loose = lorikeet(command.toArray());
+      assertEquals(ExitCode.OK, loose.exitCode(), loose::err);
+      Run strict = lorikeet(Stream.concat(command.stream(), Stream.of("--strict")).toArray());
+      assertEquals(ExitCode.FAILURE, strict.exitCode(), strict::out);
+      assertTrue(strict.err().contains("ADAPTER_INVALID"), strict::err);
+      assertTrue(strict.err().contains("layers.0."), strict::err);
+    }
+    Run whole = lorikeet("adapters", "inspect", adapter(), "-m", TINY.base(), "--strict");
+    assertEquals(ExitCode.OK, whole.exitCode(), whole::err);
+    Run alone = lorikeet("adapters", "inspect", part, "--strict");
+    assertEquals(ExitCode.USAGE, alone.exitCode());
+    assertTrue(alone.err().contains("--strict: expected --model"), alone::err);
+  }
+
+  @Test
+  void linksLeadIntoFoldersThatAreTrusted() throws IOException {
+    Path store = Files.createDirectory(directory.resolve("store"));
+    Path adapter = Files.createDirectories(directory.resolve("all/linked"));
+    for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+      Files.copy(adapter().resolve(file), store.resolve(file));
+      Files.createSymbolicLink(adapter.resolve(file), store.resolve(file));
+    }
+    List<List<Object>> commands =
+        List.of(
+            List.of("adapters", "list", directory.resolve("all")),
+            List.of("adapters", "inspect", adapter, "-m", TINY.base()),
+            List.of(
+                "adapters", "convert", adapter, directory.resolve("l.arrow"), "-m", TINY.base()),
+            List.of("generate", "-m", TINY.base(), "-a", "x=" + adapter, "-p", "The", "-n", "2"));
+    for (List<Object> command : commands) {
+      Run refused = lorikeet(command.toArray());
+      assertEquals(ExitCode.FAILURE, refused.exitCode(), refused::out);
+      String said = refused.out() + refused.err();
+      assertTrue(said.contains("--trust-links"), said);
+      Run trusted =
+          lorikeet(Stream.concat(command.stream(), Stream.of("--trust-links", store)).toArray());
+      assertEquals(ExitCode.OK, trusted.exitCode(), trusted::err);
+      Run none =
+          lorikeet(
+              Stream.concat(command.stream(), Stream.of("--trust-links", store.resolve("x")))
+                  .toArray());
+      assertEquals(ExitCode.USAGE, none.exitCode(), none::err);
+    }
+  }
 }

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
@@ -148,6 +149,15 @@ public final class JsonFile {
     } catch (IOException e) {
       throw damaged(faults, source, e);
     }
+  }
+
+  /**
+   * Opens a parser on JSON text of which only the beginning may be wanted; bounded like all others.
+   *
+   * @param bytes UTF-8, which the parser closes
+   */
+  public static JsonParser parser(InputStream bytes) throws IOException {
+    return MAPPER.createParser(bytes);
   }
 
   /** Returns the error of JSON that is not well-formed: what is wrong with it, and where. */

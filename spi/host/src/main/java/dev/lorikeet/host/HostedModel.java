@@ -2,6 +2,7 @@ package dev.lorikeet.host;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.host.serving.Conversations;
 import dev.lorikeet.host.serving.Served;
 import dev.lorikeet.host.serving.Serving;
 import dev.lorikeet.host.serving.ServingOptions;
@@ -119,7 +120,9 @@ public final class HostedModel implements BaseModel {
 
     /**
      * Reads tokenizer and chat template of the model directory and starts to serve. The tokenizer's
-     * {@code eos_token} ends a generation like those that {@code info} names.
+     * {@code eos_token} ends a generation like those that {@code info} names. Conversations are
+     * written by the template that the configuration names, by that of the adapter that a request
+     * names, or by the model's, the first of them that is there.
      *
      * @param info what is known of the model
      * @param decoder computes its steps; owned by this opening, or closed by the caller after the
@@ -128,8 +131,15 @@ public final class HostedModel implements BaseModel {
      */
     public HostedModel open(ModelInfo info, StepDecoder decoder) {
       HfTokenizer tokenizer = owns(HfTokenizer.open(config.directory()));
+      Optional<ChatTemplate> chosen =
+          config.chatTemplate().map(file -> ChatTemplate.chosen(file, config.directory()));
       return open(
-          withEos(info, tokenizer), decoder, tokenizer, ChatTemplate.read(config.directory()));
+          withEos(info, tokenizer),
+          decoder,
+          tokenizer,
+          chosen.isPresent()
+              ? new Conversations(chosen, false)
+              : new Conversations(ChatTemplate.read(config.directory()), true));
     }
 
     private static ModelInfo withEos(ModelInfo info, HfTokenizer tokenizer) {
@@ -148,11 +158,16 @@ public final class HostedModel implements BaseModel {
         StepDecoder decoder,
         Tokenizer tokenizer,
         Optional<ChatTemplate> chatTemplate) {
+      return open(info, decoder, tokenizer, new Conversations(chatTemplate, true));
+    }
+
+    private HostedModel open(
+        ModelInfo info, StepDecoder decoder, Tokenizer tokenizer, Conversations conversations) {
       Telemetry telemetry = new Telemetry(GlobalTelemetry.orNoop(), config.directory());
       Serving serving =
           owns(
               new Serving(
-                  new Served(info, decoder, tokenizer, chatTemplate, turns),
+                  new Served(info, decoder, tokenizer, conversations, turns),
                   config.adapters(),
                   config.pool(),
                   options,

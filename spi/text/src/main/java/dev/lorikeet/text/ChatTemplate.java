@@ -1,42 +1,35 @@
 package dev.lorikeet.text;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.UntrustedFile;
+import dev.lorikeet.files.text.SpecialTokens;
+import dev.lorikeet.files.text.TemplateTexts;
+import dev.lorikeet.files.text.TextFolder;
 import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
 import java.lang.System.Logger.Level;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
 
 /**
- * The chat template of a model directory: {@code chat_template.jinja}, or {@code chat_template} of
- * {@code tokenizer_config.json}, of whose named templates the one named {@code tool_use}, if there
- * is one, is taken for conversations with tools, and the one named {@code default} for all others.
- * Renders what transformers' {@code apply_chat_template} renders. Immutable, for any number of
- * threads.
+ * The chat template of a model directory, of an adapter, or of a file of its own: {@code
+ * chat_template.jinja}, or {@code chat_template} of {@code tokenizer_config.json} or {@code
+ * chat_template.json}, of whose named templates the one named {@code tool_use}, if there is one, is
+ * taken for conversations with tools, and the one named {@code default} for all others. Renders
+ * what transformers' {@code apply_chat_template} renders. Immutable, for any number of threads.
  *
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
 public final class ChatTemplate {
   private static final System.Logger LOG = System.getLogger(ChatTemplate.class.getName());
-  private static final String FILE = "chat_template.jinja";
   private static final String CONFIG_FILE = "tokenizer_config.json";
-  private static final String KEY = "chat_template";
-  private static final String DEFAULT = "default";
-  private static final String TOOL_USE = "tool_use";
-  private static final long MAX_TEMPLATE_BYTES = 1 << 18;
   private static final long MAX_CONFIG_BYTES = 32L << 20;
 
   private final String source;
@@ -45,15 +38,14 @@ public final class ChatTemplate {
   private final Map<String, Object> specialTokens;
 
   private ChatTemplate(
-      String source, Content content, Optional<Content> toolContent, SpecialTokens special) {
+      String source,
+      Content content,
+      Optional<Content> toolContent,
+      Map<String, Object> specialTokens) {
     this.source = source;
     this.content = content;
     this.toolContent = toolContent;
-    Map<String, Object> tokens = new HashMap<>();
-    for (String name : SpecialTokens.NAMES) {
-      special.named(name).ifPresent(token -> tokens.put(name, token));
-    }
-    this.specialTokens = Map.copyOf(tokens);
+    this.specialTokens = Map.copyOf(specialTokens);
   }
 
   /** What became of the text of a template. */
@@ -64,20 +56,23 @@ public final class ChatTemplate {
     /** It is no template, or uses what is not supported. */
     record Unusable(LorikeetException reason) implements Content {}
 
-    static Content of(String source, Supplier<String> text) {
+    static Content of(String source, String text) {
       try {
-        String found = text.get();
-        if (found.length() > MAX_TEMPLATE_BYTES) {
-          throw Faults.MODEL.invalid(
-              source, "at most " + MAX_TEMPLATE_BYTES + " bytes", found.length());
-        }
-        return new Usable(JinjaTemplate.parse(found));
+        return new Usable(parse(source, text));
       } catch (JinjaException e) {
         return unusable(
             new LorikeetException(Code.MODEL_UNSUPPORTED, source + ": " + e.getMessage(), e));
       } catch (LorikeetException e) {
         return unusable(e);
       }
+    }
+
+    static JinjaTemplate parse(String source, String text) {
+      if (text.length() > TemplateTexts.MAX_TEMPLATE_BYTES) {
+        throw Faults.MODEL.invalid(
+            source, "at most " + TemplateTexts.MAX_TEMPLATE_BYTES + " bytes", text.length());
+      }
+      return JinjaTemplate.parse(text);
     }
 
     private static Content unusable(LorikeetException reason) {
@@ -109,58 +104,82 @@ public final class ChatTemplate {
    * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read
    */
   public static Optional<ChatTemplate> read(Path directory) {
-    Path configFile = directory.resolve(CONFIG_FILE);
-    Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
-    SpecialTokens special = SpecialTokens.read(directory, config);
-    Path file = directory.resolve(FILE);
-    if (Files.exists(file)) {
-      return Optional.of(
-          new ChatTemplate(file.toString(), content(file), Optional.empty(), special));
-    }
-    return config.flatMap(
-        c ->
-            c.node(KEY)
-                .map(
-                    value -> {
-                      String source = c.where(KEY);
-                      return new ChatTemplate(
-                          source,
-                          Content.of(source, () -> text(c, value)),
-                          named(value, TOOL_USE).map(text -> Content.of(source, () -> text)),
-                          special);
-                    }));
+    Optional<JsonFile> config = config(directory);
+    return TemplateTexts.read(TextFolder.ofModel(directory), config)
+        .map(
+            texts ->
+                of(
+                    texts.source(),
+                    texts.named(),
+                    texts.fault(),
+                    named(SpecialTokens.read(directory, config))));
   }
 
-  /** Reads a file whole, so that one that cannot be read is told from one that cannot be used. */
-  private static Content content(Path file) {
-    ByteBuffer bytes = UntrustedFile.read(Faults.MODEL, file, MAX_CONFIG_BYTES);
-    return Content.of(
-        file.toString(),
-        () -> {
-          try {
-            return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
-          } catch (CharacterCodingException e) {
-            throw Faults.MODEL.invalid(file, "UTF-8", "a malformed sequence of bytes", e);
-          }
-        });
+  /**
+   * Returns the template that an adapter brings, with the special tokens of its tokenizer, or empty
+   * where it brings none.
+   *
+   * @param text what the adapter says of texts
+   */
+  public static Optional<ChatTemplate> of(AdapterText text) {
+    return text.hasTemplate()
+        ? Optional.of(
+            of(
+                text.source(),
+                text.templates(),
+                text.fault().map(reason -> new LorikeetException(Code.ADAPTER_INVALID, reason)),
+                Map.copyOf(text.specialTokens())))
+        : Optional.empty();
   }
 
-  private static String text(JsonFile config, JsonNode value) {
-    if (value.isTextual()) {
-      return value.textValue();
+  /**
+   * Reads a template that somebody has chosen, for the special tokens of a model directory.
+   *
+   * @throws LorikeetException with {@code INVALID_CONFIG} for a file that is no template or cannot
+   *     be read, since it was asked for by name
+   */
+  public static ChatTemplate chosen(Path file, Path directory) {
+    String source = file.toString();
+    String text = UntrustedFile.readText(Faults.CONFIG, file, TemplateTexts.MAX_TEMPLATE_BYTES);
+    try {
+      return new ChatTemplate(
+          source,
+          new Content.Usable(JinjaTemplate.parse(text)),
+          Optional.empty(),
+          named(SpecialTokens.read(directory, config(directory))));
+    } catch (JinjaException e) {
+      throw new LorikeetException(
+          Code.INVALID_CONFIG, "chat template " + source + ": " + e.getMessage(), e);
     }
-    return named(value, DEFAULT)
-        .orElseThrow(
-            () -> config.wrong(KEY, value, "a template, or a list with one named " + DEFAULT));
   }
 
-  private static Optional<String> named(JsonNode templates, String name) {
-    for (JsonNode named : templates) {
-      if (named.path("name").asText().equals(name) && named.path("template").isTextual()) {
-        return Optional.of(named.path("template").textValue());
-      }
+  private static Optional<JsonFile> config(Path directory) {
+    return JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES);
+  }
+
+  private static ChatTemplate of(
+      String source,
+      Map<String, String> named,
+      Optional<LorikeetException> fault,
+      Map<String, Object> specialTokens) {
+    Content content =
+        fault
+            .map(Content::unusable)
+            .orElseGet(() -> Content.of(source, named.getOrDefault(TemplateTexts.DEFAULT, "")));
+    return new ChatTemplate(
+        source,
+        content,
+        Optional.ofNullable(named.get(TemplateTexts.TOOL_USE))
+            .map(text -> Content.of(source, text)),
+        specialTokens);
+  }
+
+  private static Map<String, Object> named(SpecialTokens special) {
+    Map<String, Object> tokens = new HashMap<>();
+    for (String name : SpecialTokens.NAMES) {
+      special.named(name).ifPresent(token -> tokens.put(name, token));
     }
-    return Optional.empty();
+    return tokens;
   }
 
   /**

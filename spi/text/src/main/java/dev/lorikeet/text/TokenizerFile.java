@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.files.text.SpecialTokens;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;

@@ -40,6 +40,11 @@ final class RandomTensors {
     return add(name, List.of((long) elements), new Fill.Ones());
   }
 
+  /** Adds a vector. */
+  RandomTensors vector(String name, int elements, Fill fill) {
+    return add(name, List.of((long) elements), fill);
+  }
+
   /** Writes all tensors. */
   void write(Path file) throws IOException {
     writer.write(file);

@@ -94,7 +94,7 @@ public final class RandomWeights {
     weights.write(directory.resolve("adapter_model.safetensors"));
   }
 
-  private static float bound(int inFeatures) {
+  static float bound(int inFeatures) {
     return UNIT_VARIANCE / (float) Math.sqrt(inFeatures);
   }
 

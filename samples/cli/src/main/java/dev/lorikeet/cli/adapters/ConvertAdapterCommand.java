@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -50,6 +51,8 @@ final class ConvertAdapterCommand implements Callable<Integer> {
       description = "Hugging Face directory, or owner/name, of the base model.")
   private Path model = Path.of("");
 
+  @Mixin private CheckOptions checks = new CheckOptions();
+
   @Option(names = "--force", description = "Replace the file if there is one.")
   private boolean force;
 
@@ -79,7 +82,7 @@ final class ConvertAdapterCommand implements Callable<Integer> {
     Directories directories = new Directories(console);
     Path directory = directories.model(model);
     ModelShape shape = console.plugins().get().baseModel(baseModel).describe(directory).shape();
-    AdapterFiles.convert(directories.adapter(adapter), shape, file);
+    AdapterFiles.convert(directories.adapter(adapter), shape, file, checks.checks());
     AdapterReport report = AdapterReport.of(file, AdapterFiles.describe(file));
     if (json) {
       Json.print(console.out(), report);

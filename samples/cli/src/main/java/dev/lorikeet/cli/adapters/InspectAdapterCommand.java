@@ -20,8 +20,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Tells what an adapter changes. */
 @Command(
@@ -31,6 +35,8 @@ import picocli.CommandLine.Parameters;
         "Shows an adapter's target modules, ranks, scaling and size. With --model every weight is read and checked against that model, as when it is registered.")
 final class InspectAdapterCommand implements Callable<Integer> {
   private final Console console;
+
+  @Spec private CommandSpec spec = CommandSpec.create();
 
   @Parameters(paramLabel = "ADAPTER", description = "PEFT directory, Arrow file, or owner/name.")
   private Path adapter = Path.of("");
@@ -47,6 +53,8 @@ final class InspectAdapterCommand implements Callable<Integer> {
       description = "Base model plugin that reads the model's sizes.")
   private Optional<String> baseModel = Optional.empty();
 
+  @Mixin private CheckOptions checks = new CheckOptions();
+
   @Option(names = "--json", description = "Print JSON, with every target module.")
   private boolean json;
 
@@ -56,13 +64,19 @@ final class InspectAdapterCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (checks.strict() && model.isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(), "--strict: expected --model as well, whose modules are counted");
+    }
     Directories directories = new Directories(console);
     Path path = directories.adapter(adapter);
-    AdapterDescription description = AdapterFiles.describe(path);
+    AdapterDescription description = AdapterFiles.describe(path, checks.withoutModel());
     if (model.isPresent()) {
       Path directory = directories.model(model.get());
       AdapterFiles.inspect(
-          path, console.plugins().get().baseModel(baseModel).describe(directory).shape());
+          path,
+          console.plugins().get().baseModel(baseModel).describe(directory).shape(),
+          checks.checks());
     }
     AdapterReport report = AdapterReport.of(path, description);
     if (json) {

@@ -1,6 +1,7 @@
 package dev.lorikeet.cli.adapters;
 
 import dev.lorikeet.LorikeetException;
+import dev.lorikeet.arrow.AdapterChecks;
 import dev.lorikeet.arrow.AdapterFiles;
 import dev.lorikeet.cli.console.ByteSize;
 import dev.lorikeet.cli.console.Console;
@@ -8,6 +9,7 @@ import dev.lorikeet.cli.console.ExitCode;
 import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
+import dev.lorikeet.cli.options.LinkOptions;
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -19,6 +21,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -43,6 +46,8 @@ final class ListAdaptersCommand implements Callable<Integer> {
       description = "Where to look; here if not given.")
   private Path directory = Path.of("");
 
+  @Mixin private LinkOptions links = new LinkOptions();
+
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
@@ -62,7 +67,8 @@ final class ListAdaptersCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "DIR: expected a directory, found " + directory);
     }
-    List<Entry> entries = find().stream().sorted().map(ListAdaptersCommand::entry).toList();
+    AdapterChecks checks = new AdapterChecks(false, links.folders());
+    List<Entry> entries = find().stream().sorted().map(path -> entry(path, checks)).toList();
     if (json) {
       Json.print(console.out(), new Entries(entries));
     } else if (entries.isEmpty()) {
@@ -99,9 +105,10 @@ final class ListAdaptersCommand implements Callable<Integer> {
     return found;
   }
 
-  private static Entry entry(Path path) {
+  private static Entry entry(Path path, AdapterChecks checks) {
     try {
-      return new Entry(path.toString(), AdapterReport.of(path, AdapterFiles.describe(path)), null);
+      return new Entry(
+          path.toString(), AdapterReport.of(path, AdapterFiles.describe(path, checks)), null);
     } catch (LorikeetException e) {
       return new Entry(path.toString(), null, Json.Problem.of(e));
     }

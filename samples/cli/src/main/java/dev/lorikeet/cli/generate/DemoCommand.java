@@ -73,6 +73,12 @@ public final class DemoCommand implements Callable<Integer> {
   private boolean chat;
 
   @Option(
+      names = "--chat-template",
+      paramLabel = "FILE",
+      description = "Chat template for --chat, in place of the model's.")
+  private Optional<Path> chatTemplate = Optional.empty();
+
+  @Option(
       names = "--router",
       paramLabel = "NAME",
       description =
@@ -110,7 +116,7 @@ public final class DemoCommand implements Callable<Integer> {
             texts.stream().map(text -> new PromptOptions.NamedPrompt(text, prompt(text))).toList(),
             voices);
     Plugins plugins = console.plugins().get();
-    try (Lorikeet lorikeet = host.open(plugins, tiny.base())) {
+    try (Lorikeet lorikeet = host.open(plugins, tiny.base(), chatTemplate)) {
       directories.forEach(lorikeet::register);
       router.ifPresent(
           name ->

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -53,6 +54,8 @@ public final class HostOptions {
           "Refuse an adapter without weights for all modules that its configuration names; else a warning counts them.")
   private boolean strict;
 
+  @Mixin private LinkOptions links = new LinkOptions();
+
   @Option(
       names = "--option",
       paramLabel = "KIND.KEY=VALUE",
@@ -61,6 +64,11 @@ public final class HostOptions {
 
   /** Opens a model directory; wrong settings are wrong usage. */
   public Lorikeet open(Plugins plugins, Path model) {
+    return open(plugins, model, Optional.empty());
+  }
+
+  /** Opens a model directory to use the chat template of a file, if one is given. */
+  public Lorikeet open(Plugins plugins, Path model, Optional<Path> chatTemplate) {
     Lorikeet.Builder builder = Lorikeet.builder(model).plugins(plugins).poolBytes(poolBytes);
     threads.ifPresent(n -> builder.modelOption("threads", Integer.toString(n)));
     baseModel.ifPresent(builder::baseModel);
@@ -70,6 +78,8 @@ public final class HostOptions {
     if (strict) {
       builder.storeOption("strict", "true");
     }
+    chatTemplate.ifPresent(builder::chatTemplate);
+    links.option().ifPresent(folders -> builder.storeOption("trusted-links", folders));
     options.forEach((key, value) -> set(builder, key, value));
     try {
       return builder.open();

@@ -47,6 +47,13 @@ public final class ModelOptions {
       description = "Setting of the router; may be repeated.")
   private Map<String, String> routerOptions = new LinkedHashMap<>();
 
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE",
+      description =
+          "Chat template for --chat, in place of the adapter's own, if it has one, and the model's.")
+  private Optional<Path> chatTemplate = Optional.empty();
+
   @Mixin private HostOptions host = new HostOptions();
 
   /** One way to use the adapters. */
@@ -132,7 +139,7 @@ public final class ModelOptions {
     Directories directories = new Directories(console);
     Path directory = directories.model(model);
     Map<String, Path> registered = directories.adapters(adapters);
-    Lorikeet lorikeet = host.open(plugins, directory);
+    Lorikeet lorikeet = host.open(plugins, directory, chatTemplate);
     try {
       registered.forEach(lorikeet::register);
       choice.router.ifPresent(name -> lorikeet.addRouter(name, routerOptions));

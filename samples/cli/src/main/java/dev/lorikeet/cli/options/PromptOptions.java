@@ -41,7 +41,8 @@ public final class PromptOptions {
 
   @Option(
       names = "--chat",
-      description = "Take a prompt as the user's message and apply the model's chat template.")
+      description =
+          "Take a prompt as the user's message and apply the adapter's chat template, if it has one, or the model's.")
   private boolean chat;
 
   @Option(

@@ -1,5 +1,6 @@
 package dev.lorikeet.files.adapter;
 
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import java.io.Closeable;
@@ -29,6 +30,17 @@ public interface AdapterFile extends Closeable {
 
   /** Returns the name of the base model that the adapter was trained on, if it is recorded. */
   Optional<String> baseModel();
+
+  /**
+   * Reads what the adapter's other files say of texts; of none by default.
+   *
+   * @param rows how many tokens the base model has rows for
+   * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_UNSUPPORTED} if the adapter's
+   *     tokenizer has tokens beyond them
+   */
+  default Optional<AdapterText> text(int rows) {
+    return Optional.empty();
+  }
 
   /**
    * Reads all weights once, in a fixed order.

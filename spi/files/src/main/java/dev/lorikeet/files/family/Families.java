@@ -22,6 +22,7 @@ public final class Families {
           new Granite(),
           new Llama(),
           new Ministral(),
+          new Ministral3(),
           new Mistral(),
           new Mixtral(),
           new Olmo2(),

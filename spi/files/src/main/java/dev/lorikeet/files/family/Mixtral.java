@@ -83,6 +83,7 @@ final class Mixtral implements ModelFamily {
         renormalized,
         block + "gate.weight",
         block + "experts.",
-        modules);
+        modules,
+        Experts.Dense.NONE);
   }
 }

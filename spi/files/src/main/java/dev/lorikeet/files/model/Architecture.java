@@ -26,7 +26,7 @@ import java.util.function.UnaryOperator;
  * @param norm how rows are normalized, everywhere
  * @param attention how tokens see one another
  * @param mlp the MLP of every layer, or of every expert
- * @param experts the experts that take the place of the MLP, if the model has them
+ * @param experts the experts that take the place of MLPs, if the model has them
  * @param multipliers factors on the way
  * @param biased the projections that have a bias
  * @param tiedEmbeddings whether the embedding is the output matrix too
@@ -132,6 +132,7 @@ public record Architecture(
     private Norm.OfQueryAndKey queryKeyNorms = Norm.OfQueryAndKey.NONE;
     private OptionalDouble scale = OptionalDouble.empty();
     private OptionalDouble softCap = OptionalDouble.empty();
+    private Optional<Attention.QueryScaling> queryScaling = Optional.empty();
     private final List<OptionalInt> windows;
     private final List<Optional<Rope>> ropes;
     private Mlp mlp = Mlp.SWI_GLU;
@@ -203,6 +204,12 @@ public record Architecture(
       return this;
     }
 
+    /** Lets queries grow with their positions. */
+    public Builder queryScaling(Attention.QueryScaling value) {
+      queryScaling = Optional.of(value);
+      return this;
+    }
+
     /** Sets how many positions a token sees; no fewer than all of them is no window. */
     public Builder slidingWindow(OptionalInt positions) {
       return slidingWindow(positions, layer -> true);
@@ -238,7 +245,7 @@ public record Architecture(
       return this;
     }
 
-    /** Puts experts in the place of every MLP. */
+    /** Puts experts in the place of the MLPs of the layers that they name. */
     public Builder experts(Experts value) {
       experts = Optional.of(value);
       return this;
@@ -282,7 +289,7 @@ public record Architecture(
           family,
           shape,
           norm,
-          new Attention(queryKeyNorms, scale, softCap, layers),
+          new Attention(queryKeyNorms, scale, softCap, queryScaling, layers),
           mlp,
           experts,
           multipliers,

@@ -11,10 +11,15 @@ import java.util.OptionalInt;
  * @param norms which norms queries and keys have
  * @param scale the factor of the scores; empty for {@code 1 / sqrt(headDim)}
  * @param softCap scores become {@code cap * tanh(score / cap)}; empty where they stay as they are
+ * @param queryScaling how queries grow with their positions, if they do
  * @param layers what differs from layer to layer
  */
 public record Attention(
-    Norm.OfQueryAndKey norms, OptionalDouble scale, OptionalDouble softCap, List<Layer> layers) {
+    Norm.OfQueryAndKey norms,
+    OptionalDouble scale,
+    OptionalDouble softCap,
+    Optional<QueryScaling> queryScaling,
+    List<Layer> layers) {
 
   public Attention {
     layers = List.copyOf(layers);
@@ -28,9 +33,24 @@ public record Attention(
    */
   public record Layer(OptionalInt window, Optional<Rope> rope) {}
 
+  /**
+   * A factor on rotated queries that grows with their positions, by steps: {@code 1 + beta * log(1
+   * + floor(position / positions))}. Llama 4 and Ministral 3 sharpen attention so where sequences
+   * are longer than those of the first training.
+   *
+   * @param beta how much
+   * @param positions the length of the first training, up to which the factor is 1
+   */
+  public record QueryScaling(double beta, int positions) {
+    /** Returns the factor of a position. */
+    public double at(int position) {
+      return 1 + beta * Math.log1p(Math.floorDiv(position, positions));
+    }
+  }
+
   /** Returns the same with other layers. */
   Attention with(List<Layer> others) {
-    return new Attention(norms, scale, softCap, others);
+    return new Attention(norms, scale, softCap, queryScaling, others);
   }
 
   /** Returns the window that all layers have, if it is one for all. */

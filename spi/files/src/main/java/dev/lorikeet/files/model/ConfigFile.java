@@ -235,9 +235,10 @@ public final class ConfigFile {
     return switch (found.get()) {
       case "silu", "swish" -> Mlp.Activation.SILU;
       case "gelu_pytorch_tanh", "gelu_new" -> Mlp.Activation.GELU_TANH;
+      case "gelu", "gelu_python" -> Mlp.Activation.GELU;
       default ->
           throw json.unsupported(
-              key, "'" + found.get() + "'", "'silu', 'gelu_pytorch_tanh' or 'gelu_new'");
+              key, "'" + found.get() + "'", "'silu', 'gelu', 'gelu_pytorch_tanh' or 'gelu_new'");
     };
   }
 

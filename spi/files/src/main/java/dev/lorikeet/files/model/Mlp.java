@@ -15,6 +15,13 @@ public record Mlp(Activation activation, boolean gated) {
     /** {@code x / (1 + exp(-x))}. */
     SILU,
     /** {@code x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))}. */
-    GELU_TANH
+    GELU_TANH,
+    /** {@code x / 2 * (1 + erf(x / sqrt(2)))}. */
+    GELU;
+
+    /** Returns whether this is one of the forms of GELU. */
+    public boolean isGelu() {
+      return this != SILU;
+    }
   }
 }

@@ -3,6 +3,7 @@ package dev.lorikeet.files.peft;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.files.adapter.FileStamp;
+import dev.lorikeet.files.text.TextFolder;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -15,28 +16,31 @@ import java.util.Optional;
 
 /**
  * The folder of an adapter, from which only regular files are read, and only those that really lie
- * in it. Symbolic links are resolved first: one that leaves the folder is refused, with a single
- * exception for the hub cache of Hugging Face, whose {@code models--NAME/snapshots/REVISION}
- * folders hold links into {@code models--NAME/blobs}; those two may be linked, within one model.
- * The folder itself was named by the application and may be a link.
+ * in it. Symbolic links are resolved first: one that leaves the folder is refused, unless it leads
+ * where the operator trusts ({@link TrustedLinks}), or from {@code
+ * models--NAME/snapshots/REVISION}, as Hugging Face's caches have it, into {@code
+ * models--NAME/blobs} of the same model. The folder itself was named by the application and may be
+ * a link.
  */
-final class AdapterFolder {
+final class AdapterFolder implements TextFolder {
   private final Path folder;
   private final Optional<Path> blobs;
+  private final TrustedLinks trusted;
 
-  private AdapterFolder(Path folder) {
+  private AdapterFolder(Path folder, TrustedLinks trusted) {
     this.folder = folder;
     this.blobs = blobsOf(folder);
+    this.trusted = trusted;
   }
 
-  static AdapterFolder of(Path path) {
+  static AdapterFolder of(Path path, TrustedLinks trusted) {
     try {
       Path real = path.toRealPath();
       if (!Files.isDirectory(real)) {
         throw Faults.ADAPTER.refuse(
             path, "expected a directory with adapter_config.json, found a file");
       }
-      return new AdapterFolder(real);
+      return new AdapterFolder(real, trusted);
     } catch (NoSuchFileException e) {
       throw Faults.ADAPTER.refuse(path, "expected an adapter directory, found nothing there", e);
     } catch (IOException | InvalidPathException | SecurityException e) {
@@ -63,13 +67,19 @@ final class AdapterFolder {
     return name == null ? "" : name.toString();
   }
 
-  /** Returns the path of a file in this folder, for messages. */
-  Path path(String name) {
+  @Override
+  public Faults faults() {
+    return Faults.ADAPTER;
+  }
+
+  @Override
+  public Path path(String name) {
     return folder.resolve(name);
   }
 
   /** Returns whether there is anything of that name, even a broken link. */
-  boolean has(String name) {
+  @Override
+  public boolean has(String name) {
     return Files.exists(path(name), LinkOption.NOFOLLOW_LINKS);
   }
 
@@ -78,10 +88,12 @@ final class AdapterFolder {
     Path file = path(name);
     try {
       Path real = file.toRealPath();
-      if (!real.startsWith(folder) && !(blobs.isPresent() && real.startsWith(blobs.get()))) {
+      if (!isAllowed(real)) {
         throw Faults.ADAPTER.refuse(
             file,
-            "expected a file within its folder, found a link to " + Faults.show(real.toString()));
+            "expected a file within its folder, found a link to "
+                + Faults.show(real.toString())
+                + TrustedLinks.how());
       }
       return UntrustedFile.open(Faults.ADAPTER, file, real);
     } catch (NoSuchFileException e) {
@@ -94,13 +106,19 @@ final class AdapterFolder {
     }
   }
 
+  private boolean isAllowed(Path real) {
+    return real.startsWith(folder)
+        || (blobs.isPresent() && real.startsWith(blobs.get()))
+        || trusted.mayLeadTo(real);
+  }
+
   /** Returns the stamp of a file that {@link #open} has opened. */
   FileStamp stamp(String name) throws IOException {
     return FileStamp.of(path(name).toRealPath());
   }
 
-  /** Reads a whole file of at most {@code limit} bytes. */
-  ByteBuffer read(String name, int limit) {
+  @Override
+  public ByteBuffer read(String name, int limit) {
     Path file = path(name);
     try (FileChannel channel = open(name)) {
       long size = channel.size();

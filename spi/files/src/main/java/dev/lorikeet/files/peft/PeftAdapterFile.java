@@ -1,6 +1,7 @@
 package dev.lorikeet.files.peft;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.lorikeet.adapter.AdapterText;
 import dev.lorikeet.adapter.PartSpec;
 import dev.lorikeet.adapter.TargetSpec;
 import dev.lorikeet.files.Faults;
@@ -33,6 +34,7 @@ public final class PeftAdapterFile implements AdapterFile {
   private static final String INDEX = WEIGHTS + ".index.json";
   private static final String PICKLE = "adapter_model.bin";
 
+  private final AdapterFolder folder;
   private final WeightShards weights;
   private final boolean mlx;
   private final FileStamp stamp;
@@ -41,12 +43,14 @@ public final class PeftAdapterFile implements AdapterFile {
   private final ByteBuffer config;
 
   private PeftAdapterFile(
+      AdapterFolder folder,
       WeightShards weights,
       boolean mlx,
       FileStamp stamp,
       AdapterPlan plan,
       Path configFile,
       ByteBuffer config) {
+    this.folder = folder;
     this.configFile = configFile;
     this.config = config;
     this.weights = weights;
@@ -55,9 +59,19 @@ public final class PeftAdapterFile implements AdapterFile {
     this.plan = plan;
   }
 
-  /** Opens a directory and checks everything but the values of the weights. */
+  /** Opens a directory whose links lead nowhere but into Hugging Face's cache. */
   public static PeftAdapterFile open(Path directory, PeftPlans plans) throws IOException {
-    AdapterFolder folder = AdapterFolder.of(directory);
+    return open(directory, plans, TrustedLinks.ofEnvironment());
+  }
+
+  /**
+   * Opens a directory and checks everything but the values of the weights.
+   *
+   * @param trusted where links out of it may lead
+   */
+  public static PeftAdapterFile open(Path directory, PeftPlans plans, TrustedLinks trusted)
+      throws IOException {
+    AdapterFolder folder = AdapterFolder.of(directory, trusted);
     Path configFile = folder.path(CONFIG);
     ByteBuffer config = folder.read(CONFIG, PeftConfigReader.MAX_CONFIG_BYTES);
     boolean mlx = false;
@@ -80,7 +94,8 @@ public final class PeftAdapterFile implements AdapterFile {
     WeightShards weights = WeightShards.open(folder, names);
     try {
       AdapterPlan plan = plans.plan(configFile, config.duplicate(), weights, mlx);
-      return new PeftAdapterFile(weights, mlx, weights.stamp(folder), plan, configFile, config);
+      return new PeftAdapterFile(
+          folder, weights, mlx, weights.stamp(folder), plan, configFile, config);
     } catch (IOException | RuntimeException | Error e) {
       weights.close();
       throw e;
@@ -121,6 +136,11 @@ public final class PeftAdapterFile implements AdapterFile {
     return name.isTextual() && !name.textValue().isEmpty()
         ? Optional.of(Faults.show(name.textValue()))
         : Optional.empty();
+  }
+
+  @Override
+  public Optional<AdapterText> text(int rows) {
+    return new PeftTextReader(folder).read(rows);
   }
 
   @Override

@@ -19,7 +19,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.model.Architecture;
+import dev.lorikeet.files.model.Attention;
 import dev.lorikeet.files.model.ConfigFile;
+import dev.lorikeet.files.model.Experts;
+import dev.lorikeet.files.model.Mlp;
 import dev.lorikeet.files.model.Rope;
 import dev.lorikeet.files.model.RopeFrequencies;
 import dev.lorikeet.shape.ModelShape;
@@ -27,6 +30,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -141,6 +145,58 @@ class FamiliesTest {
 
   /** The factors are those of transformers' formula, by hand. */
   @Test
+  void ministral3ScalesQueriesByStepsOfTheFirstTrainingsLength() throws IOException {
+    String parameters =
+        "\"model_type\": \"ministral3\", \"rope_parameters\": {\"type\": \"yarn\", \"rope_theta\": 1e6,"
+            + " \"factor\": 16, \"original_max_position_embeddings\": 16, \"llama_4_scaling_beta\": 0.1}";
+    Attention.QueryScaling scaling = with(parameters).attention().queryScaling().orElseThrow();
+    assertEquals(new Attention.QueryScaling(0.1, 16), scaling);
+    assertEquals(1, scaling.at(15));
+    assertEquals(1 + 0.1 * Math.log(2), scaling.at(16));
+    assertEquals(1 + 0.1 * Math.log(2), scaling.at(31));
+    assertEquals(1 + 0.1 * Math.log(8), scaling.at(127), 1e-15);
+    assertTrue(with("").attention().queryScaling().isEmpty());
+    assertRefused(Code.MODEL_INVALID, merged("\"model_type\": \"ministral3\""), "rope_parameters");
+    assertRefused(
+        Code.MODEL_INVALID,
+        merged("\"model_type\": \"ministral3\", \"rope_parameters\": {}"),
+        "llama_4_scaling_beta");
+  }
+
+  @Test
+  void qwen3MoeHasExpertsInEveryStepthLayerButThoseThatAreNamed() throws IOException {
+    String moe =
+        "\"model_type\": \"qwen3_moe\", \"num_experts\": 4, \"num_experts_per_tok\": 2,"
+            + " \"moe_intermediate_size\": 32, \"num_hidden_layers\": 6";
+    assertEquals(Experts.Dense.NONE, with(moe).experts().orElseThrow().dense());
+    Architecture some = with(moe + ", \"decoder_sparse_step\": 2, \"mlp_only_layers\": [1, 4]");
+    Experts experts = some.experts().orElseThrow();
+    assertEquals(new Experts.Dense(Set.of(0, 1, 2, 4), 160), experts.dense());
+    assertTrue(experts.in(3) && experts.in(5) && !experts.in(1));
+    assertEquals(32, some.shape().intermediate());
+    assertRefused(
+        Code.MODEL_INVALID, merged(moe + ", \"mlp_only_layers\": [6]"), "mlp_only_layers", "6");
+    assertRefused(
+        Code.MODEL_INVALID, merged(moe + ", \"mlp_only_layers\": true"), "mlp_only_layers");
+    assertRefused(
+        Code.MODEL_INVALID, merged(moe + ", \"decoder_sparse_step\": 0"), "decoder_sparse_step");
+  }
+
+  @Test
+  void geluMeansTheErrorFunctionUnlessItIsSaidToBeByTanh() throws IOException {
+    for (var named :
+        Map.of(
+                "gelu", Mlp.Activation.GELU,
+                "gelu_new", Mlp.Activation.GELU_TANH,
+                "gelu_pytorch_tanh", Mlp.Activation.GELU_TANH,
+                "silu", Mlp.Activation.SILU)
+            .entrySet()) {
+      assertEquals(
+          named.getValue(), with("\"hidden_act\": \"" + named.getKey() + "\"").mlp().activation());
+    }
+  }
+
+  @Test
   void longRopeHasFactorsForEitherLength() throws IOException {
     Architecture phi =
         with(
@@ -208,8 +264,8 @@ class FamiliesTest {
         unsupported,
         merged("\"model_type\": \"bloom\""),
         "'bloom'",
-        "llama, ministral, mistral, mixtral, olmo2");
-    assertRefused(unsupported, merged("\"hidden_act\": \"gelu\""), "hidden_act", "'gelu'", "silu");
+        "llama, ministral, ministral3, mistral, mixtral, olmo2");
+    assertRefused(unsupported, merged("\"hidden_act\": \"relu\""), "hidden_act", "'relu'", "silu");
     assertRefused(
         unsupported,
         merged("\"quantization_config\": {\"quant_method\": \"gptq\"}"),

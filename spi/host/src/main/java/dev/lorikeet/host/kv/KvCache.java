@@ -79,6 +79,24 @@ public final class KvCache {
     return geometry.pagesFor(tokens);
   }
 
+  /**
+   * Returns how many pages a sequence of this length holds at most at once, if it is computed in
+   * chunks: all where all positions are seen, and of others those that the window and the chunk
+   * before it lie in.
+   *
+   * @param chunk the most tokens that are computed at once
+   */
+  public long mostPagesFor(long tokens, int chunk) {
+    int blockTokens = geometry.blockTokens();
+    long all = geometry.pagesFor(tokens) / geometry.blockPages();
+    long pages = 0;
+    for (int window : windows) {
+      long seen = ((long) window + chunk + blockTokens - 1) / blockTokens + 1;
+      pages += Math.min(all, seen);
+    }
+    return pages;
+  }
+
   /** Returns how many consecutive positions make a block, the unit of sharing. */
   public int blockTokens() {
     return geometry.blockTokens();

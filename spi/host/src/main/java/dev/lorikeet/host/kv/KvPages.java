@@ -19,6 +19,11 @@ public final class KvPages {
   private int sharedBlocks;
   private boolean offers = true; // until a block finds no room: what follows would not be found
 
+  // What admission counted on, and what of it is held now.
+  private int promise;
+  private int held;
+  private int takenBlocks;
+
   // For each page of a block, how many blocks from the first are not seen any more.
   private final int[] forgotten;
 
@@ -49,6 +54,7 @@ public final class KvPages {
     int blocks = most / geometry.blockTokens();
     ensureShared(blocks);
     sharedBlocks = prefixes.take(entered, tokens, shared, blocks);
+    takenBlocks = sharedBlocks;
     count = sharedBlocks * geometry.blockPages();
     ensurePages(count);
     for (int b = 0; b < sharedBlocks; b++) {
@@ -92,6 +98,7 @@ public final class KvPages {
       int unseen = cache.unseenBlocks(page, position);
       while (forgotten[page] < unseen) {
         int block = forgotten[page]++;
+        held -= block < takenBlocks ? 0 : 1;
         if (block < sharedBlocks) {
           cache.prefixes().orElseThrow().unsee(shared[block], page);
         } else {
@@ -146,8 +153,52 @@ public final class KvPages {
       return false;
     }
     cache.count(needed - count);
+    held += needed - count;
     count = needed;
     return true;
+  }
+
+  /**
+   * Makes room for the first chunk of a sequence, if the pool has the pages that all of it needs at
+   * once beside what others were promised; returns false, with nothing changed, if it has not.
+   *
+   * @param positions of the whole sequence
+   * @param computed how many have been computed
+   * @param chunk the most tokens that are computed at once
+   * @param promised how many pages others have yet to take, see {@link #promised}
+   */
+  public boolean admit(int positions, int computed, int chunk, int promised) {
+    if (!cache.forgets()) {
+      return reserve(positions);
+    }
+    KvGeometry geometry = cache.geometry();
+    int first =
+        Math.max(
+            0, Math.toIntExact(geometry.pagesFor(Math.min(positions, computed + chunk))) - count);
+    long all = geometry.pagesFor(positions) - count;
+    int needed =
+        Math.toIntExact(Math.max(first, Math.min(all, cache.mostPagesFor(positions, chunk))));
+    int wanted = needed + promised;
+    ensurePages(count + wanted);
+    if (cache.prefixes().isPresent()) {
+      cache.prefixes().get().makeRoom(wanted);
+    }
+    if (!cache.pool().allocate(PageOwner.KV_CACHE, pages, count, wanted)) {
+      return false;
+    }
+    promise = needed;
+    held = first;
+    count += first;
+    cache.count(first);
+    if (wanted > first) { // asked for to know that they are there
+      cache.pool().free(pages, count, wanted - first);
+    }
+    return true;
+  }
+
+  /** Returns how many of the pages that were found at {@link #admit} are yet to be taken. */
+  public int promised() {
+    return Math.max(0, promise - held);
   }
 
   /** Gives all pages back, shared blocks to the prefix cache; idempotent. */
@@ -167,6 +218,9 @@ public final class KvPages {
     sharedBlocks = 0;
     count = 0;
     offers = true;
+    promise = 0;
+    held = 0;
+    takenBlocks = 0;
     Arrays.fill(forgotten, 0);
     if (own > 0) {
       cache.count(-own);

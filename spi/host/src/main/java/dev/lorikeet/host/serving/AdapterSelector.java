@@ -117,13 +117,7 @@ final class AdapterSelector {
               + mixture.shares().size());
     }
     for (Mixture.Share share : mixture.shares()) {
-      AdapterSpec spec =
-          find(share.adapter())
-              .orElseThrow(
-                  () ->
-                      new LorikeetException(
-                          Code.ADAPTER_NOT_FOUND,
-                          "adapter '" + share.adapter() + "' is not registered"));
+      AdapterSpec spec = registered(adapters, share.adapter());
       boolean alone = mixture.shares().size() == 1 && share.weight() == 1;
       refusal(spec, alone ? Use.ALONE : Use.MIXED)
           .ifPresent(
@@ -133,8 +127,13 @@ final class AdapterSelector {
     }
   }
 
-  private Optional<AdapterSpec> find(String adapter) {
-    return ofStore(() -> adapters.find(adapter));
+  /** Returns what the store says of an adapter; refuses a name that it does not know. */
+  static AdapterSpec registered(AdapterStore adapters, String adapter) {
+    return ofStore(() -> adapters.find(adapter))
+        .orElseThrow(
+            () ->
+                new LorikeetException(
+                    Code.ADAPTER_NOT_FOUND, "adapter '" + adapter + "' is not registered"));
   }
 
   /** How an adapter is to be used. */
@@ -179,7 +178,7 @@ final class AdapterSelector {
   }
 
   /** Asks the store, which may be anybody's. */
-  private static <T> T ofStore(Supplier<T> question) {
+  static <T> T ofStore(Supplier<T> question) {
     try {
       return question.get();
     } catch (LorikeetException e) {
@@ -248,7 +247,7 @@ final class AdapterSelector {
   private Experts experts(String name, Supplier<Experts> source, Use use) {
     Experts experts = told(name, "its adapters", source);
     for (String adapter : experts.adapters()) {
-      Optional<AdapterSpec> spec = find(adapter);
+      Optional<AdapterSpec> spec = ofStore(() -> adapters.find(adapter));
       if (spec.isEmpty()) {
         throw failed(
             name, "chooses among adapters of which '" + adapter + "' is not registered", null);

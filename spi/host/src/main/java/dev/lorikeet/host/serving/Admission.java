@@ -22,7 +22,8 @@ import java.util.function.Consumer;
 final class Admission {
   /*
    * Idea: admission by pages (vLLM, arXiv 2309.06180; S-LoRA, arXiv 2311.03285). A sequence is admitted when its
-   * adapters are leased and the pool has pages for all its tokens so far and one more.
+   * adapters are leased and the pool has pages for all its tokens so far and one more; where layers have windows, for
+   * those that the tokens hold at once.
    *
    * The door: the first sequence in the order of the policy that finds no room, for its tokens or for its adapters,
    * closes the door behind it, so that large requests do not starve. A sequence whose adapter is being loaded lets
@@ -160,7 +161,7 @@ final class Admission {
         case READY -> {}
       }
       sequence.reusePrefix();
-      if (!sequence.kv().reserve(sequence.length() + 1) && !makeRoomFor(sequence, running)) {
+      if (!findsRoom(sequence, running) && !makeRoomFor(sequence, running)) {
         sequence.returnPrefix();
         return;
       }
@@ -251,7 +252,17 @@ final class Admission {
       return false;
     }
     releaseWaitingLeases(sequence);
-    return sequence.kv().reserve(sequence.length() + 1);
+    return findsRoom(sequence, running);
+  }
+
+  private boolean findsRoom(Sequence sequence, List<Sequence> running) {
+    int promised = 0;
+    for (int i = 0; i < running.size(); i++) {
+      promised += running.get(i).kv().promised();
+    }
+    return sequence
+        .kv()
+        .admit(sequence.length() + 1, sequence.computed(), limits.batchTokens(), promised);
   }
 
   private void releaseWaitingLeases(Sequence except) {

@@ -2,6 +2,7 @@ package dev.lorikeet.host.serving;
 
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Prompt;
 import dev.lorikeet.shape.ModelInfo;
 import dev.lorikeet.text.ChatTemplate;
@@ -16,11 +17,17 @@ final class Prompts {
   private final ModelInfo info;
   private final Tokenizer tokenizer;
   private final Optional<ChatTemplate> chatTemplate;
+  private final AdapterTexts adapters;
 
-  Prompts(ModelInfo info, Tokenizer tokenizer, Optional<ChatTemplate> chatTemplate) {
+  Prompts(
+      ModelInfo info,
+      Tokenizer tokenizer,
+      Optional<ChatTemplate> chatTemplate,
+      AdapterTexts adapters) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.chatTemplate = chatTemplate;
+    this.adapters = adapters;
   }
 
   /** A prompt as text, where it came as text, and as token ids. */
@@ -41,18 +48,19 @@ final class Prompts {
   /**
    * Encodes a prompt, on the thread of the caller.
    *
+   * @param adapter the request's adapters, whose template may be of their own
    * @param roomFor how many positions must be left behind it
    * @param checkTime called between pieces of work and at the end; throws once there is no time
    *     left
    * @throws LorikeetException with code {@code INVALID_REQUEST}
    */
-  Encoded encode(Prompt prompt, int roomFor, Runnable checkTime) {
+  Encoded encode(Prompt prompt, AdapterChoice adapter, int roomFor, Runnable checkTime) {
     EncodingLimit limit = new EncodingLimit(info.maxPositions() - roomFor, checkTime);
     Encoded encoded =
         switch (prompt) {
           case Prompt.Text(String text) -> Encoded.of(text, tokenizer.encode(text, true, limit));
           case Prompt.Chat chat -> {
-            String text = template().render(chat, true, checkTime);
+            String text = template(adapter).render(chat, true, checkTime);
             yield Encoded.of(text, tokenizer.encode(text, false, limit));
           }
           case Prompt.Tokens(List<Integer> tokens) -> new Encoded("", tokens);
@@ -86,13 +94,16 @@ final class Prompts {
     return encoded;
   }
 
-  private ChatTemplate template() {
-    return chatTemplate.orElseThrow(
-        () ->
-            invalid(
-                "chat: the model directory "
-                    + info.directory()
-                    + " has no chat template; send the prompt as text"));
+  private ChatTemplate template(AdapterChoice adapter) {
+    return adapters
+        .template(adapter)
+        .or(() -> chatTemplate)
+        .orElseThrow(
+            () ->
+                invalid(
+                    "chat: the model directory "
+                        + info.directory()
+                        + " has no chat template; send the prompt as text"));
   }
 
   private static LorikeetException invalid(String message) {

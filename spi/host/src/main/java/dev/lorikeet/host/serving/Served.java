@@ -3,9 +3,7 @@ package dev.lorikeet.host.serving;
 import dev.lorikeet.host.step.StepDecoder;
 import dev.lorikeet.host.step.Turns;
 import dev.lorikeet.shape.ModelInfo;
-import dev.lorikeet.text.ChatTemplate;
 import dev.lorikeet.text.Tokenizer;
-import java.util.Optional;
 
 /**
  * The model that is served.
@@ -13,12 +11,12 @@ import java.util.Optional;
  * @param info what is known of it
  * @param decoder computes its steps; closed by whoever made it, after the serving
  * @param tokenizer likewise
- * @param chatTemplate renders conversations; without one they are refused
+ * @param conversations how conversations are written
  * @param turns with whatever else is computed over its weights
  */
 public record Served(
     ModelInfo info,
     StepDecoder decoder,
     Tokenizer tokenizer,
-    Optional<ChatTemplate> chatTemplate,
+    Conversations conversations,
     Turns turns) {}

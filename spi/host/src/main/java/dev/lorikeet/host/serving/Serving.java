@@ -19,6 +19,7 @@ import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.Health;
 import dev.lorikeet.model.ModelStats;
+import dev.lorikeet.model.Prompt;
 import dev.lorikeet.model.RequestObserver;
 import dev.lorikeet.model.Score;
 import dev.lorikeet.model.ScoreRequest;
@@ -45,6 +46,7 @@ public final class Serving implements AutoCloseable {
   private final ModelInfo info;
   private final StepDecoder decoder;
   private final Tokenizer tokenizer;
+  private final AdapterTexts texts;
   private final Prompts prompts;
   private final AdapterStore adapters;
   private final PagePool pool;
@@ -55,6 +57,7 @@ public final class Serving implements AutoCloseable {
   private final Relay relay = new Relay();
   private final Telemetry telemetry;
   private final LongSupplier clock;
+  private final int batchTokens;
   private final AtomicLong arrivals = new AtomicLong();
 
   /** Starts the decoding thread. */
@@ -86,10 +89,13 @@ public final class Serving implements AutoCloseable {
       LongSupplier clock) {
     Limits limits = options.limits();
     this.clock = clock;
+    this.batchTokens = limits.batchTokens();
     this.info = model.info();
     this.decoder = model.decoder();
     this.tokenizer = model.tokenizer();
-    this.prompts = new Prompts(info, tokenizer, model.chatTemplate());
+    Conversations conversations = model.conversations();
+    this.texts = new AdapterTexts(adapters, tokenizer, conversations.ofAdapters());
+    this.prompts = new Prompts(info, tokenizer, conversations.template(), texts);
     this.adapters = adapters;
     this.pool = pool;
     this.selector = new AdapterSelector(adapters, decoder, options.routers());
@@ -121,11 +127,13 @@ public final class Serving implements AutoCloseable {
             request.priority(),
             request.tenant(),
             new AtomicBoolean());
-    Prompts.Encoded prompt = prompts.encode(request.prompt(), 1, () -> refuseIfLate(ticket));
+    Prompts.Encoded prompt =
+        prompts.encode(request.prompt(), request.adapter(), 1, () -> refuseIfLate(ticket));
     trace.encoded(prompt.length());
     int room = info.maxPositions() - prompt.length();
     int maxTokens = Math.min(request.stop().maxTokens(), room);
     Selection selection = select(request.adapter(), prompt, request.tenant(), request.attributes());
+    refuseOtherTokens(request.prompt(), selection);
     trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + maxTokens);
 
@@ -136,7 +144,8 @@ public final class Serving implements AutoCloseable {
             request,
             observer,
             selection,
-            new GenerateTask.Bounds(now, prompt.length(), maxTokens, endTokens(request.stop())),
+            new GenerateTask.Bounds(
+                now, prompt.length(), maxTokens, endTokens(request.stop(), selection)),
             trace,
             log,
             tokenizer.stream(true),
@@ -148,12 +157,14 @@ public final class Serving implements AutoCloseable {
 
   /**
    * Returns the tokens that end a generation. Special tokens do not appear in the text, so that a
-   * text to stop at which is one stands for the token.
+   * text to stop at which is one stands for the token. What ends a text by the tokenizer of an
+   * adapter ends what is generated with it.
    */
-  private Set<Integer> endTokens(StopConditions stop) {
+  private Set<Integer> endTokens(StopConditions stop, Selection selection) {
     Set<Integer> tokens = new HashSet<>(stop.tokens());
     if (!stop.ignoreEos()) {
       tokens.addAll(info.eosTokens());
+      tokens.addAll(texts.endTokens(selection.adapters()));
     }
     stop.strings().forEach(text -> tokenizer.specialToken(text).ifPresent(tokens::add));
     return tokens;
@@ -192,9 +203,10 @@ public final class Serving implements AutoCloseable {
           "observer of a score: expected one of hidden states alone, found one of "
               + (observer.onToken().isPresent() ? "tokens" : "logits"));
     }
-    Prompts.Encoded prompt = prompts.encode(request.prompt(), 0, () -> {});
+    Prompts.Encoded prompt = prompts.encode(request.prompt(), request.adapter(), 0, () -> {});
     trace.encoded(prompt.length());
     Selection selection = select(request.adapter(), prompt, "", Map.of());
+    refuseOtherTokens(request.prompt(), selection);
     trace.selected(selection.adapters());
     refuseIfTooLarge(selection, prompt.length() + 1);
     Sequence.Ticket ticket =
@@ -237,8 +249,14 @@ public final class Serving implements AutoCloseable {
     return selector.select(choice, prompt.text(), prompt.tokens(), tenant, attributes);
   }
 
+  private void refuseOtherTokens(Prompt prompt, Selection selection) {
+    if (!(prompt instanceof Prompt.Tokens)) {
+      texts.check(selection.adapters());
+    }
+  }
+
   private void refuseIfTooLarge(Selection selection, int positions) {
-    long kvPages = decoder.kv().pagesFor(positions);
+    long kvPages = decoder.kv().mostPagesFor(positions, batchTokens);
     long adapterPages = 0;
     for (String adapter : selection.adapters()) {
       long bytes = adapters.find(adapter).map(spec -> spec.bytes()).orElse(0L);

@@ -5,8 +5,10 @@ import static dev.lorikeet.host.serving.SteppedServing.BLOCK_PAGES;
 import static dev.lorikeet.host.serving.SteppedServing.prompt;
 import static dev.lorikeet.host.serving.SteppedServing.request;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.LorikeetException;
 import dev.lorikeet.host.kv.KvCache;
 import dev.lorikeet.model.Generation;
 import java.util.ArrayList;
@@ -90,6 +92,48 @@ class SlidingWindowTest {
         assertTrue(
             stepped.pool.stats().kvCachePages() <= most,
             () -> "pages: " + stepped.pool.stats().kvCachePages());
+      }
+    }
+  }
+
+  /** A prompt of 40 blocks in a pool of 16, of which a chunk and its windows hold no more. */
+  @Test
+  void aPromptLongerThanThePoolIsServedThroughItsWindows() {
+    List<Integer> prompt = prompt(new Random(4), 40 * BLOCK);
+    int[] windows = {BLOCK, 2 * BLOCK};
+    List<Integer> expected;
+    try (SteppedServing large = open(FakeModel.withWindows(false, windows), false, 400)) {
+      expected = large.run(request(prompt, 3 * BLOCK));
+    }
+    for (boolean prefixCache : new boolean[] {false, true}) {
+      FakeModel model = FakeModel.withWindows(true, windows);
+      try (SteppedServing small = open(model, prefixCache, 16 * BLOCK_PAGES)) {
+        List<Generation> running = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+          running.add(small.submit(request(prompt, 3 * BLOCK)));
+        }
+        small.finish(5000);
+        running.forEach(generation -> assertEquals(expected, generation.await().tokens()));
+      }
+    }
+  }
+
+  @Test
+  void whatIsRefusedIsWhatAllLayersNeedAtOnce() {
+    List<Integer> prompt = prompt(new Random(5), 40 * BLOCK);
+    int[] windows = {KvCache.NO_WINDOW, 2 * BLOCK};
+    // Of one page all 41 blocks, of the other those of 24 tokens and the window before, and one.
+    int most = 41 + (3 + 2 + 1);
+    for (int pages : new int[] {most - 1, most}) {
+      try (SteppedServing stepped = open(FakeModel.withWindows(true, windows), false, pages)) {
+        if (pages == most) {
+          assertEquals(BLOCK, stepped.run(request(prompt, BLOCK)).size());
+        } else {
+          LorikeetException refusal =
+              assertThrows(LorikeetException.class, () -> stepped.submit(request(prompt, BLOCK)));
+          assertEquals(LorikeetException.Code.TOO_LARGE, refusal.code());
+          assertTrue(refusal.getMessage().contains(most + " pages"), refusal::getMessage);
+        }
       }
     }
   }

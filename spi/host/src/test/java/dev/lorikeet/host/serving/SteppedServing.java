@@ -67,7 +67,12 @@ final class SteppedServing implements AutoCloseable {
     decoder = opened.decoder();
     serving =
         new Serving(
-            new Served(model.info(), decoder, model.tokenizer(), Optional.empty(), new Turns()),
+            new Served(
+                model.info(),
+                decoder,
+                model.tokenizer(),
+                new Conversations(Optional.empty(), true),
+                new Turns()),
             store,
             pool,
             options,

@@ -1,4 +1,4 @@
-package dev.lorikeet.text;
+package dev.lorikeet.files.text;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.lorikeet.files.JsonFile;
@@ -9,15 +9,15 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The special tokens that a model directory names: in {@code tokenizer_config.json} or, where that
- * is silent, in {@code special_tokens_map.json}, as a text or as an object with its content.
+ * The special tokens that a folder names: in {@code tokenizer_config.json} or, where that is
+ * silent, in {@code special_tokens_map.json}, as a text or as an object with its content.
  *
  * @param config the first file
  * @param map the second
  */
-record SpecialTokens(Optional<JsonFile> config, Optional<JsonFile> map) {
+public record SpecialTokens(Optional<JsonFile> config, Optional<JsonFile> map) {
   /** The names of single tokens. */
-  static final List<String> NAMES =
+  public static final List<String> NAMES =
       List.of(
           "bos_token",
           "eos_token",
@@ -37,18 +37,18 @@ record SpecialTokens(Optional<JsonFile> config, Optional<JsonFile> map) {
    *
    * @param config the first
    */
-  static SpecialTokens read(Path directory, Optional<JsonFile> config) {
+  public static SpecialTokens read(Path directory, Optional<JsonFile> config) {
     return new SpecialTokens(
         config, JsonFile.readIfPresent(directory.resolve(MAP_FILE), MAX_MAP_BYTES));
   }
 
   /** Returns the text of a token, such as that of {@code bos_token}. */
-  Optional<String> named(String name) {
+  public Optional<String> named(String name) {
     return node(name).flatMap(SpecialTokens::content);
   }
 
   /** Returns the texts of all of them. */
-  Set<String> all() {
+  public Set<String> all() {
     Set<String> all = new LinkedHashSet<>();
     NAMES.forEach(name -> named(name).ifPresent(all::add));
     for (String name : LISTS) {
