@@ -9,6 +9,7 @@ import dev.lorikeet.files.UntrustedFile;
 import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
+import dev.lorikeet.text.vocabulary.TokenizerSource;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -21,18 +22,17 @@ import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
- * The chat template of a model directory: {@code chat_template.jinja}, or {@code chat_template} of
- * {@code tokenizer_config.json}, of whose named templates the one named {@code tool_use}, if there
- * is one, is taken for conversations with tools, and the one named {@code default} for all others.
- * Renders what transformers' {@code apply_chat_template} renders. Immutable, for any number of
- * threads.
+ * The chat template of a model directory or a GGUF file: {@code chat_template.jinja}, or {@code
+ * chat_template} of {@code tokenizer_config.json} or of the file's metadata, of whose named
+ * templates the one named {@code tool_use}, if there is one, is taken for conversations with tools,
+ * and the one named {@code default} for all others. Renders what transformers' {@code
+ * apply_chat_template} renders. Immutable, for any number of threads.
  *
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
 public final class ChatTemplate {
   private static final System.Logger LOG = System.getLogger(ChatTemplate.class.getName());
   private static final String FILE = "chat_template.jinja";
-  private static final String CONFIG_FILE = "tokenizer_config.json";
   private static final String KEY = "chat_template";
   private static final String DEFAULT = "default";
   private static final String TOOL_USE = "tool_use";
@@ -102,15 +102,14 @@ public final class ChatTemplate {
   }
 
   /**
-   * Reads the template of a model directory, or returns empty where it has none. A text that is no
-   * template, or uses what is not supported, is a warning: a model may well be used without
-   * conversations, and {@link #render} tells the reason.
+   * Reads the template of a model directory or a GGUF file, or returns empty where it has none. A
+   * text that is no template, or uses what is not supported, is a warning: a model may well be used
+   * without conversations, and {@link #render} tells the reason.
    *
    * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read
    */
   public static Optional<ChatTemplate> read(Path directory) {
-    Path configFile = directory.resolve(CONFIG_FILE);
-    Optional<JsonFile> config = JsonFile.readIfPresent(configFile, MAX_CONFIG_BYTES);
+    Optional<JsonFile> config = TokenizerSource.config(directory, MAX_CONFIG_BYTES);
     SpecialTokens special = SpecialTokens.read(directory, config);
     Path file = directory.resolve(FILE);
     if (Files.exists(file)) {
