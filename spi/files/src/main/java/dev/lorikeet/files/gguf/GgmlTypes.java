@@ -14,20 +14,20 @@ final class GgmlTypes {
           0, StoredType.F32,
           1, StoredType.F16,
           2, StoredType.Q4_0,
+          6, StoredType.Q5_0,
           8, StoredType.Q8_0,
           12, StoredType.Q4_K,
+          13, StoredType.Q5_K,
           14, StoredType.Q6_K,
           30, StoredType.BF16);
 
   private static final Map<Integer, String> OTHERS =
       Map.ofEntries(
           Map.entry(3, "Q4_1"),
-          Map.entry(6, "Q5_0"),
           Map.entry(7, "Q5_1"),
           Map.entry(9, "Q8_1"),
           Map.entry(10, "Q2_K"),
           Map.entry(11, "Q3_K"),
-          Map.entry(13, "Q5_K"),
           Map.entry(15, "Q8_K"),
           Map.entry(16, "IQ2_XXS"),
           Map.entry(17, "IQ2_XS"),

@@ -133,7 +133,7 @@ public record GgufHeader(Path file, GgufMetadata metadata, Map<String, Tensor> t
                         where + ": type",
                         "one of "
                             + String.join(", ", GgmlTypes.names())
-                            + ", such as files named Q8_0, Q4_0 or Q4_K_M have them",
+                            + ", such as files named Q8_0, Q4_0, Q4_K_M or Q5_K_M have them",
                         GgmlTypes.name(type)));
     long offset = input.count(where + ": offset", Long.MAX_VALUE);
     return new Described(name, stored, shape, offset);

@@ -14,6 +14,11 @@ final class GgufInput {
   /** Ten times what the largest vocabularies take. */
   private static final long MAX_HEADER_BYTES = 256L << 20;
 
+  /** What is made of a header takes some eight times its bytes. */
+  private static final long FITS = Runtime.getRuntime().maxMemory() / 8;
+
+  private static final String LEFT = ", truncated, or too large for the heap (-Xmx)";
+
   private static final int BUFFER_BYTES = 1 << 16;
 
   private final Faults faults;
@@ -28,7 +33,7 @@ final class GgufInput {
     this.faults = faults;
     this.file = file;
     this.channel = channel;
-    this.end = Math.min(channel.size(), MAX_HEADER_BYTES);
+    this.end = Math.min(channel.size(), Math.min(MAX_HEADER_BYTES, FITS));
   }
 
   /** Returns how many bytes were read. */
@@ -70,8 +75,7 @@ final class GgufInput {
   /** Returns so many bytes, which must be there. */
   byte[] bytes(String what, long count) throws IOException {
     if (count > left()) {
-      throw faults.invalid(
-          where(what), count + " more bytes of header", left() + ", truncated or too large");
+      throw faults.invalid(where(what), count + " more bytes of header", left() + LEFT);
     }
     byte[] bytes = new byte[(int) count];
     int at = 0;
@@ -90,8 +94,7 @@ final class GgufInput {
       return;
     }
     if (bytes > left()) {
-      throw faults.invalid(
-          where(what), bytes + " more bytes of header", left() + ", truncated or too large");
+      throw faults.invalid(where(what), bytes + " more bytes of header", left() + LEFT);
     }
     bufferStart += buffer.position();
     buffer.compact();

@@ -33,7 +33,10 @@ public final class GgufMetadata {
   private static final int MAX_TEXT = 1 << 20;
 
   /** More than any vocabulary or list of merges. */
-  private static final long MAX_ELEMENTS = 1 << 24;
+  private static final long MAX_ELEMENTS = 1 << 22;
+
+  /** A text takes so many bytes at most once a tokenizer is made of it, itself apart. */
+  private static final long FITTING_TEXTS = Runtime.getRuntime().maxMemory() / 256;
 
   /** The types of values, by their numbers. */
   private enum Kind {
@@ -113,7 +116,7 @@ public final class GgufMetadata {
       }
       byte[] bytes =
           kind == Kind.STRING
-              ? texts(input, where, count)
+              ? texts(faults, input, where, count)
               : input.bytes(where, Math.multiplyExact(count, kind.bytes));
       if (values.put(key, new Value(kind, list, (int) count, ByteBuffer.wrap(bytes))) != null) {
         throw faults.invalid(where, "each key once", "it twice");
@@ -130,7 +133,12 @@ public final class GgufMetadata {
   }
 
   /** Reads texts, each behind its length, which is kept as 32 bits. */
-  private static byte[] texts(GgufInput input, String where, long count) throws IOException {
+  private static byte[] texts(Faults faults, GgufInput input, String where, long count)
+      throws IOException {
+    if (count > FITTING_TEXTS) {
+      throw faults.invalid(
+          where, "at most " + FITTING_TEXTS + " texts, which fit into the heap (-Xmx)", count);
+    }
     if (count > input.left() / Long.BYTES) {
       input.bytes(where, count * Long.BYTES); // says how many bytes are missing
     }

@@ -55,6 +55,10 @@ public enum StoredType {
   Q8_0(32, 34),
   /** GGUF's blocks of 32 elements: a scale in binary16, then two elements to a byte. */
   Q4_0(32, 18),
+  /** GGUF's blocks of 32 elements of 5 bits, with a scale in binary16. */
+  Q5_0(32, 22),
+  /** GGUF's blocks of 256 elements of 5 bits, with scales and minima of 6 bits for each 32. */
+  Q5_K(256, 176),
   /** GGUF's blocks of 256 elements of 4 bits, with scales and minima of 6 bits for each 32. */
   Q4_K(256, 144),
   /** GGUF's blocks of 256 elements of 6 bits, with scales of 8 bits for each 16. */

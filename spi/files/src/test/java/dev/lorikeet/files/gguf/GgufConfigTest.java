@@ -101,7 +101,8 @@ class GgufConfigTest {
     assertEquals(131_072, found.maxPositions());
     assertRefused(
         "rope_freqs.weight': expected F32[8], found F32[4]",
-        model("llama").tensor("rope_freqs.weight", StoredType.F32, List.of(4L), floats(1, 1, 1, 1)));
+        model("llama")
+            .tensor("rope_freqs.weight", StoredType.F32, List.of(4L), floats(1, 1, 1, 1)));
     assertRefused(
         "rope_freqs.weight': expected numbers above 0",
         model("llama")
@@ -190,7 +191,8 @@ class GgufConfigTest {
         read(
             model("llama")
                 .texts(
-                    "tokenizer.ggml.tokens", List.of("a", "b", "<|eot_id|>", "<|im_end|>", "c", "d"))
+                    "tokenizer.ggml.tokens",
+                    List.of("a", "b", "<|eot_id|>", "<|im_end|>", "c", "d"))
                 .numbers("tokenizer.ggml.token_type", List.of(1, 1, 3, 1, 3, 1))
                 .number("tokenizer.ggml.bos_token_id", 1)
                 .number("tokenizer.ggml.eos_token_id", 5)
@@ -231,12 +233,12 @@ class GgufConfigTest {
     assertRefused("found 'mamba'", new GgufWriter().text("general.architecture", "mamba"));
     assertRefused("general.architecture: expected one of", new GgufWriter());
     assertRefused(
-        "found an adapter: name the base model",
-        model("llama").text("general.type", "adapter"));
+        "found an adapter: name the base model", model("llama").text("general.type", "adapter"));
     assertRefused(
         "split.count: expected a model in one file", model("llama").number("split.count", 3));
     assertRefused(
-        "llama.attention.causal: expected true", model("llama").flag("llama.attention.causal", false));
+        "llama.attention.causal: expected true",
+        model("llama").flag("llama.attention.causal", false));
     assertRefused(
         "llama.logit_scale: expected nothing, found 0.5",
         model("llama").decimal("llama.logit_scale", 0.5f));
@@ -262,7 +264,6 @@ class GgufConfigTest {
     var error = assertThrows(LorikeetException.class, () -> read(writer));
     String found = String.valueOf(error.getMessage());
     assertTrue(found.contains(message) && found.contains("model.gguf"), found);
-    assertTrue(
-        error.code() == Code.MODEL_INVALID || error.code() == Code.MODEL_UNSUPPORTED, found);
+    assertTrue(error.code() == Code.MODEL_INVALID || error.code() == Code.MODEL_UNSUPPORTED, found);
   }
 }
