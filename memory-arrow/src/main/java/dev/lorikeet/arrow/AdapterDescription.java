@@ -18,6 +18,8 @@ public record AdapterDescription(
   public enum Format {
     /** A PEFT directory. */
     PEFT,
+    /** A GGUF file. */
+    GGUF,
     /** An Arrow IPC file. */
     ARROW
   }

@@ -11,6 +11,7 @@ import dev.lorikeet.files.adapter.FileStamp;
 import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.RowWriter;
 import dev.lorikeet.files.adapter.WeightTable;
+import dev.lorikeet.files.gguf.GgufAdapterFile;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.memory.PageOwner;
@@ -116,6 +117,9 @@ final class AdapterLoader {
   }
 
   private AdapterFile open(Path path) throws IOException {
+    if (GgufAdapterFile.isNamed(path)) {
+      return GgufAdapterFile.open(path, Optional.of(shape));
+    }
     return ArrowAdapterFile.isNamed(path)
         ? ArrowAdapterFile.open(path, Optional.of(shape))
         : PeftAdapterFile.open(path, plans);
