@@ -31,7 +31,9 @@ import picocli.CommandLine.Parameters;
 final class InspectAdapterCommand implements Callable<Integer> {
   private final Console console;
 
-  @Parameters(paramLabel = "ADAPTER", description = "PEFT directory, Arrow file, or owner/name.")
+  @Parameters(
+      paramLabel = "ADAPTER",
+      description = "PEFT directory, GGUF or Arrow file, or owner/name.")
   private Path adapter = Path.of("");
 
   @Option(
