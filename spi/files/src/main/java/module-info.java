@@ -1,6 +1,6 @@
 /**
  * Every file format that Lorikeet reads, always as hostile, or writes: JSON, safetensors, Hugging
- * Face model directories, PEFT adapters.
+ * Face model directories, GGUF files, PEFT adapters.
  */
 module dev.lorikeet.files {
   requires transitive dev.lorikeet.spi;
@@ -12,6 +12,7 @@ module dev.lorikeet.files {
   exports dev.lorikeet.files.adapter;
   exports dev.lorikeet.files.family;
   exports dev.lorikeet.files.gate;
+  exports dev.lorikeet.files.gguf;
   exports dev.lorikeet.files.model;
   exports dev.lorikeet.files.peft;
   exports dev.lorikeet.files.safetensors;

@@ -20,6 +20,8 @@ public record AdapterDescription(
   public enum Format {
     /** A PEFT directory. */
     PEFT,
+    /** A GGUF file. */
+    GGUF,
     /** An Arrow IPC file. */
     ARROW
   }

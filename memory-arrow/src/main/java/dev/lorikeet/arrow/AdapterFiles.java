@@ -11,6 +11,7 @@ import dev.lorikeet.files.WholeFile;
 import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.adapter.AdapterFile;
 import dev.lorikeet.files.adapter.FiniteCheck;
+import dev.lorikeet.files.gguf.GgufAdapterFile;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
@@ -32,7 +33,7 @@ public final class AdapterFiles {
    * register by its path and load by copying, and which {@link #map} uses without a copy. The file
    * appears whole or not at all and replaces one of that name; its folder is made if there is none.
    *
-   * @param adapter a PEFT directory or an Arrow adapter file
+   * @param adapter a PEFT directory, a GGUF file or an Arrow adapter file
    * @param shape the sizes of the base model
    * @param arrowFile where to write; the name must end in {@code .arrow}
    * @return the target modules
@@ -87,7 +88,7 @@ public final class AdapterFiles {
   /**
    * Reads and checks an adapter.
    *
-   * @param adapter a PEFT directory or an Arrow adapter file
+   * @param adapter a PEFT directory, a GGUF file or an Arrow adapter file
    * @param shape the sizes of the base model
    * @return the target modules, sorted by layer and projection
    * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
@@ -116,7 +117,7 @@ public final class AdapterFiles {
    * Reads and checks what an adapter says of itself, without its weights and whatever the base
    * model: sizes are taken from the tensors.
    *
-   * @param adapter a PEFT directory or an Arrow adapter file
+   * @param adapter a PEFT directory, a GGUF file or an Arrow adapter file
    * @throws dev.lorikeet.LorikeetException with code {@code ADAPTER_INVALID} or {@code
    *     ADAPTER_UNSUPPORTED}; the message names the file and the key or tensor
    */
@@ -132,12 +133,7 @@ public final class AdapterFiles {
   public static AdapterDescription describe(Path adapter, AdapterChecks checks) {
     try (AdapterFile file = open(adapter, Optional.empty(), checks)) {
       return new AdapterDescription(
-          ArrowAdapterFile.isNamed(adapter)
-              ? AdapterDescription.Format.ARROW
-              : AdapterDescription.Format.PEFT,
-          file.baseModel(),
-          file.targets(),
-          file.parts());
+          format(adapter), file.baseModel(), file.targets(), file.parts());
     } catch (IOException e) {
       throw Faults.ADAPTER.refuse(adapter, "expected a readable adapter, found: " + e, e);
     }
@@ -158,8 +154,20 @@ public final class AdapterFiles {
     return MappedAdapter.open(arrowFile);
   }
 
+  private static AdapterDescription.Format format(Path adapter) {
+    if (GgufAdapterFile.isNamed(adapter)) {
+      return AdapterDescription.Format.GGUF;
+    }
+    return ArrowAdapterFile.isNamed(adapter)
+        ? AdapterDescription.Format.ARROW
+        : AdapterDescription.Format.PEFT;
+  }
+
   private static AdapterFile open(Path adapter, Optional<ModelShape> shape, AdapterChecks checks)
       throws IOException {
+    if (GgufAdapterFile.isNamed(adapter)) {
+      return GgufAdapterFile.open(adapter, shape);
+    }
     return ArrowAdapterFile.isNamed(adapter)
         ? ArrowAdapterFile.open(adapter, shape)
         : PeftAdapterFile.open(adapter, checks.plans(shape), checks.links());

@@ -15,6 +15,7 @@ import dev.lorikeet.files.adapter.FiniteCheck;
 import dev.lorikeet.files.adapter.RowWriter;
 import dev.lorikeet.files.adapter.WeightPlaces;
 import dev.lorikeet.files.adapter.WeightTable;
+import dev.lorikeet.files.gguf.GgufAdapterFile;
 import dev.lorikeet.files.peft.PeftAdapterFile;
 import dev.lorikeet.files.peft.PeftPlans;
 import dev.lorikeet.files.peft.TrustedLinks;
@@ -186,6 +187,9 @@ final class AdapterLoader {
   }
 
   private AdapterFile open(Path path) throws IOException {
+    if (GgufAdapterFile.isNamed(path)) {
+      return GgufAdapterFile.open(path, Optional.of(shape));
+    }
     return ArrowAdapterFile.isNamed(path)
         ? ArrowAdapterFile.open(path, Optional.of(shape))
         : PeftAdapterFile.open(path, plans, links);

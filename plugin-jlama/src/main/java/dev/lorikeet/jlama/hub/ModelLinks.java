@@ -22,7 +22,7 @@ final class ModelLinks {
   private static final Pattern TEXTS =
       Pattern.compile(".*\\.(?:json|jinja)", Pattern.CASE_INSENSITIVE);
   private static final Pattern ALL =
-      Pattern.compile(".*\\.(?:json|jinja|safetensors)", Pattern.CASE_INSENSITIVE);
+      Pattern.compile(".*\\.(?:json|jinja|safetensors|gguf)", Pattern.CASE_INSENSITIVE);
 
   private ModelLinks() {}
 

@@ -5,9 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * The weights of a linear layer, {@code [rows, columns]} = [out, in], row-major and dense as in a
- * safetensors file, little-endian. A view: whoever mapped or allocated the memory keeps it alive
- * for as long as a kernel may use it. Immutable; any number of threads may use it.
+ * The weights of a linear layer, {@code [rows, columns]} = [out, in], row-major and dense as in the
+ * file, little-endian. A view: whoever mapped or allocated the memory keeps it alive for as long as
+ * a kernel may use it. Immutable; any number of threads may use it.
  */
 public sealed interface WeightMatrix {
   /** Elements that share one scale in a {@link Q4} matrix. */
@@ -114,6 +114,57 @@ public sealed interface WeightMatrix {
           nibbles.get(ValueLayout.JAVA_BYTE, block * (Q4_BLOCK / 2) + within % (Q4_BLOCK / 2));
       int nibble = within < Q4_BLOCK / 2 ? packed & 15 : packed >> 4 & 15;
       return (nibble - 8) * ElementType.F32.read(scales, block * 4);
+    }
+  }
+
+  /**
+   * Weights in the blocks of GGUF files, used as they lie there.
+   *
+   * @param segment native memory of {@code rows} rows of whole blocks; any alignment
+   * @param type how a block is made
+   * @param rows output features, at least 1
+   * @param columns input features, a multiple of a block's elements
+   */
+  record Blocks(MemorySegment segment, BlockType type, int rows, int columns)
+      implements WeightMatrix {
+    public Blocks {
+      checkShape(rows, columns);
+      if (columns % type.elements() != 0) {
+        throw new IllegalArgumentException(
+            type
+                + " weights: expected columns to be a multiple of "
+                + type.elements()
+                + ", found "
+                + columns);
+      }
+      long rowBytes = rowBytes(type, columns);
+      NativeMemory.address(type + " weights", segment, rows, rowBytes, rowBytes);
+    }
+
+    private static long rowBytes(BlockType type, int columns) {
+      return (long) (columns / type.elements()) * type.bytes();
+    }
+
+    /** Returns the bytes of a row. */
+    long rowBytes() {
+      return rowBytes(type, columns);
+    }
+
+    @Override
+    public long bytes() {
+      return rows * rowBytes();
+    }
+
+    @Override
+    public WeightMatrix slice(int firstRow, int count) {
+      MemorySegment part = segment.asSlice(firstRow * rowBytes(), count * rowBytes());
+      return new Blocks(part, type, count, columns);
+    }
+
+    @Override
+    public float get(int row, int column) {
+      long block = row * rowBytes() + (long) (column / type.elements()) * type.bytes();
+      return type.get(segment, block, column % type.elements());
     }
   }
 

@@ -88,6 +88,12 @@ final class WeightTile {
           widenQ4(q4, row + r, column / WeightMatrix.Q4_BLOCK, columns, to + r * toStep);
         }
       }
+      case WeightMatrix.Blocks blocks -> {
+        int groups = columns / BlockType.GROUP;
+        for (int r = 0; r < rows; r++) {
+          BlockTile.widen(blocks, row + r, column / BlockType.GROUP, groups, to + r * toStep);
+        }
+      }
     }
   }
 
@@ -96,6 +102,8 @@ final class WeightTile {
     switch (weights) {
       case WeightMatrix.Floats floats -> widen(floats, row, to);
       case WeightMatrix.Q4 q4 -> widenQ4(q4, row, 0, q4.columns(), to);
+      case WeightMatrix.Blocks blocks ->
+          BlockTile.widen(blocks, row, 0, blocks.columns() / BlockType.GROUP, to);
     }
   }
 

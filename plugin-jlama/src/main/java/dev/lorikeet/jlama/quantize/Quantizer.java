@@ -5,6 +5,7 @@ import dev.lorikeet.LorikeetException.Code;
 import dev.lorikeet.files.WholeFile;
 import dev.lorikeet.files.Workplace;
 import dev.lorikeet.files.family.Families;
+import dev.lorikeet.files.gguf.GgufModel;
 import dev.lorikeet.files.model.WeightFiles;
 import dev.lorikeet.jlama.JlamaModelProvider;
 import dev.lorikeet.shape.ModelInfo;
@@ -129,6 +130,13 @@ public final class Quantizer {
   }
 
   private static void checkQuantizable(ModelInfo info) {
+    if (GgufModel.at(info.directory()).isPresent()) {
+      throw new LorikeetException(
+          Code.MODEL_UNSUPPORTED,
+          info.directory()
+              + ": expected a model directory in Hugging Face's layout, found a GGUF file, which"
+              + " llama-quantize quantizes");
+    }
     if (info.weightType().equals(TYPE)) {
       throw new LorikeetException(
           Code.MODEL_UNSUPPORTED,

@@ -3,6 +3,8 @@ package dev.lorikeet.jlama.weights;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.MappedFiles;
+import dev.lorikeet.files.gguf.GgufModel;
+import dev.lorikeet.files.gguf.GgufWeights;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.Experts;
 import dev.lorikeet.files.model.Norm;
@@ -30,10 +32,10 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * The weights of a model directory, mapped into memory and never copied, but for norms and biases,
- * which are widened to float32. Everything is checked before the first use: that each tensor the
- * configuration calls for is there with its shape and a type that the kernels read, and that
- * nothing else is.
+ * The weights of a model directory or a GGUF file, mapped into memory and never copied, but for
+ * norms and biases, which are widened to float32, and a GGUF file's Q4_0, which becomes Jlama's Q4.
+ * Everything is checked before the first use: that each tensor the configuration calls for is there
+ * with its shape and a type that the kernels read, and that nothing else is.
  *
  * <p>Safe for any number of reading threads. {@link #close} unmaps the files; no kernel may run
  * then or later, since kernels use plain addresses. A file that someone truncates while a kernel
@@ -112,8 +114,7 @@ public final class ModelWeights implements AutoCloseable {
     Arena arena = Arena.ofShared();
     MappedFiles watched = MappedFiles.none();
     try {
-      Map<String, StoredTensor> mapped =
-          TextTensors.of(WeightFiles.map(directory, arena), config.names());
+      Map<String, StoredTensor> mapped = map(directory, config, arena);
       watched = MappedFiles.watch(Faults.MODEL, files(mapped));
       if (!copied) {
         return of(arena, directory, config, mapped, watched);
@@ -127,6 +128,13 @@ public final class ModelWeights implements AutoCloseable {
       arena.close();
       throw e;
     }
+  }
+
+  private static Map<String, StoredTensor> map(Path path, Architecture config, Arena arena) {
+    Optional<Path> gguf = GgufModel.at(path);
+    return gguf.isPresent()
+        ? GgufWeights.map(gguf.get(), config, arena)
+        : TextTensors.of(WeightFiles.map(path, arena), config.names());
   }
 
   private static ModelWeights of(
@@ -147,7 +155,8 @@ public final class ModelWeights implements AutoCloseable {
   public static ModelWeights blank(Architecture config, String storage) {
     Arena arena = Arena.ofShared();
     try {
-      TensorReader reader = TensorReader.blank(StoredType.valueOf(storage), arena);
+      StoredType type = StoredType.valueOf(storage);
+      TensorReader reader = TensorReader.blank(fitting(type, config.shape()), arena);
       return new ModelWeights(arena, reader, config, Map.of(), MappedFiles.none());
     } catch (RuntimeException | Error e) {
       arena.close();
@@ -155,15 +164,37 @@ public final class ModelWeights implements AutoCloseable {
     }
   }
 
-  /** Copies all tensors into one region, each on a cache line of its own. */
+  /** A model that is too narrow for large blocks has small ones, which are widened much alike. */
+  private static StoredType fitting(StoredType type, ModelShape shape) {
+    int block = type.blockElements();
+    boolean fits =
+        shape.hidden() % block == 0
+            && shape.intermediate() % block == 0
+            && shape.queryWidth() % block == 0;
+    return fits ? type : StoredType.Q8_0;
+  }
+
+  /**
+   * Copies all tensors into one region, each on a cache line of its own, but those of which a copy
+   * is made in any case.
+   */
   private static Map<String, StoredTensor> copy(Map<String, StoredTensor> mapped, Arena arena) {
-    long bytes = mapped.values().stream().mapToLong(t -> wholeLines(t.bytes().byteSize())).sum();
-    MemorySegment region = HugePages.allocate(arena, bytes);
+    long bytes =
+        mapped.values().stream()
+            .filter(t -> t.type() != StoredType.Q4_0)
+            .mapToLong(t -> wholeLines(t.bytes().byteSize()))
+            .sum();
+    MemorySegment region = HugePages.allocate(arena, Math.max(1, bytes));
     Map<String, StoredTensor> copied = new HashMap<>();
     long at = 0;
-    for (StoredTensor t : mapped.values()) {
+    for (Map.Entry<String, StoredTensor> entry : mapped.entrySet()) {
+      StoredTensor t = entry.getValue();
+      if (t.type() == StoredType.Q4_0) {
+        copied.put(entry.getKey(), t);
+        continue;
+      }
       MemorySegment slice = region.asSlice(at, t.bytes().byteSize()).copyFrom(t.bytes());
-      copied.put(t.name(), new StoredTensor(t.name(), t.file(), t.type(), t.shape(), slice));
+      copied.put(entry.getKey(), new StoredTensor(t.name(), t.file(), t.type(), t.shape(), slice));
       at += wholeLines(t.bytes().byteSize());
     }
     return copied;
@@ -359,8 +390,8 @@ public final class ModelWeights implements AutoCloseable {
   }
 
   /**
-   * Returns the element type that most bytes are stored in: {@code F32}, {@code F16}, {@code BF16}
-   * or {@code Q4}.
+   * Returns the element type that most bytes are stored in: {@code F32}, {@code F16}, {@code BF16},
+   * {@code Q4}, or of a GGUF file {@code Q8_0}, {@code Q4_K} and the like as well.
    */
   public String storage() {
     return storage;

@@ -3,6 +3,7 @@ package dev.lorikeet.jlama.weights;
 import dev.lorikeet.files.Faults;
 import dev.lorikeet.files.safetensors.StoredTensor;
 import dev.lorikeet.files.safetensors.StoredType;
+import dev.lorikeet.jlama.kernel.BlockType;
 import dev.lorikeet.jlama.kernel.WeightMatrix;
 import dev.lorikeet.tensor.ElementType;
 import java.lang.System.Logger.Level;
@@ -56,9 +57,38 @@ final class TensorReader {
   WeightMatrix matrix(String name, int rows, int columns) {
     StoredTensor tensor = take(name, blank, rows, columns);
     expectShape(tensor, List.of((long) rows, (long) columns));
-    if (tensor.type() != StoredType.Q4) {
-      return WeightMatrix.of(tensor.bytes(), elementType(tensor), rows, columns);
+    return switch (tensor.type()) {
+      case Q4 -> q4(tensor, name, rows, columns);
+      case Q4_0 -> repacked(tensor, rows, columns);
+      case Q8_0 -> new WeightMatrix.Blocks(tensor.bytes(), BlockType.Q8_0, rows, columns);
+      case Q5_0 -> new WeightMatrix.Blocks(tensor.bytes(), BlockType.Q5_0, rows, columns);
+      case Q5_K -> new WeightMatrix.Blocks(tensor.bytes(), BlockType.Q5_K, rows, columns);
+      case Q4_K -> new WeightMatrix.Blocks(tensor.bytes(), BlockType.Q4_K, rows, columns);
+      case Q6_K -> new WeightMatrix.Blocks(tensor.bytes(), BlockType.Q6_K, rows, columns);
+      default -> WeightMatrix.of(tensor.bytes(), elementType(tensor), rows, columns);
+    };
+  }
+
+  /**
+   * Takes the blocks of GGUF's Q4_0 apart: they hold what Jlama's Q4 does, in the same order, but
+   * for the scale, which is in binary16 and before the elements. Nothing is rounded.
+   */
+  private WeightMatrix repacked(StoredTensor tensor, int rows, int columns) {
+    long blocks = (long) rows * (columns / WeightMatrix.Q4_BLOCK);
+    int half = WeightMatrix.Q4_BLOCK / 2;
+    MemorySegment nibbles = arena.allocate(blocks * half, ALIGNMENT);
+    MemorySegment scales = arena.allocate(blocks * Float.BYTES, ALIGNMENT);
+    long from = 0;
+    for (long block = 0; block < blocks; block++) {
+      float scale = ElementType.F16.read(tensor.bytes(), from);
+      scales.setAtIndex(ValueLayout.JAVA_FLOAT, block, scale);
+      MemorySegment.copy(tensor.bytes(), from + Short.BYTES, nibbles, block * half, half);
+      from += Short.BYTES + half;
     }
+    return new WeightMatrix.Q4(nibbles, scales, rows, columns);
+  }
+
+  private WeightMatrix q4(StoredTensor tensor, String name, int rows, int columns) {
     if (columns % WeightMatrix.Q4_BLOCK != 0) {
       throw Faults.MODEL.invalid(tensor.where(), "columns in blocks of 32 for Q4", tensor.form());
     }
@@ -77,9 +107,11 @@ final class TensorReader {
    */
   WeightMatrix transposed(String name, int rows, int columns) {
     StoredTensor tensor = take(name, blank, columns, rows);
-    if (tensor.type() == StoredType.Q4) {
+    if (tensor.type() == StoredType.Q4 || tensor.type().inBlocks()) {
       throw Faults.MODEL.unsupported(
-          tensor.where() + ": dtype", "F32, F16 or BF16, as the matrix is stored by columns", "Q4");
+          tensor.where() + ": dtype",
+          "F32, F16 or BF16, as the matrix is stored by columns",
+          tensor.type());
     }
     expectShape(tensor, List.of((long) columns, (long) rows));
     ElementType type = elementType(tensor);
@@ -104,6 +136,7 @@ final class TensorReader {
     if (tensor == null
         || !tensor.shape().equals(List.of((long) matrix.rows(), (long) matrix.columns()))
         || tensor.type() == StoredType.Q4
+        || tensor.type().inBlocks()
         || (matrix instanceof WeightMatrix.Floats floats
             && floats.segment().mismatch(tensor.bytes()) < 0)) {
       return false;
@@ -144,8 +177,9 @@ final class TensorReader {
   /** Refuses what nothing has taken, lest weights that matter are passed over in silence. */
   void refuseUnread(Predicate<String> harmless) {
     List<StoredTensor> extra =
-        stored.values().stream()
-            .filter(tensor -> !taken.contains(tensor.name()) && !harmless.test(tensor.name()))
+        stored.entrySet().stream()
+            .filter(entry -> !taken.contains(entry.getKey()) && !harmless.test(entry.getKey()))
+            .map(Map.Entry::getValue)
             .toList();
     if (!extra.isEmpty()) {
       List<String> some =
@@ -158,7 +192,7 @@ final class TensorReader {
   /** Takes a tensor that is stored, or makes one of zeros if a type is given. */
   private StoredTensor take(String name, Optional<StoredType> zeros, long... shape) {
     if (zeros.isPresent()) {
-      long bytes = Arrays.stream(shape).reduce(zeros.get().bits(), Math::multiplyExact) / Byte.SIZE;
+      long bytes = zeros.get().byteSize(Arrays.stream(shape).reduce(1, Math::multiplyExact));
       return new StoredTensor(
           name,
           directory,
@@ -189,7 +223,7 @@ final class TensorReader {
       default ->
           throw Faults.MODEL.unsupported(
               tensor.where() + ": dtype",
-              "F32, F16, BF16 or Q4, Q4 for a matrix alone",
+              "F32, F16 or BF16, for a matrix Q4 or GGUF's blocks as well",
               tensor.form());
     };
   }

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 
 class BackMatMulTest {
   private static final int[] TOKENS = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 37, 129, 150};
+  private static final List<BlockType> BLOCKS = List.of(BlockType.values());
   private final long seed = Long.getLong("lorikeet.seed", System.nanoTime());
   private final Random random = new Random(seed);
 
@@ -23,15 +24,22 @@ class BackMatMulTest {
       case 0 -> RandomWeights.matrix(arena, random, ElementType.BF16, rows, columns);
       case 1 -> RandomWeights.matrix(arena, random, ElementType.F16, rows, columns);
       case 2 -> RandomWeights.matrix(arena, random, ElementType.F32, rows, columns);
-      default -> RandomWeights.q4(arena, random, rows, columns);
+      case 3 -> RandomWeights.q4(arena, random, rows, columns);
+      default -> {
+        BlockType type = BLOCKS.get(kind - 4);
+        yield RandomWeights.blocks(arena, random, type, rows, columns, 0.01);
+      }
     };
   }
 
-  /** One to three products of as many columns; whole Q4 blocks where one is Q4. */
+  /** One to three products of as many columns; whole blocks where weights are in blocks. */
   private List<BackMatMul.Term> terms(Arena arena, int tokens) {
-    int kind = random.nextInt(4);
-    boolean whole = kind == 3 || random.nextBoolean();
+    int kind = random.nextInt(4 + BLOCKS.size());
+    boolean whole = kind >= 3 || random.nextBoolean();
     int columns = whole ? 32 * (1 + random.nextInt(9)) : 1 + random.nextInt(280);
+    if (kind > 3 && BLOCKS.get(kind - 4).elements() == 256) {
+      columns = 256 * (1 + random.nextInt(3));
+    }
     List<BackMatMul.Term> terms = new ArrayList<>();
     for (int j = random.nextInt(3); j >= 0; j--) {
       int rows = 1 + random.nextInt(random.nextBoolean() ? 40 : 300);

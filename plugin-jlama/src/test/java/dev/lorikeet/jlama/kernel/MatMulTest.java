@@ -38,8 +38,18 @@ class MatMulTest {
       RandomWeights.matrix(arena, random, ElementType.BF16, rows, columns),
       RandomWeights.matrix(arena, random, ElementType.F16, rows, columns),
       RandomWeights.matrix(arena, random, ElementType.F32, rows, columns),
-      RandomWeights.q4(arena, random, rows, (int) ActivationPanel.roundUp(columns, 32))
+      RandomWeights.q4(arena, random, rows, (int) ActivationPanel.roundUp(columns, 32)),
+      blocks(arena, BlockType.Q8_0, rows, columns),
+      blocks(arena, BlockType.Q5_0, rows, columns),
+      blocks(arena, BlockType.Q4_K, rows, columns),
+      blocks(arena, BlockType.Q5_K, rows, columns),
+      blocks(arena, BlockType.Q6_K, rows, columns)
     };
+  }
+
+  private WeightMatrix blocks(Arena arena, BlockType type, int rows, int columns) {
+    int whole = (int) ActivationPanel.roundUp(columns, type.elements());
+    return RandomWeights.blocks(arena, random, type, rows, whole, 0.01);
   }
 
   private void checkAgainstFloat64(
@@ -267,10 +277,10 @@ class MatMulTest {
   void aWarmProductAllocatesNothing() {
     var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (Arena arena = Arena.ofConfined();
-        ActivationPanel panel = new ActivationPanel(20, 64, 1)) {
+        ActivationPanel panel = new ActivationPanel(20, 256, 1)) {
       MatMul matMul = new VectorMatMul();
       for (WeightMatrix weights : everyType(arena, 48, 64)) {
-        Rows x = RandomWeights.rows(arena, random, 20, 64, 0);
+        Rows x = RandomWeights.rows(arena, random, 20, weights.columns(), 0);
         Rows y = Rows.allocate(arena, 20, 48);
         long bytesPerCall = Long.MAX_VALUE;
         for (int attempt = 0; attempt < 600 && bytesPerCall >= 16; attempt++) {

@@ -52,4 +52,27 @@ final class RandomWeights {
     return new WeightMatrix.Q4(
         nibbles, floats(arena, random, (long) rows * columns / 32), rows, columns);
   }
+
+  /** Blocks of random bytes, whose scales are finite and of all sizes, zeros and subnormals too. */
+  static WeightMatrix blocks(
+      Arena arena, Random random, BlockType type, int rows, int columns, double size) {
+    long blocks = (long) rows * (columns / type.elements());
+    byte[] bytes = new byte[Math.toIntExact(blocks * type.bytes())];
+    random.nextBytes(bytes);
+    MemorySegment segment = arena.allocate(bytes.length + 1, 64).asSlice(1, bytes.length);
+    MemorySegment.copy(bytes, 0, segment, ValueLayout.JAVA_BYTE, 0, bytes.length);
+    int[] scales =
+        switch (type) {
+          case Q8_0, Q5_0 -> new int[] {0};
+          case Q4_K, Q5_K -> new int[] {0, 2};
+          case Q6_K -> new int[] {208};
+        };
+    for (long block = 0; block < blocks; block++) {
+      for (int at : scales) {
+        float scale = (float) (random.nextGaussian() * size);
+        ElementType.F16.write(segment, block * type.bytes() + at, scale);
+      }
+    }
+    return new WeightMatrix.Blocks(segment, type, rows, columns);
+  }
 }

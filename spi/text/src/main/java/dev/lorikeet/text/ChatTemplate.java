@@ -12,6 +12,7 @@ import dev.lorikeet.files.text.TextFolder;
 import dev.lorikeet.model.Prompt.Chat;
 import dev.lorikeet.text.jinja.JinjaException;
 import dev.lorikeet.text.jinja.JinjaTemplate;
+import dev.lorikeet.text.vocabulary.TokenizerSource;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -19,17 +20,17 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The chat template of a model directory, of an adapter, or of a file of its own: {@code
- * chat_template.jinja}, or {@code chat_template} of {@code tokenizer_config.json} or {@code
- * chat_template.json}, of whose named templates the one named {@code tool_use}, if there is one, is
- * taken for conversations with tools, and the one named {@code default} for all others. Renders
- * what transformers' {@code apply_chat_template} renders. Immutable, for any number of threads.
+ * The chat template of a model directory or a GGUF file, of an adapter, or of a file of its own:
+ * {@code chat_template.jinja}, or {@code chat_template} of {@code tokenizer_config.json}, {@code
+ * chat_template.json} or a GGUF file's metadata, of whose named templates the one named {@code
+ * tool_use}, if there is one, is taken for conversations with tools, and the one named {@code
+ * default} for all others. Renders what transformers' {@code apply_chat_template} renders.
+ * Immutable, for any number of threads.
  *
  * <p>What it gives holds the special tokens already: encode it without adding any.
  */
 public final class ChatTemplate {
   private static final System.Logger LOG = System.getLogger(ChatTemplate.class.getName());
-  private static final String CONFIG_FILE = "tokenizer_config.json";
   private static final long MAX_CONFIG_BYTES = 32L << 20;
 
   private final String source;
@@ -97,9 +98,9 @@ public final class ChatTemplate {
   }
 
   /**
-   * Reads the template of a model directory, or returns empty where it has none. A text that is no
-   * template, or uses what is not supported, is a warning: a model may well be used without
-   * conversations, and {@link #render} tells the reason.
+   * Reads the template of a model directory or a GGUF file, or returns empty where it has none. A
+   * text that is no template, or uses what is not supported, is a warning: a model may well be used
+   * without conversations, and {@link #render} tells the reason.
    *
    * @throws LorikeetException with {@code MODEL_INVALID} for files that cannot be read
    */
@@ -154,7 +155,7 @@ public final class ChatTemplate {
   }
 
   private static Optional<JsonFile> config(Path directory) {
-    return JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES);
+    return TokenizerSource.config(directory, MAX_CONFIG_BYTES);
   }
 
   private static ChatTemplate of(

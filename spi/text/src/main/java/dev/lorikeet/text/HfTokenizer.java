@@ -14,8 +14,10 @@ import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * The tokenizer of a model directory: Hugging Face's own, from {@code tokenizer.json}, without its
- * truncation and padding, which transformers turns off as well. Safe for any number of threads.
+ * The tokenizer of a model directory or a GGUF file: Hugging Face's own, from {@code
+ * tokenizer.json} or what is made like it of the file's metadata, of {@code tokenizer.model} or of
+ * {@code vocab.json} and {@code merges.txt}, without its truncation and padding, which transformers
+ * turns off as well. Safe for any number of threads.
  *
  * <p>Encoding runs on the thread that asks for it. The native library cannot be interrupted, so it
  * is given a bounded piece of text at a time: where words are encoded one by one, which is so with
@@ -70,7 +72,7 @@ public final class HfTokenizer implements Tokenizer {
   }
 
   /**
-   * Reads the tokenizer of a model directory.
+   * Reads the tokenizer of a model directory or a GGUF file.
    *
    * @throws LorikeetException with {@code MODEL_INVALID} or {@code MODEL_UNSUPPORTED} for files
    *     that are missing, damaged or beyond what is supported, {@code PLUGIN_UNAVAILABLE} where the
@@ -87,7 +89,7 @@ public final class HfTokenizer implements Tokenizer {
     } catch (RuntimeException e) {
       throw new LorikeetException(
           Code.MODEL_INVALID,
-          directory.resolve("tokenizer.json")
+          file.source()
               + ": expected a tokenizer that Hugging Face's library reads, found: "
               + e.getMessage(),
           e);

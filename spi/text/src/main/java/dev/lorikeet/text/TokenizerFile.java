@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.files.JsonFile;
 import dev.lorikeet.files.text.SpecialTokens;
+import dev.lorikeet.text.vocabulary.TokenizerSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -19,15 +20,12 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
- * The tokenizer files of a model directory: {@code tokenizer.json}, and what {@code
- * tokenizer_config.json} and {@code special_tokens_map.json} add to it: the named special tokens,
- * which transformers makes special where the first does not say so; the same is done here.
+ * The tokenizer of a model directory or a GGUF file: {@code tokenizer.json} or what is made of
+ * other forms ({@link TokenizerSource}), and what {@code tokenizer_config.json} and {@code
+ * special_tokens_map.json} add to it: the named special tokens, which transformers makes special
+ * where the first does not say so; the same is done here.
  */
 final class TokenizerFile {
-  private static final String FILE = "tokenizer.json";
-  private static final String CONFIG_FILE = "tokenizer_config.json";
-  private static final long MAX_BYTES = 64L << 20;
-  private static final long MAX_CONFIG_BYTES = 8L << 20;
   private static final int MAX_ID = (1 << 22) - 1;
 
   private static final String NORMALIZED = "normalized";
@@ -51,9 +49,8 @@ final class TokenizerFile {
   }
 
   static TokenizerFile read(Path directory) {
-    JsonFile json = JsonFile.read(directory.resolve(FILE), MAX_BYTES);
-    Optional<JsonFile> config =
-        JsonFile.readIfPresent(directory.resolve(CONFIG_FILE), MAX_CONFIG_BYTES);
+    JsonFile json = TokenizerSource.definition(directory);
+    Optional<JsonFile> config = TokenizerSource.config(directory);
     return new TokenizerFile(json, config, SpecialTokens.read(directory, config));
   }
 
@@ -156,6 +153,11 @@ final class TokenizerFile {
       }
       entry.put("special", true);
     }
+  }
+
+  /** Returns how errors name the definition. */
+  String source() {
+    return json.source();
   }
 
   /** Returns the text of a named special token, such as {@code bos_token}. */

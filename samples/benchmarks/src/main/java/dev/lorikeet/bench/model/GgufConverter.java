@@ -2,15 +2,19 @@ package dev.lorikeet.bench.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.lorikeet.bench.model.GgufFile.Elements;
+import dev.lorikeet.files.gguf.GgufWriter;
+import dev.lorikeet.files.safetensors.StoredType;
 import dev.lorikeet.shape.ModelShape;
 import dev.lorikeet.shape.Projection;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
 /**
@@ -32,6 +36,13 @@ public final class GgufConverter {
   private static final int NORMAL_TOKEN = 1;
   private static final int CONTROL_TOKEN = 3;
 
+  private static final int CHUNK_BYTES = 1 << 20;
+
+  /** Gives the element at an index, row after row. */
+  interface Elements {
+    float get(long index);
+  }
+
   private GgufConverter() {}
 
   /**
@@ -52,7 +63,7 @@ public final class GgufConverter {
       throw new IOException(
           model + ": can write GGUF files of Llama models without RoPE scaling, found " + type);
     }
-    GgufFile gguf = new GgufFile();
+    GgufWriter gguf = new GgufWriter();
     describe(gguf, config, shape);
     vocabulary(gguf, vocabulary);
     try (Arena arena = Arena.ofConfined()) {
@@ -71,7 +82,7 @@ public final class GgufConverter {
     }
   }
 
-  private static void describe(GgufFile gguf, JsonNode config, ModelShape shape) {
+  private static void describe(GgufWriter gguf, JsonNode config, ModelShape shape) {
     gguf.text("general.architecture", "llama")
         .text("general.name", "lorikeet-benchmark")
         .number("llama.block_count", shape.layers())
@@ -90,7 +101,7 @@ public final class GgufConverter {
         .number("llama.vocab_size", shape.vocabulary());
   }
 
-  private static void vocabulary(GgufFile gguf, Vocabulary vocabulary) {
+  private static void vocabulary(GgufWriter gguf, Vocabulary vocabulary) {
     List<Integer> ids = IntStream.range(0, vocabulary.size()).boxed().toList();
     gguf.text("tokenizer.ggml.model", "llama")
         .texts("tokenizer.ggml.tokens", ids.stream().map(vocabulary::token).toList())
@@ -109,7 +120,7 @@ public final class GgufConverter {
   }
 
   private static void layer(
-      GgufFile gguf, Safetensors tensors, int layer, ModelShape shape, ElementType matrices)
+      GgufWriter gguf, Safetensors tensors, int layer, ModelShape shape, ElementType matrices)
       throws IOException {
     String from = "model.layers." + layer + ".";
     String to = "blk." + layer + ".";
@@ -125,7 +136,8 @@ public final class GgufConverter {
         ElementType.F32);
     for (Projection projection : Projection.ofLayer()) {
       var tensor = tensors.get(from + projection.path() + ".weight");
-      gguf.tensor(
+      add(
+          gguf,
           to + NAMES.get(projection) + ".weight",
           tensor.shape(),
           matrices,
@@ -134,8 +146,40 @@ public final class GgufConverter {
   }
 
   private static void copy(
-      GgufFile gguf, Safetensors.Tensor tensor, String name, ElementType type) {
-    gguf.tensor(name, tensor.shape(), type, tensor::get);
+      GgufWriter gguf, Safetensors.Tensor tensor, String name, ElementType type) {
+    add(gguf, name, tensor.shape(), type, tensor::get);
+  }
+
+  /** Adds a tensor of the given sizes, slowest first as in Hugging Face. */
+  static GgufWriter add(
+      GgufWriter gguf, String name, List<Integer> shape, ElementType type, Elements elements) {
+    List<Long> sizes = shape.stream().map(Integer::longValue).toList();
+    long count = sizes.stream().reduce(1L, (a, b) -> a * b);
+    return gguf.tensor(
+        name, StoredType.of(type), sizes, output -> write(output, type, count, elements));
+  }
+
+  private static void write(OutputStream output, ElementType type, long count, Elements elements)
+      throws IOException {
+    byte[] bytes = new byte[CHUNK_BYTES];
+    MemorySegment chunk = MemorySegment.ofArray(bytes);
+    int at = 0;
+    for (long i = 0; i < count; i++) {
+      type.write(chunk, at, elements.get(i));
+      at += type.bytes();
+      if (at == bytes.length) {
+        output.write(bytes);
+        at = 0;
+      }
+    }
+    output.write(bytes, 0, at);
+  }
+
+  /** Returns the elements of a matrix whose rows are taken in another order. */
+  static Elements rows(Elements elements, int columns, IntUnaryOperator sourceRow) {
+    return index ->
+        elements.get(
+            (long) sourceRow.applyAsInt((int) (index / columns)) * columns + index % columns);
   }
 
   /** Returns the elements of a matrix with a row per output feature, as llama.cpp orders those. */
@@ -145,7 +189,7 @@ public final class GgufConverter {
       return tensor::get;
     }
     int half = shape.headDim() / 2;
-    return GgufFile.rows(
+    return rows(
         tensor::get,
         tensor.columns(),
         row -> {
@@ -157,8 +201,8 @@ public final class GgufConverter {
   /** Writes an adapter, in F16 as llama.cpp's own converter does. */
   public static void writeAdapter(Path adapter, ModelShape shape, Path file) throws IOException {
     JsonNode config = new ObjectMapper().readTree(adapter.resolve("adapter_config.json").toFile());
-    GgufFile gguf =
-        new GgufFile()
+    GgufWriter gguf =
+        new GgufWriter()
             .text("general.type", "adapter")
             .text("general.architecture", "llama")
             .text("adapter.type", "lora")
@@ -171,8 +215,8 @@ public final class GgufConverter {
           String to = "blk." + layer + "." + NAMES.get(projection) + ".weight";
           var a = tensors.get(from + ".lora_A.weight");
           var b = tensors.get(from + ".lora_B.weight");
-          gguf.tensor(to + ".lora_a", a.shape(), ElementType.F16, a::get);
-          gguf.tensor(to + ".lora_b", b.shape(), ElementType.F16, outputs(b, projection, shape));
+          add(gguf, to + ".lora_a", a.shape(), ElementType.F16, a::get);
+          add(gguf, to + ".lora_b", b.shape(), ElementType.F16, outputs(b, projection, shape));
         }
       }
       gguf.write(file);

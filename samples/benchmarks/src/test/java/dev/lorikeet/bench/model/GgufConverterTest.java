@@ -3,6 +3,7 @@ package dev.lorikeet.bench.model;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lorikeet.files.gguf.GgufWriter;
 import dev.lorikeet.tensor.ElementType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -20,12 +21,13 @@ class GgufConverterTest {
   @Test
   void elementsComeAtTheirOffsetsInTheirTypes() throws IOException {
     Path file = directory.resolve("small.gguf");
-    new GgufFile()
-        .text("general.architecture", "llama")
-        .numbers("some.numbers", List.of(7, 8, 9))
-        .tensor("first", List.of(2, 3), ElementType.F16, index -> index + 0.5f)
-        .tensor("second", List.of(4), ElementType.F32, index -> -index)
-        .write(file);
+    GgufWriter writer =
+        new GgufWriter()
+            .text("general.architecture", "llama")
+            .numbers("some.numbers", List.of(7, 8, 9));
+    GgufConverter.add(writer, "first", List.of(2, 3), ElementType.F16, index -> index + 0.5f);
+    GgufConverter.add(writer, "second", List.of(4), ElementType.F32, index -> -index);
+    writer.write(file);
     ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
     assertEquals(0x46554747, bytes.getInt());
     assertEquals(3, bytes.getInt());
@@ -48,7 +50,7 @@ class GgufConverterTest {
 
   @Test
   void rowsAreTakenInTheirNewOrder() {
-    var elements = GgufFile.rows(index -> index, 10, row -> 3 - row);
+    var elements = GgufConverter.rows(index -> index, 10, row -> 3 - row);
     assertEquals(35, elements.get(5));
     assertEquals(2, elements.get(32));
   }

@@ -12,7 +12,8 @@ import picocli.CommandLine.Spec;
     name = "adapters",
     sortOptions = false,
     synopsisSubcommandLabel = "COMMAND",
-    description = "Lists, inspects and converts adapter files: PEFT directories and Arrow files.")
+    description =
+        "Lists, inspects and converts adapter files: PEFT directories, GGUF and Arrow files.")
 public final class AdaptersCommand implements Runnable {
   @Spec private CommandSpec spec = CommandSpec.create();
 

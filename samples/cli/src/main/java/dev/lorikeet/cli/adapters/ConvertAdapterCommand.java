@@ -35,7 +35,7 @@ final class ConvertAdapterCommand implements Callable<Integer> {
   @Parameters(
       index = "0",
       paramLabel = "ADAPTER",
-      description = "PEFT directory, Arrow file, or owner/name.")
+      description = "PEFT directory, GGUF or Arrow file, or owner/name.")
   private Path adapter = Path.of("");
 
   @Parameters(

@@ -38,7 +38,9 @@ final class InspectAdapterCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec = CommandSpec.create();
 
-  @Parameters(paramLabel = "ADAPTER", description = "PEFT directory, Arrow file, or owner/name.")
+  @Parameters(
+      paramLabel = "ADAPTER",
+      description = "PEFT directory, GGUF or Arrow file, or owner/name.")
   private Path adapter = Path.of("");
 
   @Option(

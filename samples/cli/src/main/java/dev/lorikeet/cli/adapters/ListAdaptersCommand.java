@@ -10,6 +10,7 @@ import dev.lorikeet.cli.console.Json;
 import dev.lorikeet.cli.console.Table;
 import dev.lorikeet.cli.console.Visible;
 import dev.lorikeet.cli.options.LinkOptions;
+import dev.lorikeet.files.gguf.GgufAdapterFile;
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -33,7 +34,7 @@ import picocli.CommandLine.Spec;
     name = "list",
     sortOptions = false,
     description =
-        "Lists all adapters below a directory: PEFT directories and Arrow files. Reads what they say of themselves, not their weights.")
+        "Lists all adapters below a directory: PEFT directories, GGUF and Arrow files. Reads what they say of themselves, not their weights.")
 final class ListAdaptersCommand implements Callable<Integer> {
   private final Console console;
 
@@ -90,7 +91,8 @@ final class ListAdaptersCommand implements Callable<Integer> {
             if (name.equals("adapter_config.json")) {
               Path parent = file.getParent();
               found.add(parent == null ? Path.of(".") : parent);
-            } else if (name.endsWith(".arrow") && attributes.isRegularFile()) {
+            } else if (attributes.isRegularFile()
+                && (name.endsWith(".arrow") || GgufAdapterFile.isAdapter(file))) {
               found.add(file);
             }
             return FileVisitResult.CONTINUE;

@@ -28,7 +28,7 @@ public final class ModelOptions {
       names = {"-m", "--model"},
       required = true,
       paramLabel = "DIR",
-      description = "Hugging Face model directory, or a model's name: owner/name.")
+      description = "Hugging Face model directory, GGUF file, or a model's name: owner/name.")
   private Path model = Path.of("");
 
   @Option(
@@ -36,7 +36,8 @@ public final class ModelOptions {
       paramLabel = "NAME=DIR",
       parameterConsumer = OncePerName.class,
       description =
-          "PEFT adapter directory, or owner/name, and the name to give it; may be repeated.")
+          "PEFT adapter directory, GGUF or Arrow file, or owner/name, and the name to give it; may be"
+              + " repeated.")
   private Map<String, Path> adapters = new LinkedHashMap<>();
 
   @ArgGroup private Choice choice = new Choice();

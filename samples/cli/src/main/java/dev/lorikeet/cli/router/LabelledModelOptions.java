@@ -29,7 +29,7 @@ final class LabelledModelOptions {
       names = {"-m", "--model"},
       paramLabel = "DIR",
       description =
-          "Hugging Face model directory, or owner/name. Without it: the embedded tiny model, its adapters and texts.")
+          "Hugging Face model directory, GGUF file, or owner/name. Without it: the embedded tiny model, its adapters and texts.")
   private Optional<Path> model = Optional.empty();
 
   @Option(

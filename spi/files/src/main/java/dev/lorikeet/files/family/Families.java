@@ -1,6 +1,7 @@
 package dev.lorikeet.files.family;
 
 import dev.lorikeet.files.JsonFile;
+import dev.lorikeet.files.gguf.GgufModel;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.ConfigFile;
 import dev.lorikeet.files.model.ModelFamily;
@@ -36,14 +37,20 @@ public final class Families {
   private Families() {}
 
   /**
-   * Reads the architecture of a model directory; of a multimodal model that of its language model,
-   * {@code text_config}.
+   * Reads the architecture of a model directory, or of a GGUF file; of a multimodal model that of
+   * its language model, {@code text_config}.
    *
    * @throws dev.lorikeet.LorikeetException with {@code MODEL_INVALID} for files that are missing or
    *     damaged, {@code MODEL_UNSUPPORTED} for families and features that are not known
    */
   public static Architecture read(Path directory) {
-    ConfigFile config = ConfigFile.read(directory);
+    Optional<Path> gguf = GgufModel.at(directory);
+    return gguf.isPresent()
+        ? read(directory, GgufModel.config(gguf.get())).storedAsUsed()
+        : read(directory, ConfigFile.read(directory));
+  }
+
+  private static Architecture read(Path directory, ConfigFile config) {
     JsonFile json = config.json();
     String expected = "one of " + modelTypes();
     String found = json.text("model_type").orElseThrow(() -> json.missing("model_type", expected));

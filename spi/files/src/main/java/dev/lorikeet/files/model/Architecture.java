@@ -90,6 +90,27 @@ public record Architecture(
     return with(shape, attention.with(layers), positions);
   }
 
+  /**
+   * Returns the same architecture for files that store weights as they are used: norms with what is
+   * added to them, matrices by rows.
+   */
+  public Architecture storedAsUsed() {
+    return new Architecture(
+        family,
+        shape,
+        new Norm(norm.kind(), norm.epsilon(), 0),
+        attention,
+        mlp,
+        experts,
+        multipliers,
+        biased,
+        tiedEmbeddings,
+        names.byRows(),
+        maxPositions,
+        bosToken,
+        eosTokens);
+  }
+
   private Architecture with(ModelShape sizes, Attention seen, int positions) {
     return new Architecture(
         family,

@@ -70,6 +70,15 @@ public final class ConfigFile {
     return new ConfigFile(directory, json, Optional.empty());
   }
 
+  /**
+   * Returns a configuration that came from elsewhere, such as another format.
+   *
+   * @param path what it came from
+   */
+  public static ConfigFile of(Path path, JsonFile json) {
+    return new ConfigFile(path, json, Optional.empty());
+  }
+
   /** Returns the configuration of the language model within a multimodal one, if there is one. */
   public Optional<ConfigFile> text() {
     return json.object("text_config")

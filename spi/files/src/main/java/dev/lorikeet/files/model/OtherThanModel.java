@@ -9,8 +9,9 @@ import java.nio.file.Path;
 /** What people name where a model directory is expected, and what they are to do then. */
 final class OtherThanModel {
   private static final String EXPECTED =
-      "expected a model directory in Hugging Face's layout, with " + ConfigFile.NAME + ", found ";
-  private static final String GGUF = ".gguf";
+      "expected a model directory in Hugging Face's layout, with "
+          + ConfigFile.NAME
+          + ", or a GGUF file, found ";
   private static final String CACHED = "models--";
 
   private OtherThanModel() {}
@@ -21,12 +22,7 @@ final class OtherThanModel {
       return;
     }
     if (Files.isRegularFile(path)) {
-      throw Faults.MODEL.refuse(
-          path,
-          EXPECTED
-              + (isGguf(path)
-                  ? "a GGUF file, which is not read: fetch the model that it was made from"
-                  : "a file: name the folder that it is in"));
+      throw Faults.MODEL.refuse(path, EXPECTED + "another file: name the folder that it is in");
     }
     if (!Files.exists(path)) {
       throw Faults.MODEL.refuse(
@@ -57,19 +53,9 @@ final class OtherThanModel {
           throw Faults.MODEL.refuse(
               folder, EXPECTED + "a cache of the hub: name a model in it as owner/name");
         }
-        if (isGguf(entry)) {
-          throw Faults.MODEL.refuse(
-              folder,
-              EXPECTED
-                  + "GGUF files, which are not read: fetch the model that they were made from");
-        }
       }
     } catch (IOException e) {
       return; // whoever reads the configuration says what is wrong
     }
-  }
-
-  private static boolean isGguf(Path path) {
-    return path.toString().endsWith(GGUF);
   }
 }

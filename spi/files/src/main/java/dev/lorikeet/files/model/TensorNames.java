@@ -52,6 +52,12 @@ public record TensorNames(
         embedding, positions, output, finalNorm, layers, ofLayers, queryNorm, keyNorm, transposed);
   }
 
+  /** Returns the same names where matrices are stored {@code [out, in]}. */
+  TensorNames byRows() {
+    return new TensorNames(
+        embedding, positions, output, finalNorm, layers, norms, queryNorm, keyNorm, false);
+  }
+
   /** Returns what the names of a layer's tensors begin with. */
   public String layer(int layer) {
     return layers + layer + ".";

@@ -52,8 +52,8 @@ public final class SafetensorsWriter {
    * @param shape its dimensions, none below 0; empty for a scalar
    * @param data called once for each file that is written
    * @return this writer
-   * @throws IllegalArgumentException if there is a tensor of that name, or the elements do not fill
-   *     whole bytes
+   * @throws IllegalArgumentException if there is a tensor of that name, the elements do not fill
+   *     whole bytes, or the type is one of blocks
    */
   public SafetensorsWriter add(String name, StoredType type, List<Long> shape, Data data) {
     long elements = 1;
@@ -63,6 +63,10 @@ public final class SafetensorsWriter {
             name + ": shape: expected no dimension below 0, found " + shape);
       }
       elements = Math.multiplyExact(elements, dimension);
+    }
+    if (type.inBlocks()) {
+      throw new IllegalArgumentException(
+          name + ": expected a type that safetensors has, found " + type);
     }
     long bytes = type.byteSize(elements);
     if (bytes < 0) {

@@ -18,6 +18,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.LorikeetException.Code;
+import dev.lorikeet.files.gguf.GgufModel;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.Attention;
 import dev.lorikeet.files.model.ConfigFile;
@@ -377,10 +378,6 @@ class FamiliesTest {
 
   @Test
   void whatPeopleNameInPlaceOfAModelIsSaid() throws IOException {
-    Path gguf = Files.createFile(directory.resolve("model-q4_k_m.gguf"));
-    assertOther(gguf, "found a GGUF file");
-    assertOther(directory, "found GGUF files");
-    Files.delete(gguf);
     assertOther(Files.createFile(directory.resolve("weights.bin")), "name the folder");
     assertOther(directory.resolve("gpt2"), "owner/name");
     Path cached = Files.createDirectory(directory.resolve("models--some--model"));
@@ -391,6 +388,33 @@ class FamiliesTest {
     assertOther(cached, "found an adapter: name the base model");
     Files.writeString(directory.resolve(ConfigFile.NAME), LLAMA);
     assertEquals("llama", Families.read(directory).family());
+  }
+
+  @Test
+  void oneGgufFileIsTakenAndOfSeveralOneIsToBeNamed() throws IOException {
+    Path small = directory.resolve("model-q4_k_m.GGUF");
+    Path large = directory.resolve("model-q8_0.gguf");
+    Files.createFile(small);
+    assertEquals(small, GgufModel.at(small).orElseThrow());
+    assertEquals(small, GgufModel.at(directory).orElseThrow());
+    var empty = assertThrows(LorikeetException.class, () -> Families.read(directory));
+    assertTrue(
+        String.valueOf(empty.getMessage()).startsWith(small + ": magic word: expected 4 more"),
+        empty.getMessage());
+    Files.createFile(large);
+    assertEquals(large, GgufModel.at(large).orElseThrow());
+    var several = assertThrows(LorikeetException.class, () -> Families.read(directory));
+    assertEquals(Code.MODEL_INVALID, several.code());
+    assertEquals(
+        directory
+            + ": expected one GGUF file, found 2: name the one that is meant:"
+            + " model-q4_k_m.GGUF, model-q8_0.gguf",
+        several.getMessage());
+    Files.createFile(directory.resolve("model.safetensors"));
+    assertTrue(GgufModel.at(directory).isEmpty(), "weights of Hugging Face's go first");
+    Path unnamed = directory.resolve("sha256-0123");
+    Files.write(unnamed, new byte[] {'G', 'G', 'U', 'F', 3});
+    assertEquals(unnamed, GgufModel.at(unnamed).orElseThrow());
   }
 
   private static void assertOther(Path path, String found) {

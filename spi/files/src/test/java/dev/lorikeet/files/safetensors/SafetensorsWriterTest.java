@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,7 +31,10 @@ class SafetensorsWriterTest {
   void randomTensorsReadBackAndLieAtMultiplesOfTheirWidth() throws IOException {
     long seed = new Random().nextLong();
     Random random = new Random(seed);
-    var types = StoredType.values();
+    StoredType[] types =
+        Arrays.stream(StoredType.values())
+            .filter(type -> !type.inBlocks())
+            .toArray(StoredType[]::new);
     SafetensorsWriter writer = new SafetensorsWriter();
     Map<String, byte[]> expected = new HashMap<>();
     for (int t = 0; t < 60; t++) {

@@ -1,39 +1,35 @@
-package dev.lorikeet.bench.model;
+package dev.lorikeet.files.gguf;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import dev.lorikeet.tensor.ElementType;
+import dev.lorikeet.files.WholeFile;
+import dev.lorikeet.files.safetensors.StoredType;
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
+import java.nio.channels.Channels;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntUnaryOperator;
 
 /**
- * Writes GGUF files, version 3: a header, metadata, descriptions of tensors, and their elements at
- * multiples of 32 bytes.
+ * Writes GGUF files, version 3, with tensors at multiples of 32 bytes. Used by one thread.
  *
- * @see <a href="https://github.com/ggml-org/ggml/blob/master/docs/gguf.md">the format</a>
+ * <p>A file has metadata and tensors in the order in which they were added; nobody checks that they
+ * make a model.
  */
-final class GgufFile {
-  /** Gives the element at an index, row after row. */
-  interface Elements {
-    float get(long index);
+public final class GgufWriter {
+  /** Brings forth the elements of a tensor. */
+  @FunctionalInterface
+  public interface Data {
+    /** Writes exactly as many bytes as the tensor has, little-endian, row after row. */
+    void writeTo(OutputStream output) throws IOException;
   }
 
-  private record Tensor(String name, List<Integer> shape, ElementType type, Elements elements) {
-    long count() {
-      return shape.stream().mapToLong(Integer::longValue).reduce(1, (a, b) -> a * b);
-    }
-  }
+  private record Tensor(String name, StoredType type, List<Long> shape, long bytes, Data data) {}
 
   private static final int VERSION = 3;
   private static final int ALIGNMENT = 32;
@@ -43,57 +39,79 @@ final class GgufFile {
   private static final int BOOL = 7;
   private static final int STRING = 8;
   private static final int ARRAY = 9;
-  private static final int CHUNK_BYTES = 1 << 20;
+  private static final int BUFFER_BYTES = 1 << 18;
 
   private final ByteArrayOutputStream metadata = new ByteArrayOutputStream();
   private final List<Tensor> tensors = new ArrayList<>();
   private int entries;
 
-  GgufFile text(String key, String value) {
+  /** Creates a writer of a file without anything in it. */
+  public GgufWriter() {}
+
+  /** Adds a text. */
+  public GgufWriter text(String key, String value) {
     entry(key, STRING);
     string(value);
     return this;
   }
 
-  GgufFile number(String key, int value) {
+  /** Adds a whole number, as an unsigned one of 32 bits. */
+  public GgufWriter number(String key, int value) {
     entry(key, UINT32);
     number(value);
     return this;
   }
 
-  GgufFile decimal(String key, float value) {
+  /** Adds a number. */
+  public GgufWriter decimal(String key, float value) {
     entry(key, FLOAT32);
     number(Float.floatToRawIntBits(value));
     return this;
   }
 
-  GgufFile flag(String key, boolean value) {
+  /** Adds a truth value. */
+  public GgufWriter flag(String key, boolean value) {
     entry(key, BOOL);
     metadata.write(value ? 1 : 0);
     return this;
   }
 
-  GgufFile texts(String key, List<String> values) {
+  /** Adds a list of texts. */
+  public GgufWriter texts(String key, List<String> values) {
     array(key, STRING, values.size());
     values.forEach(this::string);
     return this;
   }
 
-  GgufFile numbers(String key, List<Integer> values) {
+  /** Adds a list of whole numbers. */
+  public GgufWriter numbers(String key, List<Integer> values) {
     array(key, INT32, values.size());
     values.forEach(this::number);
     return this;
   }
 
-  GgufFile decimals(String key, List<Float> values) {
+  /** Adds a list of numbers. */
+  public GgufWriter decimals(String key, List<Float> values) {
     array(key, FLOAT32, values.size());
     values.forEach(value -> number(Float.floatToRawIntBits(value)));
     return this;
   }
 
-  /** Adds a tensor of the given sizes, slowest first as in Hugging Face. */
-  GgufFile tensor(String name, List<Integer> shape, ElementType type, Elements elements) {
-    tensors.add(new Tensor(name, List.copyOf(shape), type, elements));
+  /**
+   * Adds a tensor.
+   *
+   * @param shape its dimensions, slowest first as in Hugging Face
+   * @param data called once for each file that is written
+   * @throws IllegalArgumentException if GGUF files have no such type, or the elements do not fill
+   *     whole blocks
+   */
+  public GgufWriter tensor(String name, StoredType type, List<Long> shape, Data data) {
+    long bytes = type.byteSize(shape.stream().reduce(1L, Math::multiplyExact));
+    if (bytes < 0 || GgmlTypes.number(type).isEmpty()) {
+      throw new IllegalArgumentException(
+          name + ": expected whole blocks of a type of GGUF's, found " + type + shape);
+    }
+    tensors.add(new Tensor(name, type, List.copyOf(shape), bytes, data));
     return this;
   }
 
@@ -132,19 +150,21 @@ final class GgufFile {
   }
 
   /** Writes the file, whole or not at all. */
-  void write(Path file) throws IOException {
-    Path unfinished = file.resolveSibling(file.getFileName() + ".part");
-    try (OutputStream out =
-        new BufferedOutputStream(Files.newOutputStream(unfinished), CHUNK_BYTES)) {
-      byte[] head = head();
-      out.write(head);
-      pad(out, head.length);
-      for (Tensor tensor : tensors) {
-        elements(out, tensor);
-        pad(out, tensor.count() * tensor.type().bytes());
-      }
-    }
-    Files.move(unfinished, file, StandardCopyOption.REPLACE_EXISTING);
+  public void write(Path file) throws IOException {
+    WholeFile.write(
+        file,
+        channel -> {
+          OutputStream out =
+              new BufferedOutputStream(Channels.newOutputStream(channel), BUFFER_BYTES);
+          byte[] head = head();
+          out.write(head);
+          pad(out, head.length);
+          for (Tensor tensor : tensors) {
+            tensor.data().writeTo(out);
+            pad(out, tensor.bytes());
+          }
+          out.flush();
+        });
   }
 
   private byte[] head() {
@@ -160,12 +180,12 @@ final class GgufFile {
       head.writeBytes(longs(name.length));
       head.writeBytes(name);
       head.writeBytes(ints(tensor.shape().size()));
-      for (int size : tensor.shape().reversed()) { // the fastest dimension comes first
+      for (long size : tensor.shape().reversed()) { // the fastest dimension comes first
         head.writeBytes(longs(size));
       }
-      head.writeBytes(ints(code(tensor.type())));
+      head.writeBytes(ints(GgmlTypes.number(tensor.type()).orElseThrow()));
       head.writeBytes(longs(offset));
-      offset += tensor.count() * tensor.type().bytes();
+      offset += tensor.bytes();
       offset += -offset & ALIGNMENT - 1;
     }
     return head.toByteArray();
@@ -173,36 +193,5 @@ final class GgufFile {
 
   private static void pad(OutputStream out, long written) throws IOException {
     out.write(new byte[(int) (-written & ALIGNMENT - 1)]);
-  }
-
-  /** Returns the number of a type in the format. */
-  private static int code(ElementType type) {
-    return switch (type) {
-      case F32 -> 0;
-      case F16 -> 1;
-      case BF16 -> 30;
-    };
-  }
-
-  private static void elements(OutputStream out, Tensor tensor) throws IOException {
-    byte[] bytes = new byte[CHUNK_BYTES];
-    MemorySegment chunk = MemorySegment.ofArray(bytes);
-    int at = 0;
-    for (long i = 0; i < tensor.count(); i++) {
-      tensor.type().write(chunk, at, tensor.elements().get(i));
-      at += tensor.type().bytes();
-      if (at == bytes.length) {
-        out.write(bytes);
-        at = 0;
-      }
-    }
-    out.write(bytes, 0, at);
-  }
-
-  /** Returns the elements of a matrix whose rows are taken in another order. */
-  static Elements rows(Elements elements, int columns, IntUnaryOperator sourceRow) {
-    return index ->
-        elements.get(
-            (long) sourceRow.applyAsInt((int) (index / columns)) * columns + index % columns);
   }
 }

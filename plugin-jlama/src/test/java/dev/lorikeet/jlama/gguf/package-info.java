@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.jlama.gguf;
+
+import org.jspecify.annotations.NullMarked;

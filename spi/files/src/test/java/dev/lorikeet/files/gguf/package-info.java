@@ -1,0 +1,4 @@
+@NullMarked
+package dev.lorikeet.files.gguf;
+
+import org.jspecify.annotations.NullMarked;
