@@ -161,17 +161,14 @@ public final class ChangeCache implements AutoCloseable {
 
   private AdapterChanges compute(AdapterLease lease) {
     AdapterSpec spec = lease.spec();
-    List<TargetModule> changed = changedOutputs(spec);
-    Map<TargetModule, float[][]> vectors = new HashMap<>();
-    for (TargetModule target : changed) {
-      vectors.put(target, vectors(lease, target));
-    }
+    List<Vectors> changed =
+        changedOutputs(spec).stream().map(target -> vectors(lease, target)).toList();
     List<Optional<OutputChange>> outputs =
         new ArrayList<>(
             Collections.nCopies(
                 changed.isEmpty() ? 0 : AdapterChanges.place(model.layers().size(), Projection.Q),
                 Optional.empty()));
-    int[] pages = store(changed, vectors, outputs);
+int[] pages = store(changed, outputs);
     Set<Projection> projections = new HashSet<>();
     boolean experts = false;
     for (TargetSpec target : spec.targets()) {
@@ -205,8 +202,15 @@ public final class ChangeCache implements AutoCloseable {
     return changed.stream().sorted().toList();
   }
 
-  /** Returns slope and offset of a module. */
-  private float[][] vectors(AdapterLease lease, TargetModule target) {
+  /**
+   * What is to be stored for a module.
+   *
+   * @param both slope and offset
+   */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  private record Vectors(TargetModule target, float[][] both) {}
+
+  private Vectors vectors(AdapterLease lease, TargetModule target) {
     LayerWeights layer = model.layers().get(target.layer());
     Linear linear = layer.linear(target.projection());
     Optional<LoraWeights> lora = lease.weights(target);
@@ -233,7 +237,7 @@ public final class ChangeCache implements AutoCloseable {
         offset[j] = (float) (gain * (other - own) + shifted);
       }
     }
-    return new float[][] {slope, offset};
+    return new Vectors(target, new float[][] {slope, offset});
   }
 
   private static double at(MemorySegment vector, int j) {
@@ -256,21 +260,17 @@ public final class ChangeCache implements AutoCloseable {
     }
   }
 
-  private int[] store(
-      List<TargetModule> changed,
-      Map<TargetModule, float[][]> vectors,
-      List<Optional<OutputChange>> outputs) {
+  private int[] store(List<Vectors> changed, List<Optional<OutputChange>> outputs) {
     int pageBytes = pool.pageBytes();
     long end = 0;
-    Map<TargetModule, long[]> places = new HashMap<>();
-    for (TargetModule target : changed) {
-      long[] place = new long[2];
+    long[][] places = new long[changed.size()][2];
+    for (int c = 0; c < places.length; c++) {
       for (int i = 0; i < 2; i++) {
-        long bytes = (long) vectors.get(target)[i].length * Float.BYTES;
+        long bytes = (long) changed.get(c).both[i].length * Float.BYTES;
         if (bytes > pageBytes) {
           throw new LorikeetException(
               Code.TOO_LARGE,
-              target
+              changed.get(c).target()
                   + ": expected vectors over its outputs of at most a page of "
                   + pageBytes
                   + " bytes, found "
@@ -278,10 +278,9 @@ public final class ChangeCache implements AutoCloseable {
                   + "; open the pool with larger pages");
         }
         end = end / pageBytes == (end + bytes - 1) / pageBytes ? end : roundUp(end, pageBytes);
-        place[i] = end;
+        places[c][i] = end;
         end = roundUp(end + bytes, LINE);
       }
-      places.put(target, place);
     }
     int[] pages = new int[(int) (roundUp(end, pageBytes) / pageBytes)];
     if (!pool.allocate(PageOwner.OTHER, pages, 0, pages.length)) {
@@ -292,15 +291,15 @@ public final class ChangeCache implements AutoCloseable {
               + " free pages for what an adapter multiplies outputs by, found: "
               + pool.stats());
     }
-    for (TargetModule target : changed) {
+    for (int c = 0; c < places.length; c++) {
       MemorySegment[] stored = new MemorySegment[2];
       for (int i = 0; i < 2; i++) {
-        float[] vector = vectors.get(target)[i];
-        long at = places.get(target)[i];
-        MemorySegment page = pool.page(pages[(int) (at / pageBytes)]);
-        stored[i] = page.asSlice(at % pageBytes, (long) vector.length * Float.BYTES);
+        float[] vector = changed.get(c).both[i];
+        MemorySegment page = pool.page(pages[(int) (places[c][i] / pageBytes)]);
+        stored[i] = page.asSlice(places[c][i] % pageBytes, (long) vector.length * Float.BYTES);
         MemorySegment.copy(vector, 0, stored[i], ValueLayout.JAVA_FLOAT, 0, vector.length);
       }
+      TargetModule target = changed.get(c).target();
       outputs.set(
           AdapterChanges.place(target.layer(), target.projection()),
           Optional.of(new OutputChange(stored[0], stored[1])));
