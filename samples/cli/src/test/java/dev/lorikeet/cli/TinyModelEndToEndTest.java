@@ -1,6 +1,7 @@
 package dev.lorikeet.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -65,6 +67,34 @@ class TinyModelEndToEndTest {
     Run run = lorikeet("demo", "--chat", "-p", "What is a whale?", "--json", "--pool-size", "64M");
     assertEquals(ExitCode.OK, run.exitCode(), run::err);
     assertEquals(5, run.json().get("generations").size());
+  }
+
+  @Test
+  void aChosenTemplateWritesTheConversation() throws IOException {
+    Path template =
+        Files.writeString(
+            directory.resolve("plain.jinja"), "{{ bos_token }}{{ messages[0].content }}");
+    String[] chat = {
+      "generate", "-m", TINY.base().toString(), "--json", "-n", "8", "-p", "The ship", "--chat"
+    };
+    Run plain =
+        lorikeet("generate", "-m", TINY.base().toString(), "--json", "-n", "8", "-p", "The ship");
+    assertEquals(ExitCode.OK, plain.exitCode(), plain::err);
+    Run own = lorikeet(chat);
+    Run chosen = lorikeet(with(chat, "--chat-template", template.toString()));
+    assertEquals(ExitCode.OK, chosen.exitCode(), chosen::err);
+    JsonNode ids = plain.json().at("/generations/0/ids");
+    assertEquals(8, ids.size());
+    assertEquals(ids, chosen.json().at("/generations/0/ids"));
+    assertNotEquals(ids, own.json().at("/generations/0/ids"));
+
+    Run absent = lorikeet(with(chat, "--chat-template", directory.resolve("no").toString()));
+    assertEquals(ExitCode.USAGE, absent.exitCode(), absent::err);
+    assertTrue(absent.err().contains("no: expected a regular file, found nothing"), absent::err);
+  }
+
+  private static String[] with(String[] args, String... more) {
+    return Stream.concat(Arrays.stream(args), Arrays.stream(more)).toArray(String[]::new);
   }
 
   @Test

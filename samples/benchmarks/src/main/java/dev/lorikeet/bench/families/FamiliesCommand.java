@@ -9,6 +9,7 @@ import dev.lorikeet.bench.model.WholeFolder;
 import dev.lorikeet.bench.output.Output;
 import dev.lorikeet.bench.output.Statistic;
 import dev.lorikeet.jlama.quantize.Quantizer;
+import dev.lorikeet.shape.ModelShape;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -17,6 +18,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.LongSupplier;
 import java.util.stream.Stream;
@@ -78,6 +80,13 @@ public final class FamiliesCommand implements Callable<Integer> {
   private Preset preset = Preset.M135;
 
   @Option(
+      names = "--layers",
+      paramLabel = "N",
+      description =
+          "Layers, if not all of the size's; the vocabulary shrinks with them, so that the output keeps its part of the bytes.")
+  private Optional<Integer> layers = Optional.empty();
+
+  @Option(
       names = "--rounds",
       paramLabel = "N",
       defaultValue = "9",
@@ -135,7 +144,11 @@ public final class FamiliesCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    if (rounds < 1 || tokens < 2 || threads < 1 || sequences.stream().anyMatch(n -> n < 1)) {
+    if (rounds < 1
+        || tokens < 2
+        || threads < 1
+        || layers.orElse(1) < 1
+        || sequences.stream().anyMatch(n -> n < 1)) {
       throw new ParameterException(
           spec.commandLine(),
           "expected at least one round, thread and sequence, and two tokens, found "
@@ -171,12 +184,24 @@ public final class FamiliesCommand implements Callable<Integer> {
       }
     }
     print(entries);
-    output.write(file, new Report("families", started, Machine.here(), threads, processorTime, entries));
+    output.write(
+        file, new Report("families", started, Machine.here(), threads, processorTime, entries));
     return 0;
   }
 
+  private ModelShape shape() {
+    ModelShape full = preset.shape();
+    int count = Math.min(full.layers(), layers.orElse(full.layers()));
+    return full.toBuilder()
+        .layers(count)
+        .vocabulary((int) ((long) full.vocabulary() * count / full.layers()))
+        .build();
+  }
+
   private Path directory(RandomFamily family, Type type) throws IOException {
-    Path folder = Files.createDirectories(output.data().resolve("families-" + preset.title()));
+    Path folder =
+        Files.createDirectories(
+            output.data().resolve("families-" + preset.title() + "-" + shape().layers()));
     return folder.resolve(family.modelType() + "-" + type);
   }
 
@@ -185,7 +210,7 @@ public final class FamiliesCommand implements Callable<Integer> {
     Path whole = directory(family, Type.BF16);
     Path directory = directory(family, type);
     if (!Files.exists(directory)) {
-      WholeFolder.make(whole, output::says, target -> family.write(target, preset.shape()));
+      WholeFolder.make(whole, output::says, target -> family.write(target, shape()));
       if (type == Type.Q4) {
         output.says("quantizing " + whole);
         Quantizer.quantize(whole, directory, false);
@@ -194,7 +219,7 @@ public final class FamiliesCommand implements Callable<Integer> {
         }
       }
     }
-    Vocabulary vocabulary = RandomWeights.vocabulary(preset.shape());
+    Vocabulary vocabulary = RandomWeights.vocabulary(shape());
     LongSupplier clock =
         processorTime
             ? ManagementFactory.getThreadMXBean()::getCurrentThreadCpuTime
@@ -238,8 +263,8 @@ public final class FamiliesCommand implements Callable<Integer> {
     output.print("");
     output.print(
         format(
-            "decoding, %d threads, %s shape; bytes are weights that a step reads; the last column is throughput per byte over Llama's, median and extremes of the rounds",
-            threads, preset.title()));
+            "decoding, %d threads, %s shape, %d layers; bytes are weights that a step reads; the last column is throughput per byte over Llama's, median and extremes of the rounds",
+            threads, preset.title(), shape().layers()));
     output.print("");
     List<List<String>> rows = new ArrayList<>();
     rows.add(List.of("family", "type", "sequences", "MB/step", "tokens/s", "Llama's", "per byte"));
