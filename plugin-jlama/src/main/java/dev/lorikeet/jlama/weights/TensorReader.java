@@ -223,7 +223,7 @@ final class TensorReader {
       default ->
           throw Faults.MODEL.unsupported(
               tensor.where() + ": dtype",
-              "F32, F16 or BF16, for a matrix Q4 or GGUF's blocks as well",
+              "F32, F16, BF16 or Q4, Q4 for a matrix alone",
               tensor.form());
     };
   }
