@@ -25,6 +25,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -188,7 +189,7 @@ class AdapterKindsTest {
       }
       running.forEach(Generation::await);
       for (int c = 0; c < choices.size(); c++) {
-        Path merged = expected.get(choices.get(c));
+        Path merged = Objects.requireNonNull(expected.get(choices.get(c)));
         double[] logits = ReferenceForward.lastLogits(merged, prompts.get(c));
         double largest = Arrays.stream(logits).map(Math::abs).max().orElseThrow();
         for (int t = 0; t < logits.length; t++) {

@@ -32,6 +32,7 @@ final class KindAdapter {
   private static final String OUTPUT = "lm_head";
 
   /** A tensor of the base model. */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Base(List<Long> shape, double[] values) {
     int rows() {
       return shape.getFirst().intValue();

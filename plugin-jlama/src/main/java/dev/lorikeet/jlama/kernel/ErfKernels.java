@@ -32,7 +32,8 @@ final class ErfKernels {
    * a^2 loses goes into the reduced argument of the exponential, so that the relative error does not grow with a.
    *
    * a is cut to 15, where Phi(-a) is nothing in float32, so that squares are finite; NaN stays NaN. Below -13.2 the
-   * exponential and with it the result is 0. Measured: an error of 2^-22.3 of x, and of 2^-21.3 of the result above -13.
+   * exponential and with it the result is 0. Measured: an error of 2^-22.3 of x, and above -13 of 2^-21.3 of the
+   * result.
    *
    * The exponential is VectorElementwise's, written out, since a vector that crosses a call is boxed. What is left
    * behind the last whole vector uses the error function in float64.

@@ -168,7 +168,7 @@ public final class ChangeCache implements AutoCloseable {
             Collections.nCopies(
                 changed.isEmpty() ? 0 : AdapterChanges.place(model.layers().size(), Projection.Q),
                 Optional.empty()));
-int[] pages = store(changed, outputs);
+    int[] pages = store(changed, outputs);
     Set<Projection> projections = new HashSet<>();
     boolean experts = false;
     for (TargetSpec target : spec.targets()) {

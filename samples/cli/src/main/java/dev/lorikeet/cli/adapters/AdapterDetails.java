@@ -17,7 +17,13 @@ record AdapterDetails(
     AdapterReport adapter, boolean checked, List<Target> targets, List<Part> parts) {
   /** Something beside the factors, {@code [rows, columns]}; of single tokens with their ids. */
   record Part(
-      String module, String kind, int rows, int columns, String type, long bytes, List<Integer> ids) {
+      String module,
+      String kind,
+      int rows,
+      int columns,
+      String type,
+      long bytes,
+      List<Integer> ids) {
     static Part of(PartSpec spec) {
       return new Part(
           spec.target().moduleName(),

@@ -83,7 +83,8 @@ final class InspectAdapterCommand implements Callable<Integer> {
     AdapterReport report = AdapterReport.of(path, description);
     if (json) {
       Json.print(
-          console.out(), new AdapterDetails(
+          console.out(),
+          new AdapterDetails(
               report,
               model.isPresent(),
               targets(description),

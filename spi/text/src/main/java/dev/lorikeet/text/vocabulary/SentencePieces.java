@@ -15,8 +15,8 @@ import java.util.Map;
 final class SentencePieces {
   /*
    * Hugging Face's BPE wants merges, which SentencePiece does not store: it merges whatever pair is a piece, the one of
-   * the best score first. So the merges are all ways to divide a piece into two, sorted by the score of the piece; among
-   * those of one score the longer first part goes first, as transformers' converter has it.
+   * the best score first. So the merges are all ways to divide a piece into two, sorted by the score of the piece;
+   * among those of one score the longer first part goes first, as transformers' converter has it.
    *
    * Cost: a look into the vocabulary for every place in every piece, so the square of a piece's length in time, which
    * is bounded.
