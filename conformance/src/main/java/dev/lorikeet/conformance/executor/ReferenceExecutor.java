@@ -9,6 +9,7 @@ import dev.lorikeet.executor.LoraExecutor;
 import dev.lorikeet.executor.MergePlan;
 import dev.lorikeet.executor.TargetGroup;
 import dev.lorikeet.executor.Workers;
+import dev.lorikeet.shape.Projection;
 import dev.lorikeet.shape.TargetModule;
 import dev.lorikeet.tensor.Device;
 import dev.lorikeet.tensor.ElementType;
@@ -36,6 +37,11 @@ public class ReferenceExecutor implements LoraExecutor {
   @Override
   public boolean merges(ElementType type, Device device) {
     return device.isHost();
+  }
+
+  @Override
+  public boolean takes(TargetModule module) {
+    return module.projection() != Projection.EMBED;
   }
 
   @Override

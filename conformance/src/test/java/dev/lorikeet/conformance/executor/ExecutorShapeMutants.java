@@ -40,6 +40,9 @@ final class ExecutorShapeMutants {
         executor(
             "a token's sum depends on its place", rules("X12"), rules("X2"), DependsOnBatch::new),
         executor(
+            "an expert given the weights of its layer", rules("X24"), rules(), ForgetsExperts::new),
+        executor("outputs beyond 65,536 left out", rules("X24"), rules("X6"), CutsWideOutputs::new),
+        executor(
             "a group with a missing first module skipped",
             rules("X14"),
             rules("X2"),
@@ -207,6 +210,40 @@ final class ExecutorShapeMutants {
     float shrink(LoraFactor a, int r, Tensor x, int token) {
       float sum = super.shrink(a, r, x, token);
       return entries > 20 ? sum * (1 + 0x1p-12f) : sum;
+    }
+  }
+
+  private static class ForgetsExperts extends ReferenceExecutor {
+    ForgetsExperts(Workers workers) {
+      super(workers);
+    }
+
+    @Override
+    public void addDelta(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {
+      boolean ofExpert = targets.targets().getFirst().isExpert();
+      super.addDelta(
+          ofExpert
+              ? new TargetGroup(
+                  targets.targets().stream()
+                      .map(t -> TargetModule.of(t.layer(), t.projection()))
+                      .toList())
+              : targets,
+          batch,
+          x,
+          y);
+    }
+  }
+
+  private static class CutsWideOutputs extends ReferenceExecutor {
+    CutsWideOutputs(Workers workers) {
+      super(workers);
+    }
+
+    @Override
+    public void addDelta(TargetGroup targets, LoraBatch batch, Tensor x, List<Tensor> y) {
+      if (y.getFirst().columns() <= 65_536) {
+        super.addDelta(targets, batch, x, y);
+      }
     }
   }
 

@@ -46,6 +46,13 @@ public final class Shard {
     this.count = count;
   }
 
+  /** Returns all of the work, for a worker that uses its own scratch memory for it. */
+  public static Shard wholeOf(int worker) {
+    Shard whole = new Shard(worker, new AtomicLongArray(0));
+    whole.count = 1;
+    return whole;
+  }
+
   /** Creates the shard of a worker of a team. */
   Shard(int worker, AtomicLongArray claims) {
     this.worker = worker;

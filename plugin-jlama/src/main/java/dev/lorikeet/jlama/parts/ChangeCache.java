@@ -161,6 +161,19 @@ public final class ChangeCache implements AutoCloseable {
 
   private AdapterChanges compute(AdapterLease lease) {
     AdapterSpec spec = lease.spec();
+    for (PartSpec part : spec.parts()) {
+      if (lease.part(part.target(), part.kind()).isEmpty()) {
+        throw new LorikeetException(
+            Code.INTERNAL,
+            "adapter '"
+                + spec.id()
+                + "': expected its lease to have the "
+                + part.kind()
+                + " of "
+                + part.target()
+                + " that its store describes, found none");
+      }
+    }
     List<Vectors> changed =
         changedOutputs(spec).stream().map(target -> vectors(lease, target)).toList();
     List<Optional<OutputChange>> outputs =

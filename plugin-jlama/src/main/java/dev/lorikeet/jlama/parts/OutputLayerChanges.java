@@ -21,8 +21,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Logits as adapters change them. Used by the decoding thread. */
 public final class OutputLayerChanges implements AutoCloseable {
@@ -30,12 +32,14 @@ public final class OutputLayerChanges implements AutoCloseable {
    * Idea. Rows of logits are tokens of a batch of their own, for which the LoRA executor adds its deltas as for any
    * module. A matrix that was trained in full, or single rows of one, is multiplied in place: the hidden states of the
    * rows that use it are gathered, packed once, and multiplied by each run of rows that is contiguous in memory (a page
-   * of the pool holds tens of them). The product takes the place of the base model's logits; in a mixture each
-   * adds w (other - base), for which the base model's logits are kept aside.
+   * of the pool holds tens of them), runs shared out among the workers. The product takes the place of the base model's
+   * logits; in a mixture each adds w (other - base), for which the base model's logits are kept aside.
    * Cost: the bytes of the adapter's matrix once a step, as of the base model's; what the base model's product of these
    * rows cost is lost.
    */
   private static final TargetModule MODULE = TargetModule.output();
+
+  private static final int KNOWN = 16;
 
   private final WorkerTeam team;
   private final LoraExecutor executor;
@@ -51,6 +55,9 @@ public final class OutputLayerChanges implements AutoCloseable {
   private final int[] rowOf;
   private final int[] uses;
   private boolean weighed;
+  private final @Nullable PartWeights[] known = new PartWeights[KNOWN];
+  private final List<List<Run>> knownRuns = new ArrayList<>(Collections.nCopies(KNOWN, List.of()));
+  private int oldest;
   private Optional<Rows> gathered = Optional.empty();
   private Optional<Rows> product = Optional.empty();
   private Optional<Rows> kept = Optional.empty();
@@ -164,13 +171,17 @@ public final class OutputLayerChanges implements AutoCloseable {
       hidden.copyRow(rows[i], x, i);
     }
     Rows y = reserveProduct(used);
-    List<Run> runs = runs(part);
+    List<Run> runs = runsOf(part);
+    team.quiesce(); // a worker that is late with a part of the base model's product has its scratch
     team.run((index, of) -> matMul.pack(panel, x, used, new Shard(index, of)));
-    for (Run run : runs) {
-      team.run(
-          (index, of) ->
-              matMul.multiply(run.weights(), panel, run.output(y), new Shard(index, of)));
-    }
+    team.run(
+        (index, of) -> {
+          Shard mine = new Shard(index, of);
+          Shard whole = Shard.wholeOf(index);
+          for (int r = mine.first(runs.size()); r < mine.end(runs.size()); r++) {
+            matMul.multiply(runs.get(r).weights(), panel, runs.get(r).output(y), whole);
+          }
+        });
     team.quiesce();
     team.run(
         (index, of) -> {
@@ -209,6 +220,20 @@ public final class OutputLayerChanges implements AutoCloseable {
       MemorySegment from = y.segment().asSlice((long) first * Float.BYTES);
       return new Rows(from, y.stride(), y.rows(), weights.rows());
     }
+  }
+
+  /** Steps ask for the same parts again and again. */
+  private List<Run> runsOf(PartWeights part) {
+    for (int i = 0; i < known.length; i++) {
+      if (known[i] == part) {
+        return knownRuns.get(i);
+      }
+    }
+    List<Run> runs = runs(part);
+    oldest = (oldest + 1) % known.length;
+    known[oldest] = part;
+    knownRuns.set(oldest, runs);
+    return runs;
   }
 
   private static List<Run> runs(PartWeights part) {
