@@ -3,6 +3,7 @@ package dev.lorikeet.bench;
 import dev.lorikeet.LorikeetException;
 import dev.lorikeet.bench.adapters.AdaptersCommand;
 import dev.lorikeet.bench.families.FamiliesCommand;
+import dev.lorikeet.bench.families.KindsCommand;
 import dev.lorikeet.bench.kernels.KernelsCommand;
 import dev.lorikeet.bench.pipeline.PipelineCommand;
 import dev.lorikeet.bench.routing.RoutingCommand;
@@ -33,6 +34,7 @@ public final class Main {
         .addSubcommand(new AdaptersCommand())
         .addSubcommand(new KernelsCommand())
         .addSubcommand(new FamiliesCommand())
+        .addSubcommand(new KindsCommand())
         .addSubcommand(new RoutingCommand())
         .addSubcommand(new TrainCommand())
         .addSubcommand(new PipelineCommand())

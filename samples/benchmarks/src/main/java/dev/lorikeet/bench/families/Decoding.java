@@ -1,11 +1,13 @@
 package dev.lorikeet.bench.families;
 
 import dev.lorikeet.Lorikeet;
+import dev.lorikeet.adapter.AdapterSpec;
 import dev.lorikeet.bench.model.RandomFamily;
 import dev.lorikeet.bench.model.Vocabulary;
 import dev.lorikeet.files.family.Families;
 import dev.lorikeet.files.model.Architecture;
 import dev.lorikeet.files.model.WeightFiles;
+import dev.lorikeet.model.AdapterChoice;
 import dev.lorikeet.model.Generation;
 import dev.lorikeet.model.GenerationRequest;
 import dev.lorikeet.model.RequestObserver;
@@ -16,13 +18,14 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 
 /** A model that decodes, one batch at a time. */
 final class Decoding implements AutoCloseable {
-  private static final long POOL_BYTES = 256L << 20;
+  private static final long POOL_BYTES = 512L << 20;
   private static final int PROMPT = 16;
 
   private final Lorikeet lorikeet;
@@ -64,6 +67,18 @@ final class Decoding implements AutoCloseable {
    * @return seconds of a step
    */
   double step(int sequences, int tokens) {
+    return step(sequences, tokens, Optional.empty());
+  }
+
+  /** Registers an adapter. */
+  AdapterSpec register(String name, Path adapter) {
+    return lorikeet.register(name, adapter);
+  }
+
+  /** Decodes as {@link #step(int, int)} does, all sequences with an adapter if there is one. */
+  double step(int sequences, int tokens, Optional<String> adapter) {
+    AdapterChoice choice =
+        adapter.<AdapterChoice>map(AdapterChoice::named).orElse(new AdapterChoice.None());
     AtomicInteger begun = new AtomicInteger();
     AtomicLong from = new AtomicLong();
     AtomicLong to = new AtomicLong();
@@ -73,6 +88,7 @@ final class Decoding implements AutoCloseable {
       running.add(
           lorikeet.submit(
               GenerationRequest.tokens(vocabulary.prompt(seed++, PROMPT))
+                  .adapter(choice)
                   .stop(StopConditions.maxTokens(tokens).ignoringEos())
                   .build(),
               RequestObserver.tokens(
