@@ -233,6 +233,9 @@ public final class ReferencePeft {
     Projection projection =
         matcher.matches() ? Projection.ofModuleName(matcher.group(3)).orElse(null) : null;
     if (projection == null) {
+      if (name.contains(".lm_head.")) {
+        throw unsupported("LoRA on lm_head");
+      }
       throw invalid(PeftFiles.WEIGHTS, "unknown module " + name);
     }
     int layer = Integer.parseInt(matcher.group(1));
