@@ -327,14 +327,14 @@ abstract class DeltaRules extends ProviderRules {
           c.names = "modules-";
           c.adapter(ElementType.F32, of(first, group));
           c.adapter(ElementType.F32, of(second, group));
-          c.randomSegments(4).runAndCheck(executor);
+          c.disjointSegments().runAndCheck(executor);
         }
       }
       TargetGroup output = TargetGroup.output();
       if (executor.takes(TargetModule.output())) {
         DeltaCase wide = new DeltaCase(trial, output, 3, 64, new int[] {150_001}, 1);
         wide.adapter(4, ElementType.BF16);
-        wide.randomSegments(2).runAndCheck(executor);
+        wide.all(0, 1.25f).runAndCheck(executor);
       }
     }
   }

@@ -13,7 +13,6 @@ import dev.lorikeet.tensor.ElementType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -134,9 +133,7 @@ public final class MemoryAdapter implements AdapterLease {
       ElementCodec.set(memory, type, i, Float.NaN);
     }
     Scatter scatter = new Scatter(memory, type, random);
-    Map<TargetModule, LoraWeights> weights =
-        new TreeMap<>(
-            Comparator.comparingInt(TargetModule::layer).thenComparing(TargetModule::projection));
+    Map<TargetModule, LoraWeights> weights = new TreeMap<>();
     List<TargetSpec> targets = new ArrayList<>();
     for (Factors f : factors) {
       LoraFactor a = scatter.place(f.a, f.in, f.aBlocks);

@@ -46,7 +46,7 @@ public final class PoolMutants {
             rules("P5"),
             rules("P3", "P8"),
             RefusesNothing::new),
-        pool("reclaimers are asked last first", rules("P6"), rules(), LastFirst::new),
+        pool("reclaimers are asked last first", rules("P6"), rules("P13"), LastFirst::new),
         pool("a lock is held while reclaimers are asked", rules("P6"), rules(), Locked::new),
         pool("a second free is taken", rules("P7"), rules(), FreesTwice::new),
         pool("pages before a bad one are freed", rules("P7"), rules(), FreesPart::new),

@@ -65,7 +65,8 @@ final class StoreFileMutants {
         accepting("NaN and infinity accepted", "not finite", rules("S5"), rules()),
         accepting("overlapping tensors accepted", "overlap", rules("S5"), rules()),
         accepting("links out of the folder followed", "expected a file", rules("S5"), rules()),
-        store("rejections of the wrong type", rules("S5"), rules("S6", "S7"), WrongType::new),
+        store(
+            "rejections of the wrong type", rules("S5"), rules("S6", "S7", "S18"), WrongType::new),
         accepting("MoRA ignored", "use_mora", rules("S6"), rules()),
         accepting("DoRA ignored", "use_dora", rules("S18"), rules()),
         accepting("saved modules ignored", "modules_to_save", rules("S18"), rules()),
