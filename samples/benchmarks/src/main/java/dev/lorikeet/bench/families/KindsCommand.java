@@ -22,6 +22,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -192,7 +193,11 @@ public final class KindsCommand implements Callable<Integer> {
       for (int round = 0; round < seconds.get(v).size(); round++) {
         ratios.add(seconds.get(v).get(round) / seconds.getFirst().get(round));
       }
-      double bytes = variants.get(v).map(kind -> bytesOfStep(specs.get(kind), count)).orElse(0.0);
+      double bytes =
+          variants
+              .get(v)
+              .map(kind -> bytesOfStep(Objects.requireNonNull(specs.get(kind)), count))
+              .orElse(0.0);
       entries.add(
           new Entry(
               variants.get(v).map(kind -> kind.name().toLowerCase(Locale.ROOT)).orElse("none"),
