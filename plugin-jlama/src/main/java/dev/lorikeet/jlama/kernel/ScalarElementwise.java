@@ -131,64 +131,56 @@ final class ScalarElementwise implements Elementwise {
     }
   }
 
-  @Override
-  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+  /** An activation function, in double precision within. */
+  private interface Activation {
+    float of(float x);
+  }
+
+  private static void gated(
+      Activation activation, Rows gate, Rows up, Rows y, int tokens, Shard shard) {
     gate.check("gate", tokens, gate.columns());
     up.check("up", tokens, gate.columns());
     y.check("y", tokens, gate.columns());
     for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
       for (int i = 0; i < gate.columns(); i++) {
-        double g = gate.get(token, i);
-        float silu = (float) (g / (1 + Math.exp(-g)));
-        y.set(token, i, silu * up.get(token, i));
+        y.set(token, i, activation.of(gate.get(token, i)) * up.get(token, i));
       }
     }
+  }
+
+  private static void ungated(Activation activation, Rows x, Rows y, int tokens, Shard shard) {
+    x.check("x", tokens, x.columns());
+    y.check("y", tokens, x.columns());
+    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
+      for (int i = 0; i < x.columns(); i++) {
+        y.set(token, i, activation.of(x.get(token, i)));
+      }
+    }
+  }
+
+  @Override
+  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    gated(g -> (float) (g / (1 + Math.exp(-g))), gate, up, y, tokens, shard);
   }
 
   @Override
   public void geGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
-    gate.check("gate", tokens, gate.columns());
-    up.check("up", tokens, gate.columns());
-    y.check("y", tokens, gate.columns());
-    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
-      for (int i = 0; i < gate.columns(); i++) {
-        y.set(token, i, gelu(gate.get(token, i)) * up.get(token, i));
-      }
-    }
+    gated(ScalarElementwise::gelu, gate, up, y, tokens, shard);
   }
 
   @Override
   public void gelu(Rows x, Rows y, int tokens, Shard shard) {
-    x.check("x", tokens, x.columns());
-    y.check("y", tokens, x.columns());
-    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
-      for (int i = 0; i < x.columns(); i++) {
-        y.set(token, i, gelu(x.get(token, i)));
-      }
-    }
+    ungated(ScalarElementwise::gelu, x, y, tokens, shard);
   }
 
   @Override
   public void erfGeGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
-    gate.check("gate", tokens, gate.columns());
-    up.check("up", tokens, gate.columns());
-    y.check("y", tokens, gate.columns());
-    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
-      for (int i = 0; i < gate.columns(); i++) {
-        y.set(token, i, Erf.gelu(gate.get(token, i)) * up.get(token, i));
-      }
-    }
+    gated(Erf::gelu, gate, up, y, tokens, shard);
   }
 
   @Override
   public void erfGelu(Rows x, Rows y, int tokens, Shard shard) {
-    x.check("x", tokens, x.columns());
-    y.check("y", tokens, x.columns());
-    for (int token = shard.first(tokens); token < shard.end(tokens); token++) {
-      for (int i = 0; i < x.columns(); i++) {
-        y.set(token, i, Erf.gelu(x.get(token, i)));
-      }
-    }
+    ungated(Erf::gelu, x, y, tokens, shard);
   }
 
   private static float gelu(double x) {

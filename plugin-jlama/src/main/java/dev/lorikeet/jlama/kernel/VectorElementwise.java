@@ -213,17 +213,37 @@ final class VectorElementwise implements Elementwise {
     }
   }
 
-  @Override
-  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+  /** An activation of a row, times a row of {@code up} unless that is 0. */
+  private interface Activation {
+    void apply(long x, long up, long to, int count);
+  }
+
+  private static void gated(
+      Activation activation, Rows gate, Rows up, Rows y, int tokens, Shard shard) {
     int columns = gate.columns();
     long ga = gate.address("gate", tokens, columns);
     long ua = up.address("up", tokens, columns);
     long ya = y.address("y", tokens, columns);
     int end = shard.end(tokens);
     for (int token = shard.first(tokens); token < end; token++) {
-      swiGlu(
+      activation.apply(
           ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
     }
+  }
+
+  private static void ungated(Activation activation, Rows x, Rows y, int tokens, Shard shard) {
+    int columns = x.columns();
+    long xa = x.address("x", tokens, columns);
+    long ya = y.address("y", tokens, columns);
+    int end = shard.end(tokens);
+    for (int token = shard.first(tokens); token < end; token++) {
+      activation.apply(xa + token * x.stride(), 0, ya + token * y.stride(), columns);
+    }
+  }
+
+  @Override
+  public void swiGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
+    gated(VectorElementwise::swiGlu, gate, up, y, tokens, shard);
   }
 
   private static void swiGlu(long gate, long up, long to, int count) {
@@ -265,50 +285,22 @@ final class VectorElementwise implements Elementwise {
 
   @Override
   public void geGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
-    int columns = gate.columns();
-    long ga = gate.address("gate", tokens, columns);
-    long ua = up.address("up", tokens, columns);
-    long ya = y.address("y", tokens, columns);
-    int end = shard.end(tokens);
-    for (int token = shard.first(tokens); token < end; token++) {
-      TanhKernels.gelu(
-          ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
-    }
+    gated(TanhKernels::gelu, gate, up, y, tokens, shard);
   }
 
   @Override
   public void gelu(Rows x, Rows y, int tokens, Shard shard) {
-    int columns = x.columns();
-    long xa = x.address("x", tokens, columns);
-    long ya = y.address("y", tokens, columns);
-    int end = shard.end(tokens);
-    for (int token = shard.first(tokens); token < end; token++) {
-      TanhKernels.gelu(xa + token * x.stride(), 0, ya + token * y.stride(), columns);
-    }
+    ungated(TanhKernels::gelu, x, y, tokens, shard);
   }
 
   @Override
   public void erfGeGlu(Rows gate, Rows up, Rows y, int tokens, Shard shard) {
-    int columns = gate.columns();
-    long ga = gate.address("gate", tokens, columns);
-    long ua = up.address("up", tokens, columns);
-    long ya = y.address("y", tokens, columns);
-    int end = shard.end(tokens);
-    for (int token = shard.first(tokens); token < end; token++) {
-      ErfKernels.gelu(
-          ga + token * gate.stride(), ua + token * up.stride(), ya + token * y.stride(), columns);
-    }
+    gated(ErfKernels::gelu, gate, up, y, tokens, shard);
   }
 
   @Override
   public void erfGelu(Rows x, Rows y, int tokens, Shard shard) {
-    int columns = x.columns();
-    long xa = x.address("x", tokens, columns);
-    long ya = y.address("y", tokens, columns);
-    int end = shard.end(tokens);
-    for (int token = shard.first(tokens); token < end; token++) {
-      ErfKernels.gelu(xa + token * x.stride(), 0, ya + token * y.stride(), columns);
-    }
+    ungated(ErfKernels::gelu, x, y, tokens, shard);
   }
 
   /** Replaces {@code count} elements by exp(x - shift). */
